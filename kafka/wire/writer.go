@@ -1,0 +1,268 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+)
+
+// What can keep a message from being encoded: a mistake of the caller.
+var (
+	ErrTooLong   = errors.New("value is longer than its length field can say")
+	ErrNotInThis = errors.New("field has a value that this version cannot carry")
+)
+
+// Writer appends values to a buffer of its own. The zero value is ready.
+type Writer struct {
+	b       []byte
+	cuts    []cut // where spliced slices go in, ascending
+	out     net.Buffers
+	spliced int // bytes in cuts
+	framed  bool
+	err     error
+}
+
+type cut struct {
+	at   int // offset in b
+	data []byte
+}
+
+// NewWriter uses buf's memory for its output.
+func NewWriter(buf []byte) *Writer { return &Writer{b: buf[:0]} }
+
+// Reset forgets all output and keeps the memory. It drops the references to spliced slices.
+func (w *Writer) Reset() {
+	clear(w.cuts)
+	clear(w.out[:cap(w.out)])
+	w.b, w.cuts, w.out, w.spliced, w.framed, w.err = w.b[:0], w.cuts[:0], w.out[:0], 0, false, nil
+}
+
+// BeginFrame resets the writer and reserves the int32 size that opens a frame; Buffers and
+// Bytes fill it in.
+func (w *Writer) BeginFrame() {
+	w.Reset()
+	w.b = append(w.b, 0, 0, 0, 0)
+	w.framed = true
+}
+
+// Err is the first error of encoding, or nil. The output is not to be sent if there is one.
+func (w *Writer) Err() error { return w.err }
+
+// Fail records err unless there is an earlier one. field names what could not be written.
+func (w *Writer) Fail(field string, err error) {
+	if w.err == nil {
+		w.err = fmt.Errorf("wire: cannot encode %s: %w", field, err)
+	}
+}
+
+// Len is the number of bytes written, spliced ones included.
+func (w *Writer) Len() int { return len(w.b) + w.spliced }
+
+// Buffers is the output in order: own bytes and spliced slices by turns. It is valid until
+// the next Reset or BeginFrame; net.Buffers.WriteTo may consume it.
+func (w *Writer) Buffers() net.Buffers {
+	w.patchSize()
+	w.out = w.out[:0]
+	from := 0
+	for _, c := range w.cuts {
+		if c.at > from {
+			w.out = append(w.out, w.b[from:c.at])
+			from = c.at
+		}
+		w.out = append(w.out, c.data)
+	}
+	if from < len(w.b) {
+		w.out = append(w.out, w.b[from:])
+	}
+	return w.out
+}
+
+// Bytes is the output in one piece. Without spliced slices it aliases the writer's buffer
+// until the next Reset; otherwise it is a copy.
+func (w *Writer) Bytes() []byte {
+	w.patchSize()
+	if len(w.cuts) == 0 {
+		return w.b
+	}
+	flat := make([]byte, 0, w.Len())
+	for _, b := range w.Buffers() {
+		flat = append(flat, b...)
+	}
+	return flat
+}
+
+func (w *Writer) patchSize() {
+	if !w.framed {
+		return
+	}
+	n := w.Len() - 4
+	if n > math.MaxInt32 {
+		w.Fail("frame", ErrTooLong)
+		n = 0
+	}
+	binary.BigEndian.PutUint32(w.b, uint32(n))
+}
+
+// Splice puts slices into the output as they are, without a length. They are not copied and
+// must stay valid and unchanged until the output has been used.
+func (w *Writer) Splice(slices [][]byte) {
+	for _, s := range slices {
+		if len(s) > 0 {
+			w.cuts = append(w.cuts, cut{len(w.b), s})
+			w.spliced += len(s)
+		}
+	}
+}
+
+// Raw appends b as it is.
+func (w *Writer) Raw(b []byte) { w.b = append(w.b, b...) }
+
+// Bool appends 0 or 1.
+func (w *Writer) Bool(v bool) {
+	if v {
+		w.Int8(1)
+	} else {
+		w.Int8(0)
+	}
+}
+
+// Int8 appends one byte.
+func (w *Writer) Int8(v int8) { w.b = append(w.b, byte(v)) }
+
+// Int16 appends two bytes.
+func (w *Writer) Int16(v int16) { w.b = binary.BigEndian.AppendUint16(w.b, uint16(v)) }
+
+// Uint16 appends two bytes.
+func (w *Writer) Uint16(v uint16) { w.b = binary.BigEndian.AppendUint16(w.b, v) }
+
+// Int32 appends four bytes.
+func (w *Writer) Int32(v int32) { w.b = binary.BigEndian.AppendUint32(w.b, uint32(v)) }
+
+// Uint32 appends four bytes.
+func (w *Writer) Uint32(v uint32) { w.b = binary.BigEndian.AppendUint32(w.b, v) }
+
+// Int64 appends eight bytes.
+func (w *Writer) Int64(v int64) { w.b = binary.BigEndian.AppendUint64(w.b, uint64(v)) }
+
+// Float64 appends eight bytes, IEEE 754.
+func (w *Writer) Float64(v float64) { w.Int64(int64(math.Float64bits(v))) }
+
+// UUID appends sixteen bytes.
+func (w *Writer) UUID(v UUID) { w.b = append(w.b, v[:]...) }
+
+// Uvarint appends an unsigned base-128 number.
+func (w *Writer) Uvarint(v uint32) { w.b = binary.AppendUvarint(w.b, uint64(v)) }
+
+// Varint appends a zigzag number of 32 bits.
+func (w *Writer) Varint(v int32) { w.b = binary.AppendVarint(w.b, int64(v)) }
+
+// Varlong appends a zigzag number of 64 bits.
+func (w *Writer) Varlong(v int64) { w.b = binary.AppendVarint(w.b, v) }
+
+// count appends the length of bytes or of an array; -1 is null.
+func (w *Writer) count(n int, flex bool) {
+	if n >= math.MaxInt32 {
+		w.Fail("length", ErrTooLong)
+		n = 0
+	}
+	if flex {
+		w.Uvarint(uint32(n + 1))
+	} else {
+		w.Int32(int32(n))
+	}
+}
+
+// String appends a string that is not null. More than 32767 bytes are ErrTooLong.
+func (w *Writer) String(s string, flex bool) {
+	if len(s) > math.MaxInt16 {
+		w.Fail("string", ErrTooLong)
+		s = ""
+	}
+	if flex {
+		w.Uvarint(uint32(len(s) + 1))
+	} else {
+		w.Int16(int16(len(s)))
+	}
+	w.b = append(w.b, s...)
+}
+
+// NullString appends s. A null is written as "" when null is false: the version has no null.
+func (w *Writer) NullString(s NullString, flex, null bool) {
+	if s.Valid || !null {
+		w.String(s.String, flex)
+	} else if flex {
+		w.b = append(w.b, 0)
+	} else {
+		w.Int16(-1)
+	}
+}
+
+// BytesValue appends b with its length; nil is empty.
+func (w *Writer) BytesValue(b []byte, flex bool) {
+	w.count(len(b), flex)
+	w.b = append(w.b, b...)
+}
+
+// NullBytes appends b; nil is null, or empty when null is false.
+func (w *Writer) NullBytes(b []byte, flex, null bool) {
+	if b == nil && null {
+		w.count(-1, flex)
+		return
+	}
+	w.BytesValue(b, flex)
+}
+
+// Records splices v behind its length; nil is null, or empty when null is false.
+func (w *Writer) Records(v Records, flex, null bool) {
+	if v == nil && null {
+		w.count(-1, flex)
+		return
+	}
+	w.count(v.Size(), flex)
+	w.Splice(v)
+}
+
+// ArrayLen appends the count of an array.
+func (w *Writer) ArrayLen(n int, flex bool) { w.count(n, flex) }
+
+// NullArrayLen appends the count of an array, which is null if isNil and null are true.
+func (w *Writer) NullArrayLen(n int, isNil, flex, null bool) {
+	if isNil && null {
+		n = -1
+	}
+	w.count(n, flex)
+}
+
+// Present appends the marker of a struct that may be null.
+func (w *Writer) Present(ok bool) {
+	if ok {
+		w.Int8(1)
+	} else {
+		w.Int8(-1)
+	}
+}
+
+// PresentTag is Present for a struct inside of a tagged field.
+func (w *Writer) PresentTag(ok bool) { w.Bool(ok) }
+
+// NoTags appends an empty tag section.
+func (w *Writer) NoTags() { w.b = append(w.b, 0) }
+
+// BeginTag opens a tagged field; EndTag, given the result, puts the size of what was
+// written since in front of it. Nothing may be spliced in between.
+func (w *Writer) BeginTag(tag uint32) (start int) {
+	w.Uvarint(tag)
+	return len(w.b)
+}
+
+// EndTag closes a tagged field.
+func (w *Writer) EndTag(start int) {
+	var size [binary.MaxVarintLen64]byte
+	value := len(w.b) - start
+	n := binary.PutUvarint(size[:], uint64(value))
+	w.b = append(w.b, size[:n]...)
+	copy(w.b[start+n:], w.b[start:start+value])
+	copy(w.b[start:], size[:n])
+}
