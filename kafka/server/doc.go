@@ -1,0 +1,63 @@
+// Package server carries request frames in and responses out over many connections, in order and in bounded memory.
+//
+// It knows sockets, frames and pipelining. What a frame says is the business
+// of a Handler, one per connection, which Options.Open returns.
+//
+// # Guarantees
+//
+//   - Responses leave a connection in the order of its requests (G3), and
+//     requests take effect in that order: a request starts when every earlier
+//     one of its connection has been answered. The exception is a request
+//     that Handler.Overlaps admits (Produce): it starts while earlier
+//     overlapping requests still wait for their answer, but after every
+//     earlier request of the other sort has returned.
+//   - At most Limits.PendingMax requests of one connection are under way; then
+//     its reader stops reading, which is back-pressure.
+//   - A frame of negative size or more than Limits.FrameBytesMax closes the
+//     connection (G1). A frame's buffer grows as its bytes arrive: a claimed
+//     size costs nothing.
+//   - The buffers of all requests being read or under way stay below
+//     Limits.RequestBytesMax plus what one frame needs while it grows: twice
+//     FrameBytesMax, or 4 MiB if that is more (see Memory).
+//   - Bytes that a Handler spliced into a response are let go exactly once,
+//     after the write has ended, well or badly. A peer that does not read is
+//     closed, so that it cannot pin them.
+//   - A panic in a Handler is logged with its stack, counted, and costs its
+//     own connection only.
+//
+// # Memory
+//
+// A reader acquires from a budget before its buffer grows and returns it when
+// the response has been written. Many half-read large frames could between
+// them hold the whole budget and each wait for more. That does not deadlock:
+// waiters are served first come first served, and the first of them, if the
+// budget has nothing for it, becomes the one holder of the lifeline, which may
+// go on over the limit until its request is done. The holder waits for nothing
+// that another request holds, so it either completes, or its peer is too slow
+// and the sweep closes it; both return what it holds and pass the lifeline
+// on. So every waiter comes to be first, and is served. Frames up to
+// smallFrameBytesMax have a budget of their own (an eighth), so that heartbeats
+// and fetches do not queue behind large produces, and a parked long poll, which
+// is small, never holds what a large frame waits for.
+//
+// # Slow and silent peers
+//
+// A sweep once a second closes a connection that is idle for
+// Limits.IdleMax (G8), and one whose current frame or response moves slower
+// than Limits.StallGrace plus its bytes at stallRateBytesPerSecond.
+// Time that a reader spends waiting for budget does not count.
+//
+// # What it does not do
+//
+// No TLS, no SASL (a TLS listener may be passed to Serve), no throttling.
+//
+// # Concurrency
+//
+// A connection has one goroutine that reads frames and starts overlapping
+// requests, and one that runs the other requests and writes responses. A
+// Handler's Serve is never called twice at once for one connection.
+//
+// # Lifetime of bytes
+//
+// A frame is valid until Serve returns, or until the returned wait returns.
+package server

@@ -1,0 +1,301 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"chronik/internal/clock"
+	"chronik/kafka/wire"
+)
+
+const patience = 20 * time.Second
+
+// toy is a handler with a protocol of one letter and an argument:
+//
+//	e<text>  answered with text
+//	p<text>  overlaps; answered with text once test.unlock(text) was called
+//	q<text>  overlaps; answered with text at once
+//	0<text>  overlaps; no answer
+//	l<text>  parks until PollContext ends, then answers text
+//	s        answers 3 MiB of spliced bytes
+//	x        error    !  panic   w  panic in wait
+type toy struct {
+	t    *testTool
+	conn *Conn
+}
+
+// testTool runs a server and watches what its handlers do.
+type testTool struct {
+	*testing.T
+	server *Server
+	clock  *clock.Manual
+	addr   string
+
+	mu       sync.Mutex
+	changed  sync.Cond
+	events   []string
+	unlocked map[string]chan struct{}
+	releases map[string]int
+	closed   map[CloseReason]int
+	handlers int // closed
+	panics   int
+	opened   int
+}
+
+func (t *testTool) note(format string, args ...any) {
+	t.mu.Lock()
+	t.events = append(t.events, fmt.Sprintf(format, args...))
+	t.changed.Broadcast()
+	t.mu.Unlock()
+}
+
+// until waits for cond, which is called with t.mu held, after every change.
+func (t *testTool) until(what string, cond func() bool) {
+	t.Helper()
+	deadline := time.AfterFunc(patience, func() {
+		t.mu.Lock()
+		t.changed.Broadcast()
+		t.mu.Unlock()
+	})
+	defer deadline.Stop()
+	end := time.Now().Add(patience)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for !cond() {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s; events %q, closed %v", what, t.events, t.closed)
+		}
+		t.changed.Wait()
+	}
+}
+
+func (t *testTool) untilEvent(e string) {
+	t.Helper()
+	t.until("event "+e, func() bool {
+		for _, have := range t.events {
+			if have == e {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func (t *testTool) untilClosed(r CloseReason, n int) {
+	t.Helper()
+	t.until(fmt.Sprintf("%d closed by %v", n, r), func() bool { return t.closed[r] == n })
+}
+
+func (t *testTool) gate(name string) chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.unlocked[name] == nil {
+		t.unlocked[name] = make(chan struct{})
+	}
+	return t.unlocked[name]
+}
+
+func (t *testTool) unlock(name string) { close(t.gate(name)) }
+
+func (h *toy) Overlaps(frame []byte) bool {
+	if len(frame) == 0 {
+		return false
+	}
+	switch frame[0] {
+	case 'p', 'q', '0', 'w', 'X':
+		return true
+	}
+	return false
+}
+
+var errToy = errors.New("toy error")
+
+func (h *toy) Serve(frame []byte, out *wire.Writer) (wait func() error, release func(), err error) {
+	if len(frame) == 0 {
+		return nil, nil, errToy
+	}
+	op, arg := frame[0], frame[1:]
+	name := string(arg[:min(len(arg), 20)])
+	h.t.note("serve %c%s", op, name)
+	defer h.t.note("served %c%s", op, name)
+	release = func() {
+		h.t.mu.Lock()
+		h.t.releases[string(op)+name]++
+		h.t.mu.Unlock()
+	}
+	switch op {
+	case 'e', 'q':
+		out.Raw(arg)
+	case 'p':
+		wait = func() error {
+			select {
+			case <-h.t.gate(name):
+				out.Raw(arg)
+				return nil
+			case <-h.conn.Context().Done():
+				return h.conn.Context().Err()
+			}
+		}
+	case 'w':
+		wait = func() error { panic("toy panic in wait") }
+	case 'l':
+		<-h.conn.PollContext().Done()
+		out.Raw(arg)
+	case 's':
+		out.Splice([][]byte{make([]byte, 1<<20), make([]byte, 2<<20)})
+	case 'x', 'X':
+		return nil, release, errToy
+	case '!':
+		panic("toy panic")
+	}
+	return wait, release, nil
+}
+
+func (h *toy) Close() {
+	h.t.mu.Lock()
+	h.t.handlers++
+	h.t.changed.Broadcast()
+	h.t.mu.Unlock()
+}
+
+// start runs a server with these limits on a loopback port.
+func start(t *testing.T, l Limits) *testTool {
+	t.Helper()
+	tool := &testTool{
+		T: t, clock: clock.NewManual(time.Unix(1_700_000_000, 0)),
+		unlocked: map[string]chan struct{}{}, releases: map[string]int{}, closed: map[CloseReason]int{},
+	}
+	tool.changed.L = &tool.mu
+	count := func(n *int) func() {
+		return func() {
+			tool.mu.Lock()
+			*n++
+			tool.changed.Broadcast()
+			tool.mu.Unlock()
+		}
+	}
+	closed := func(r CloseReason) {
+		tool.mu.Lock()
+		tool.closed[r]++
+		tool.changed.Broadcast()
+		tool.mu.Unlock()
+	}
+	tool.server = New(Options{
+		Open:   func(c *Conn) Handler { return &toy{t: tool, conn: c} },
+		Clock:  tool.clock,
+		Logger: slog.New(slog.DiscardHandler),
+		Limits: l,
+		Hooks: Hooks{
+			Opened:   count(&tool.opened),
+			Panicked: count(&tool.panics),
+			Closed:   closed,
+			Refused:  closed,
+		},
+	})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tool.addr = ln.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- tool.server.Serve(ln, "PLAINTEXT") }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		tool.mu.Lock()
+		for name, gate := range tool.unlocked { // whatever a test left waiting
+			select {
+			case <-gate:
+			default:
+				close(gate)
+			}
+			_ = name
+		}
+		tool.mu.Unlock()
+		if err := tool.server.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if err := <-served; !errors.Is(err, ErrServerClosed) {
+			t.Errorf("Serve returned %v, want ErrServerClosed", err)
+		}
+		if used, _ := tool.server.RequestBytes(); used != 0 {
+			t.Errorf("%d bytes of budget are still held", used)
+		}
+	})
+	return tool
+}
+
+// client is one end of a connection.
+type client struct {
+	t *testTool
+	net.Conn
+}
+
+func (t *testTool) dial() *client {
+	t.Helper()
+	nc, err := net.Dial("tcp", t.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.SetDeadline(time.Now().Add(patience))
+	t.Cleanup(func() { nc.Close() })
+	return &client{t, nc}
+}
+
+func frame(payload string) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), payload...)
+}
+
+func (c *client) send(payloads ...string) {
+	c.t.Helper()
+	var all []byte
+	for _, p := range payloads {
+		all = append(all, frame(p)...)
+	}
+	if _, err := c.Write(all); err != nil {
+		c.t.Fatalf("send: %v", err)
+	}
+}
+
+func (c *client) recv() string {
+	c.t.Helper()
+	var size [4]byte
+	if _, err := io.ReadFull(c, size[:]); err != nil {
+		c.t.Fatalf("recv: %v", err)
+	}
+	body := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(c, body); err != nil {
+		c.t.Fatalf("recv body: %v", err)
+	}
+	return string(body)
+}
+
+func (c *client) wantRecv(want ...string) {
+	c.t.Helper()
+	for _, w := range want {
+		if got := c.recv(); got != w {
+			c.t.Fatalf("received %.40q, want %.40q", got, w)
+		}
+	}
+}
+
+// wantEOF reads until the server has closed; nothing may come before.
+func (c *client) wantEOF() {
+	c.t.Helper()
+	n, err := c.Read(make([]byte, 1))
+	if n != 0 || err == nil {
+		c.t.Fatalf("received %d bytes, want the connection closed", n)
+	}
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		c.t.Fatal("the connection was not closed")
+	}
+}
