@@ -12,10 +12,10 @@ import (
 )
 
 // open starts reading v's records through s.win.
-func (s *Buffers) open(v View) {
+func (s *Scratch) open(v View) {
 	payload := v.Payload()
 	s.in.Reset(payload)
-	limit := s.limits.DecompressedBytesMax
+	limit := orDefault(s.DecompressedBytesMax, DefaultDecompressedBytesMax)
 	switch v.Codec() {
 	case None:
 		s.win.over(payload)
@@ -84,7 +84,7 @@ const (
 
 // openSnappy handles both forms that producers write: snappy-java's blocks
 // ("xerial") and one raw block.
-func (s *Buffers) openSnappy(payload []byte, limit int64) {
+func (s *Scratch) openSnappy(payload []byte, limit int64) {
 	if len(payload) >= xerialHeaderSize && bytes.Equal(payload[:len(xerialMagic)], xerialMagic) {
 		s.xerial.rest, s.xerial.limit, s.xerial.unread = payload[xerialHeaderSize:], limit, nil
 		s.win.from(&s.xerial, limit)
@@ -154,7 +154,7 @@ var lz4Magic = []byte{0x04, 0x22, 0x4d, 0x18}
 
 // openLZ4 takes LZ4 frames with independent blocks. Frames with linked blocks
 // are refused: Java consumers cannot read them.
-func (s *Buffers) openLZ4(payload []byte, limit int64) {
+func (s *Scratch) openLZ4(payload []byte, limit int64) {
 	const versionMask, version1, independent = 0xc0, 0x40, 0x20
 	if len(payload) < 7 || !bytes.Equal(payload[:4], lz4Magic) || payload[4]&versionMask != version1 {
 		s.win.over(nil)
@@ -176,10 +176,10 @@ func (s *Buffers) openLZ4(payload []byte, limit int64) {
 	s.win.from(s.lz4, limit)
 }
 
-func (s *Buffers) openZstd(limit int64) {
+func (s *Scratch) openZstd(limit int64) {
 	if s.zstd == nil {
 		r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(uint64(s.limits.ZstdWindowBytesMax)), zstd.WithDecodeBuffersBelow(0))
+			zstd.WithDecoderMaxWindow(uint64(orDefault(s.ZstdWindowBytesMax, DefaultZstdWindowBytesMax))), zstd.WithDecodeBuffersBelow(0))
 		if err != nil {
 			panic("BUG: zstd reader options: " + err.Error())
 		}

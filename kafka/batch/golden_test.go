@@ -85,9 +85,9 @@ func unhex(t testing.TB, s string) []byte {
 
 // options are those of a topic with Kafka's defaults, except for the
 // timestamp bounds: the golden batches are old.
-func options(now int64) *Options {
-	return &Options{MaxBytes: 1048588, SegmentBytes: 1 << 30, Now: now, BeforeMax: 1<<63 - 1, AfterMax: 3600000,
-		Target: Keep, Levels: DefaultLevels(), Scratch: NewBuffers(DefaultLimits())}
+func options(now int64) Options {
+	return Options{BytesMax: 1048588, SegmentBytes: 1 << 30, Now: now, BeforeMaxMs: 1<<63 - 1, AfterMaxMs: 3600000,
+		Target: Keep, Levels: DefaultLevels(), Scratch: new(Scratch)}
 }
 
 const goldenNow = 1700000100000
@@ -128,7 +128,7 @@ func (b *goldenBatch) lines() (all []string) {
 	return all
 }
 
-func recordLines(t testing.TB, v View, s *Buffers) (all []string) {
+func recordLines(t testing.TB, v View, s *Scratch) (all []string) {
 	t.Helper()
 	for r, err := range Records(v, s) {
 		if err != nil {
@@ -142,7 +142,7 @@ func recordLines(t testing.TB, v View, s *Buffers) (all []string) {
 // Every golden batch decodes to the header and the records that an
 // independent encoder put into it.
 func TestGoldenBatches(t *testing.T) {
-	s := NewBuffers(DefaultLimits())
+	s := new(Scratch)
 	batches, records := 0, 0
 	for _, line := range golden(t, "batches.jsonl") {
 		if line.Expect != "" {
@@ -206,7 +206,7 @@ func TestGoldenProduce(t *testing.T) {
 			t.Fatalf("%s: %v", line.Name, err)
 		}
 		h := line.Batches[0].Header
-		want := Info{Stored: sent, Count: h.RecordsCount, MaxTimestamp: h.MaxTimestamp, AppendTime: -1, ProducerID: h.ProducerID, ProducerEpoch: h.ProducerEpoch,
+		want := Info{Batch: sent, Count: h.RecordsCount, MaxTimestamp: h.MaxTimestamp, AppendTime: -1, ProducerID: h.ProducerID, ProducerEpoch: h.ProducerEpoch,
 			BaseSequence: h.BaseSequence, LastSequence: h.BaseSequence + h.LastOffsetDelta, Transactional: line.Batches[0].Transactional}
 		if fmt.Sprint(info) != fmt.Sprint(want) {
 			t.Errorf("%s:\n got %+v\nwant %+v", line.Name, info, want)

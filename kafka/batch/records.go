@@ -21,10 +21,10 @@ type Header struct {
 // Record, its headers, and for a compressed batch its bytes, are valid until
 // the next step. A corrupt batch ends the iteration with an error. s may be nil
 // when v is not compressed; it serves one iteration at a time.
-func Records(v View, s *Buffers) iter.Seq2[*Record, error] {
+func Records(v View, s *Scratch) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
 		if s == nil {
-			s = NewBuffers(DefaultLimits())
+			s = new(Scratch)
 		}
 		s.open(v)
 		w := &s.win
@@ -136,16 +136,15 @@ func (f *fields) nullable() []byte {
 	return f.bytes(n)
 }
 
-// FindTimestamp finds the first record of v at or after offset from whose
+// FirstAtOrAfter finds the first record of v at or after offset from whose
 // timestamp is at least timestamp (ms). Keys and values are not held, however
 // large. With v's own MaxTimestamp it finds the first record that has it.
-func FindTimestamp(v View, timestamp, from int64, s *Buffers) (offset, found int64, ok bool, err error) {
+func FirstAtOrAfter(v View, timestamp, from int64) (offset, found int64, ok bool, err error) {
 	if v.MaxTimestamp() < timestamp || v.LastOffset() < from {
 		return 0, 0, false, nil
 	}
-	if s == nil {
-		s = NewBuffers(DefaultLimits())
-	}
+	s := shared.get()
+	defer shared.put(s)
 	s.open(v)
 	w := &s.win
 	for count := v.Count(); count > 0; count-- {

@@ -1,25 +1,11 @@
 package batch
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
 )
-
-// TimestampType is what a topic's message.timestamp.type says.
-type TimestampType int8
-
-const (
-	CreateTime    TimestampType = iota // the producer's timestamps count
-	LogAppendTime                      // the broker's time of the append counts
-)
-
-func (t TimestampType) String() string {
-	if t == LogAppendTime {
-		return "LogAppendTime"
-	}
-	return "CreateTime"
-}
 
 // NoTimestamp is a record without one.
 const NoTimestamp int64 = -1
@@ -27,24 +13,24 @@ const NoTimestamp int64 = -1
 // Options are the settings of a topic, and the moment, that a batch is
 // checked against.
 type Options struct {
-	MaxBytes      int           // max.message.bytes, of the whole batch
-	SegmentBytes  int           // segment.bytes, of the whole batch
-	TimestampType TimestampType // message.timestamp.type
-	Now           int64         // ms
-	BeforeMax     int64         // message.timestamp.before.max.ms
-	AfterMax      int64         // message.timestamp.after.max.ms
-	Compacted     bool          // cleanup.policy contains compact: keys are needed
-	Target        Codec         // compression.type; Keep for producer
-	Levels        Levels        // of the target codec
-	Scratch       *Buffers      // may be nil, at the price of allocations for compressed batches
+	BytesMax      int   // max.message.bytes, of the whole batch
+	SegmentBytes  int64 // segment.bytes, of the whole batch
+	LogAppendTime bool  // message.timestamp.type
+	Now           int64 // ms
+	BeforeMaxMs   int64 // message.timestamp.before.max.ms
+	AfterMaxMs    int64 // message.timestamp.after.max.ms
+	Compacted     bool  // cleanup.policy contains compact: keys are needed
+	Target        Codec // compression.type; Keep for producer
+	Levels        Levels
+	Scratch       *Scratch // nil: a compressed batch waits for one of a bounded number
 }
 
 // Info is what a leader must know of a batch that passed.
 type Info struct {
-	// Stored is the batch to append: the one given, patched in place, unless
-	// Rebuilt, when it aliases the Scratch and must be copied before that is
-	// used again. Base offset and leader epoch are still the producer's.
-	Stored        View
+	// Batch is what to append: the batch given, patched in place, or one that
+	// was Rebuilt in memory of its own. Base offset and leader epoch are still
+	// the producer's.
+	Batch         View
 	Rebuilt       bool
 	Count         int32
 	MaxTimestamp  int64 // ms, -1 none
@@ -61,41 +47,76 @@ type Info struct {
 // timestamp, the timestamp type, and the CRC if these changed. It builds
 // another batch when the topic wants another codec or the offset deltas are not
 // 0, 1, 2... (old client bugs). On an error v is as it was.
-func Validate(v View, o *Options) (Info, *Error) {
+func Validate(v View, o Options) (Info, *Error) {
 	if err := checkEnvelope(v, o); err != nil {
 		return Info{}, err
 	}
 	if err := checkHeader(v); err != nil {
 		return Info{}, err
 	}
-	s := o.Scratch
-	if s == nil {
-		s = NewBuffers(DefaultLimits())
-	}
 	target := o.Target
 	if target == Keep {
 		target = v.Codec()
 	}
-	c := check{v: v, o: o, s: s, codec: target}
-	err := c.walk(target != v.Codec())
-	if err == nil && c.crooked && !c.rebuilt {
-		err = c.walk(true)
+	c := check{v: v, o: &o, codec: target}
+	if v.Codec() == None && target == None {
+		var w window // on the stack: most batches need nothing else
+		w.over(v.Payload())
+		if err := c.walk(&w); err != nil {
+			return Info{}, err
+		}
+		if !c.crooked {
+			return c.finish(v)
+		}
 	}
+	s := o.Scratch
+	if s == nil {
+		s = shared.get()
+		defer shared.put(s)
+	}
+	return c.compressed(s)
+}
+
+// compressed is Validate for what needs a Scratch: a compressed batch, or one
+// to be rebuilt.
+func (c *check) compressed(s *Scratch) (Info, *Error) {
+	if !c.crooked && c.codec == c.v.Codec() {
+		s.open(c.v)
+		if err := c.walk(&s.win); err != nil {
+			return Info{}, err
+		}
+		if !c.crooked {
+			return c.finish(c.v)
+		}
+	}
+	s.open(c.v)
+	out := &s.out
+	out.b, out.max = append(out.b[:0], c.v[:HeaderSize]...), c.o.BytesMax
+	z, err := s.comp.writer(c.codec, c.o.Levels, out)
 	if err != nil {
+		return Info{}, compressError(err)
+	}
+	s.win.sink = z
+	if err := c.walk(&s.win); err != nil {
 		return Info{}, err
 	}
-	return c.finish()
+	if err := z.Close(); err != nil {
+		return Info{}, compressError(err)
+	}
+	rebuilt := View(bytes.Clone(out.b))
+	sealRebuilt(rebuilt, c.codec)
+	return c.finish(rebuilt)
 }
 
 // checkEnvelope is steps 3 to 5: base offset, size, length and CRC.
-func checkEnvelope(v View, o *Options) *Error {
+func checkEnvelope(v View, o Options) *Error {
 	switch {
 	case len(v) < logOverhead || v.Length() < 0 || int64(v.Length())+logOverhead != int64(len(v)):
 		return errorf(CorruptMessage, "%d bytes are not the batch they say", len(v))
 	case v.BaseOffset() != 0:
 		return errorf(InvalidRecord, "base offset %d: a producer sends 0", v.BaseOffset())
-	case len(v) > o.MaxBytes:
-		return errorf(MessageTooLarge, "the batch has %d bytes, max.message.bytes is %d", len(v), o.MaxBytes)
+	case len(v) > o.BytesMax:
+		return errorf(MessageTooLarge, "the batch has %d bytes, max.message.bytes is %d", len(v), o.BytesMax)
 	case len(v) < HeaderSize:
 		return errorf(CorruptMessage, "the batch has %d bytes, less than a header", len(v))
 	case v.Magic() != magicV2:
@@ -129,10 +150,8 @@ func checkHeader(v View) *Error {
 type check struct {
 	v       View
 	o       *Options
-	s       *Buffers
 	codec   Codec // of the batch to store
 	crooked bool  // some offset delta is not the record's index
-	rebuilt bool  // s.out holds the batch to store
 	max     int64 // greatest timestamp, ms
 
 	bad     []RecordError
@@ -140,18 +159,9 @@ type check struct {
 	badAll  int // also those that bad has no room for
 }
 
-// walk is step 8: every record, in a stream. With rebuild it writes the batch
-// to s.out at the same time.
-func (c *check) walk(rebuild bool) *Error {
-	c.s.open(c.v)
-	w := &c.s.win
-	finish := func() *Error { return nil }
-	if rebuild {
-		var err *Error
-		if finish, err = c.startRebuild(w); err != nil {
-			return err
-		}
-	}
+// walk is step 8: every record, in a stream. If w has a sink it gets them,
+// with straight offset deltas.
+func (c *check) walk(w *window) *Error {
 	c.max = NoTimestamp
 	base, count := c.v.BaseTimestamp(), c.v.Count()
 	for i := int32(0); i < count; i++ {
@@ -173,7 +183,7 @@ func (c *check) walk(rebuild bool) *Error {
 	if c.badAll > 0 {
 		return &Error{Kind: c.badKind, Msg: fmt.Sprintf("%d of %d records are invalid: %s", c.badAll, count, c.bad[0].Msg), RecordErrors: c.bad}
 	}
-	return finish()
+	return nil
 }
 
 // checkRecord collects what is wrong with one readable record. A bad
@@ -185,11 +195,11 @@ func (c *check) checkRecord(i int32, nullKey bool, timestamp int64) {
 		c.reject(i, InvalidRecord, "a compacted topic needs a key in every record")
 	case c.v.Attributes().LogAppendTime():
 		c.reject(i, InvalidTimestamp, "a producer may not set the timestamp type LogAppendTime")
-	case o.TimestampType == CreateTime && timestamp != NoTimestamp &&
-		(minus(o.Now, timestamp) > o.BeforeMax || minus(timestamp, o.Now) > o.AfterMax):
+	case !o.LogAppendTime && timestamp != NoTimestamp &&
+		(minus(o.Now, timestamp) > o.BeforeMaxMs || minus(timestamp, o.Now) > o.AfterMaxMs):
 		msg := ""
 		if len(c.bad) < recordErrorsMax {
-			msg = fmt.Sprintf("timestamp %d is out of range: %d and %d ms around the broker's time %d are allowed", timestamp, o.BeforeMax, o.AfterMax, o.Now)
+			msg = fmt.Sprintf("timestamp %d is out of range: %d and %d ms around the broker's time %d are allowed", timestamp, o.BeforeMaxMs, o.AfterMaxMs, o.Now)
 		}
 		c.reject(i, InvalidTimestamp, msg)
 	}
@@ -217,48 +227,21 @@ func minus(a, b int64) int64 {
 	}
 }
 
-// startRebuild directs the walk's records through a compressor into s.out.
-// The function it returns ends the stream.
-func (c *check) startRebuild(w *window) (finish func() *Error, err *Error) {
-	out := &c.s.out
-	out.b, out.max = append(out.b[:0], c.v[:HeaderSize]...), c.o.MaxBytes
-	z, e := c.s.comp.writer(c.codec, c.o.Levels, out)
-	if e != nil {
-		return nil, compressError(e)
-	}
-	w.sink = z
-	return func() *Error {
-		if err := z.Close(); err != nil {
-			return compressError(err)
-		}
-		c.rebuilt = true
-		return nil
-	}, nil
-}
-
 // finish is step 9: the rewrites, and the sizes once more.
-func (c *check) finish() (Info, *Error) {
-	stored := c.v
-	if c.rebuilt {
-		stored = View(c.s.out.b)
+func (c *check) finish(stored View) (Info, *Error) {
+	if len(stored) > c.o.BytesMax {
+		return Info{}, errorf(MessageTooLarge, "the batch has %d bytes after it was rebuilt, max.message.bytes is %d", len(stored), c.o.BytesMax)
 	}
-	if len(stored) > c.o.MaxBytes {
-		return Info{}, errorf(MessageTooLarge, "the batch has %d bytes after it was rebuilt, max.message.bytes is %d", len(stored), c.o.MaxBytes)
-	}
-	if len(stored) > c.o.SegmentBytes {
+	if int64(len(stored)) > c.o.SegmentBytes {
 		return Info{}, errorf(RecordListTooLarge, "the batch has %d bytes, segment.bytes is %d", len(stored), c.o.SegmentBytes)
 	}
-	info := Info{Stored: stored, Rebuilt: c.rebuilt, Count: stored.Count(), MaxTimestamp: c.max, AppendTime: NoTimestamp,
+	info := Info{Batch: stored, Rebuilt: &stored[0] != &c.v[0], Count: stored.Count(), MaxTimestamp: c.max, AppendTime: NoTimestamp,
 		ProducerID: stored.ProducerID(), ProducerEpoch: stored.ProducerEpoch(), BaseSequence: stored.BaseSequence(),
 		LastSequence: stored.LastSequence(), Transactional: stored.Attributes().Transactional()}
-	appendTime := c.o.TimestampType == LogAppendTime
-	if appendTime {
+	if c.o.LogAppendTime {
 		info.MaxTimestamp, info.AppendTime = c.o.Now, c.o.Now
 	}
-	if c.rebuilt {
-		sealRebuilt(stored, c.codec)
-	}
-	stored.SetTimestamps(appendTime, info.MaxTimestamp)
+	stored.SetTimestamps(c.o.LogAppendTime, info.MaxTimestamp)
 	return info, nil
 }
 

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"iter"
 )
@@ -142,27 +143,25 @@ func (v View) SetTimestamps(logAppendTime bool, maxTimestamp int64) {
 
 func (v View) sealCRC() { binary.BigEndian.PutUint32(v[posCRC:], v.ComputeCRC()) }
 
+// ErrIncomplete is Next's answer when the bytes end before the batch does.
+var ErrIncomplete = errors.New("batch: the bytes end before the batch does")
+
 // Parse views b, which must be exactly one batch of magic 2, and checks the
 // length, the magic and the counts; not the CRC and not the records.
 func Parse(b []byte) (View, error) {
 	v, rest, err := Next(b)
-	switch {
-	case err != nil:
-		return nil, err
-	case v == nil:
-		return nil, errorf(CorruptMessage, "%d bytes hold no whole batch", len(b))
-	case len(rest) != 0:
+	if err == nil && len(rest) != 0 {
 		return nil, errorf(CorruptMessage, "%d bytes follow the batch", len(rest))
 	}
-	return v, nil
+	return v, err
 }
 
-// Next views the batch at the front of b and returns what follows it. A nil
-// View without an error means that b holds no whole batch any more: rest is
-// then b itself, empty after a clean end and a partial batch otherwise.
+// Next views the batch at the front of b, with the checks of Parse, and
+// returns what follows it. When b does not hold a whole batch, also when it is
+// empty, the error is ErrIncomplete.
 func Next(b []byte) (v View, rest []byte, err error) {
 	if len(b) < sizeToMagic {
-		return nil, b, nil
+		return nil, b, ErrIncomplete
 	}
 	length := int64(View(b).Length())
 	if length < HeaderSize-logOverhead {
@@ -173,7 +172,7 @@ func Next(b []byte) (v View, rest []byte, err error) {
 	}
 	size := length + logOverhead
 	if size > int64(len(b)) {
-		return nil, b, nil
+		return nil, b, ErrIncomplete
 	}
 	v = View(b[:size:size])
 	if v.LastOffsetDelta() < 0 || v.Count() < 0 || v.Count()-1 > v.LastOffsetDelta() {
@@ -182,15 +181,12 @@ func Next(b []byte) (v View, rest []byte, err error) {
 	return v, b[size:], nil
 }
 
-// All iterates batches that lie back to back and fill b. A partial batch at
-// the end is an error, as is a corrupt one; an error is the last step.
+// All iterates batches that lie back to back and fill b. An error, as Next
+// gives it, is the last step.
 func All(b []byte) iter.Seq2[View, error] {
 	return func(yield func(View, error) bool) {
 		for len(b) > 0 {
 			v, rest, err := Next(b)
-			if err == nil && v == nil {
-				err = errorf(CorruptMessage, "%d bytes at the end hold no whole batch", len(b))
-			}
 			if !yield(v, err) || err != nil {
 				return
 			}
