@@ -35,7 +35,7 @@ func NewWriter(buf []byte) *Writer { return &Writer{b: buf[:0]} }
 // Reset forgets all output and keeps the memory. It drops the references to spliced slices.
 func (w *Writer) Reset() {
 	clear(w.cuts)
-	clear(w.out[:cap(w.out)])
+	clear(w.out)
 	w.b, w.cuts, w.out, w.spliced, w.framed, w.err = w.b[:0], w.cuts[:0], w.out[:0], 0, false, nil
 }
 
