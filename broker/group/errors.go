@@ -1,0 +1,98 @@
+package group
+
+import "errors"
+
+// Error is the outcome of a call or of one item of it, named after Kafka's error of the same name.
+// The zero value is success. Error implements error, so a host can return it; None must not be returned as one.
+type Error uint8
+
+const (
+	None Error = iota
+	CoordinatorLoadInProgress
+	CoordinatorNotAvailable
+	NotCoordinator
+	InvalidGroupID
+	UnknownMemberID
+	FencedInstanceID
+	IllegalGeneration
+	InconsistentGroupProtocol
+	InvalidSessionTimeout
+	RebalanceInProgress
+	MemberIDRequired
+	GroupMaxSizeReached
+	GroupIDNotFound
+	NonEmptyGroup
+	GroupSubscribedToTopic
+	OffsetMetadataTooLarge
+	UnknownServerError
+
+	// ErrorCount is the number of values, so that a table from Error to code can be checked to be complete.
+	ErrorCount
+)
+
+var errorNames = [ErrorCount]string{
+	None:                      "NONE",
+	CoordinatorLoadInProgress: "COORDINATOR_LOAD_IN_PROGRESS",
+	CoordinatorNotAvailable:   "COORDINATOR_NOT_AVAILABLE",
+	NotCoordinator:            "NOT_COORDINATOR",
+	InvalidGroupID:            "INVALID_GROUP_ID",
+	UnknownMemberID:           "UNKNOWN_MEMBER_ID",
+	FencedInstanceID:          "FENCED_INSTANCE_ID",
+	IllegalGeneration:         "ILLEGAL_GENERATION",
+	InconsistentGroupProtocol: "INCONSISTENT_GROUP_PROTOCOL",
+	InvalidSessionTimeout:     "INVALID_SESSION_TIMEOUT",
+	RebalanceInProgress:       "REBALANCE_IN_PROGRESS",
+	MemberIDRequired:          "MEMBER_ID_REQUIRED",
+	GroupMaxSizeReached:       "GROUP_MAX_SIZE_REACHED",
+	GroupIDNotFound:           "GROUP_ID_NOT_FOUND",
+	NonEmptyGroup:             "NON_EMPTY_GROUP",
+	GroupSubscribedToTopic:    "GROUP_SUBSCRIBED_TO_TOPIC",
+	OffsetMetadataTooLarge:    "OFFSET_METADATA_TOO_LARGE",
+	UnknownServerError:        "UNKNOWN_SERVER_ERROR",
+}
+
+// Error gives Kafka's name of the error.
+func (e Error) Error() string {
+	if e < ErrorCount {
+		return errorNames[e]
+	}
+	return "UNKNOWN_SERVER_ERROR"
+}
+
+// String gives Kafka's name of the error.
+func (e Error) String() string { return e.Error() }
+
+// The outcomes of an append that a host can report to Appended (wrapped or not). Any other error counts as
+// unforeseen and is answered UNKNOWN_SERVER_ERROR.
+//
+// ErrTimeout and ErrNotEnoughReplicasAfterAppend leave it open whether the records will be committed: the host
+// must call Appended once more for the same id when it knows, or Resign when it stops leading.
+var (
+	ErrNotLeader                    = errors.New("group: not the leader of the partition")
+	ErrStorage                      = errors.New("group: storage failed")
+	ErrUnknownPartition             = errors.New("group: the partition does not exist")
+	ErrNotEnoughReplicas            = errors.New("group: not enough replicas")
+	ErrNotEnoughReplicasAfterAppend = errors.New("group: appended, but not enough replicas")
+	ErrTimeout                      = errors.New("group: append timed out")
+	ErrTooLarge                     = errors.New("group: records too large")
+)
+
+// appendError is Kafka's map from the error of an append to the error of the call that needed it.
+func appendError(err error) Error {
+	switch {
+	case err == nil:
+		return None
+	case errors.Is(err, ErrNotLeader), errors.Is(err, ErrStorage):
+		return NotCoordinator
+	case errors.Is(err, ErrUnknownPartition), errors.Is(err, ErrNotEnoughReplicas),
+		errors.Is(err, ErrNotEnoughReplicasAfterAppend), errors.Is(err, ErrTimeout):
+		return CoordinatorNotAvailable
+	default: // ErrTooLarge among them
+		return UnknownServerError
+	}
+}
+
+// inDoubt tells whether the records of a failed append may still be committed.
+func inDoubt(err error) bool {
+	return errors.Is(err, ErrTimeout) || errors.Is(err, ErrNotEnoughReplicasAfterAppend)
+}
