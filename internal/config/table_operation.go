@@ -1,0 +1,103 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+func nonEmpty(what string) func(string) error {
+	return func(text string) error {
+		if text == "" {
+			return fmt.Errorf("want %s", what)
+		}
+		return nil
+	}
+}
+
+var raftSettings = []setting{
+	{table: "raft", key: "listen_addr", flag: "raft-addr", command: RaftCluster, env: "CHRONIK_RAFT_ADDR", def: "0.0.0.0:5001", clustered: true,
+		doc:  "The address that other nodes connect to, host:port.",
+		bind: text(hostPort, func(c *Config) *string { return &c.Raft.ListenAddr })},
+	{table: "raft", key: "election_timeout_ms", def: "1000", clustered: true,
+		doc:  "A follower that hears nothing of its leader for this long stands for election; more than heartbeat_interval_ms.",
+		bind: millis(1, func(c *Config) *time.Duration { return &c.Raft.ElectionTimeout })},
+	{table: "raft", key: "heartbeat_interval_ms", def: "100", clustered: true,
+		doc:  "How often a leader is heard when there is nothing to send.",
+		bind: millis(1, func(c *Config) *time.Duration { return &c.Raft.HeartbeatInterval })},
+	{table: "raft", key: "snapshot_max_log_size_mb", def: "64", clustered: true,
+		doc:  "A follower that lacks more of a log than this, in MiB, is handed segments instead of entries.",
+		bind: integer(1, math.MaxInt32, func(c *Config) *int { return &c.Raft.SnapshotMaxLogSizeMB })},
+	{table: "raft", key: "max_inflight_messages", def: "256", clustered: true,
+		doc:  "Append messages to one follower of one partition that may be unanswered.",
+		bind: integer(1, math.MaxInt32, func(c *Config) *int { return &c.Raft.MaxInflightMessages })},
+	{table: "raft", key: "max_entries_per_batch", def: "1024", clustered: true,
+		doc:  "Entries in one append message.",
+		bind: integer(1, math.MaxInt32, func(c *Config) *int { return &c.Raft.MaxEntriesPerBatch })},
+	{table: "raft", key: "rpc_timeout_ms", def: "2000", clustered: true,
+		doc:  "How long a request to another node may take.",
+		bind: millis(1, func(c *Config) *time.Duration { return &c.Raft.RPCTimeout })},
+	{table: "raft", key: "leadership_transfer_timeout_ms", def: "5000", clustered: true,
+		doc:  "How long the transfer of one partition's leadership may take.",
+		bind: millis(1, func(c *Config) *time.Duration { return &c.Raft.LeadershipTransferTimeout })},
+	{table: "raft", key: "enable_leadership_transfer", def: "true", clustered: true,
+		doc:  "Whether a node that stops hands its leaderships over first.",
+		bind: flag(func(c *Config) *bool { return &c.Raft.EnableLeadershipTransfer })},
+}
+
+var operationSettings = []setting{
+	{table: "isr", key: "max_lag_ms", def: "10000", clustered: true,
+		doc:  "A follower that has not caught up for this long is out of sync.",
+		bind: millis(1, func(c *Config) *time.Duration { return &c.ISR.MaxLag })},
+	{table: "isr", key: "max_lag_entries", def: "10000", clustered: true,
+		doc:  "A follower that lacks more entries than this is out of sync.",
+		bind: integer(1, math.MaxInt32, func(c *Config) *int { return &c.ISR.MaxLagEntries })},
+	{table: "isr", key: "check_interval_ms", def: "1000", clustered: true,
+		doc:  "How often that is looked at.",
+		bind: millis(1, func(c *Config) *time.Duration { return &c.ISR.CheckInterval })},
+	{table: "shutdown", key: "drain_timeout_ms", def: "10000",
+		doc:  "How long a stopping node waits for requests in flight.",
+		bind: millis(0, func(c *Config) *time.Duration { return &c.Shutdown.DrainTimeout })},
+	{table: "shutdown", key: "transfer_timeout_ms", def: "30000", clustered: true,
+		doc:  "How long a stopping node tries to hand over all its leaderships.",
+		bind: millis(0, func(c *Config) *time.Duration { return &c.Shutdown.TransferTimeout })},
+	{table: "shutdown", key: "sync_timeout_ms", def: "5000",
+		doc:  "How long a stopping node waits for the last sync of its logs.",
+		bind: millis(0, func(c *Config) *time.Duration { return &c.Shutdown.SyncTimeout })},
+	{table: "rebalance", key: "enabled", def: "true", clustered: true,
+		doc:  "Whether partitions move by themselves to even out the nodes.",
+		bind: flag(func(c *Config) *bool { return &c.Rebalance.Enabled })},
+	{table: "rebalance", key: "threshold_percent", def: "20", clustered: true,
+		doc:  "How far a node may be from the average before something moves.",
+		bind: integer(1, 100, func(c *Config) *int { return &c.Rebalance.ThresholdPercent })},
+	{table: "rebalance", key: "interval_secs", def: "60", clustered: true,
+		doc:  "How often that is looked at.",
+		bind: seconds(1, func(c *Config) *time.Duration { return &c.Rebalance.Interval })},
+	{table: "rebalance", key: "max_concurrent_moves", def: "3", clustered: true,
+		doc:  "Partitions that move at the same time.",
+		bind: integer(1, math.MaxInt32, func(c *Config) *int { return &c.Rebalance.MaxConcurrentMoves })},
+	{table: "rebalance", key: "throttle_mb_per_sec", def: "0", defDoc: "0 (line rate)", clustered: true,
+		doc:  "How fast moving partitions are copied, in MiB a second.",
+		bind: integer(0, math.MaxInt32, func(c *Config) *int { return &c.Rebalance.ThrottleMBPerSec })},
+	{table: "limits", key: "request_memory_bytes", def: "134217728",
+		doc:  "Memory for requests in flight, over all connections; when it is used up, connections are not read until some is free. It holds at least one request of socket.request.max.bytes.",
+		bind: func(c *Config) value { return int64Value{&c.Limits.RequestMemoryBytes, 1 << 20, math.MaxInt64} }},
+	{table: "limits", key: "max_connections", def: "10000",
+		doc:  "Open client connections; one more is closed as soon as it is accepted.",
+		bind: integer(1, math.MaxInt32, func(c *Config) *int { return &c.Limits.MaxConnections })},
+	{table: "metrics", key: "max_partitions", def: "1000",
+		doc:  "With more partitions on the node than this, series of single partitions are left out of /metrics; so are those of consumer groups beyond as many. 0 leaves them out always.",
+		bind: integer(0, math.MaxInt32, func(c *Config) *int { return &c.Metrics.MaxPartitions })},
+}
+
+var storageSettings = []setting{
+	{table: "storage", key: "segment_bytes", kafka: "log.segment.bytes", defDoc: "that of log.segment.bytes",
+		doc:  "The size at which a log goes on in a new segment file.",
+		bind: kafka("log.segment.bytes", "integer")},
+	{table: "storage", key: "flush_messages", kafka: "log.flush.interval.messages", defDoc: "that of log.flush.interval.messages",
+		doc:  "Records after which a log is synced.",
+		bind: kafka("log.flush.interval.messages", "integer")},
+	{table: "storage", key: "flush_ms", kafka: "log.flush.interval.ms", defDoc: "that of log.flush.interval.ms",
+		doc:  "Milliseconds after which a log is synced.",
+		bind: kafka("log.flush.interval.ms", "integer")},
+}
