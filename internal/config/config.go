@@ -21,7 +21,6 @@ type Config struct {
 	ISR       ISR
 	Shutdown  Shutdown
 	Rebalance Rebalance
-	Limits    Limits
 	Metrics   Metrics
 
 	// Kafka are Kafka's own broker settings that were given, by their names:
@@ -102,12 +101,6 @@ type Rebalance struct {
 	Interval           time.Duration
 	MaxConcurrentMoves int
 	ThrottleMBPerSec   int
-}
-
-// Limits is [limits].
-type Limits struct {
-	RequestMemoryBytes int64
-	MaxConnections     int
 }
 
 // Metrics is [metrics].

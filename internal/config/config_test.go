@@ -14,6 +14,7 @@ import (
 func onlyNumPartitions(name, value string) error {
 	switch {
 	case name == "num.partitions" && value != "many",
+		name == "queued.max.request.bytes", name == "max.connections",
 		name == "auto.create.topics.enable", name == "default.replication.factor",
 		name == "min.insync.replicas", strings.HasPrefix(name, "log."):
 		return nil
@@ -175,12 +176,11 @@ func TestEveryKeyOfTheFileArrives(t *testing.T) {
 		{c.ISR, ISR{10001 * ms, 10002, 1003 * ms}},
 		{c.Shutdown, Shutdown{11 * ms, 12 * ms, 13 * ms}},
 		{c.Rebalance, Rebalance{false, 21, 61 * second, 4, 14}},
-		{c.Limits, Limits{2000000, 17}},
 		{c.Metrics, Metrics{18}},
 		{fmt.Sprint(c.Kafka), fmt.Sprint(map[string]string{
 			"auto.create.topics.enable":  "true", // its own name wins over auto_create_topics
 			"default.replication.factor": "5", "min.insync.replicas": "6", "num.partitions": "7",
-			"log.cleaner.threads": "2", "log.segment.bytes": "1000",
+			"log.cleaner.threads": "2", "queued.max.request.bytes": "2000000", "max.connections": "17", "log.segment.bytes": "1000",
 			"log.flush.interval.messages": "15", "log.flush.interval.ms": "16"})},
 	} {
 		if check.got != check.want {

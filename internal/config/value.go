@@ -35,27 +35,12 @@ func (v intValue) set(text string) error {
 	return err
 }
 
-type int64Value struct {
-	p        *int64
-	min, max int64
-}
-
-func (v int64Value) kind() string { return "integer" }
-func (v int64Value) show() string { return strconv.FormatInt(*v.p, 10) }
-func (v int64Value) set(text string) error {
-	n, err := parseInt(text, v.min, v.max)
-	if err == nil {
-		*v.p = n
-	}
-	return err
-}
-
 func parseInt(text string, low, high int64) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case err == nil && n >= low && n <= high:
 		return n, nil
-	case high == math.MaxInt32 || high == math.MaxInt64:
+	case high == math.MaxInt32:
 		return 0, fmt.Errorf("want a whole number, %d or more", low)
 	default:
 		return 0, fmt.Errorf("want a whole number from %d to %d", low, high)

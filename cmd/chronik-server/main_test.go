@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"chronik/internal/config"
+
+	"gopkg.in/yaml.v3"
+)
+
+// command runs the program in an empty directory.
+func command(t *testing.T, environ []string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	var out, err bytes.Buffer
+	status = run(args, environ, &out, &err)
+	return status, out.String(), err.String()
+}
+
+func TestWhatTheUserGotWrongIsOneLineAndStatus2(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("[server]\nkafka_prot = 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args string
+		want string
+	}{
+		{"--kafak-port 1", `unknown flag --kafak-port; did you mean --kafka-port?`},
+		{"raft-cluster --peer 2@a:1", `unknown flag --peer; did you mean --peers?`},
+		{"--kafka-port", `flag needs an argument: --kafka-port`},
+		{"--kafka-port 99999", `--kafka-port 99999: want a whole number from 0 to 65535`},
+		{"-p x version --nothing", `unknown flag --nothing; did you mean --config?`},
+		{"verson", `unknown command "verson"; did you mean "version"?`},
+		{"config", `chronik-server config: want one of reference, show`},
+		{"config show x", `chronik-server config show: unexpected "x"; it takes no arguments`},
+		{"config show -o xml", `--output xml: want table, json or yaml`},
+		{"--set num.partitons=1", `--set num.partitons=1: unknown setting "num.partitons": did you mean "num.partitions"?`},
+		{"--config nofile", `--config nofile: no such file or directory; want a TOML file that can be read`},
+		{"--cluster-config " + file, file + `:2: unknown key server.kafka_prot; did you mean server.kafka_port?`},
+		{"--data-dir " + file, `data directory ` + file + `: not a directory; want a directory that this process may write (--data-dir)`},
+		{"raft-cluster --metrics-port 8099 --peers 2@node2:5002 --bootstrap",
+			`clustering is not built yet; run one node, without raft-cluster and without [cluster] enabled = true`},
+		{"--kafka-port 9092 --node-id 1 raft-cluster --raft-addr 0.0.0.0:5001 --peers 2@node2:5002,3@node3:5003",
+			`clustering is not built yet; run one node, without raft-cluster and without [cluster] enabled = true`},
+	} {
+		status, stdout, stderr := command(t, nil, strings.Fields(test.args)...)
+		if status != 2 || stdout != "" || stderr != "chronik-server: "+test.want+"\n" {
+			t.Errorf("%s: status %d, %q\ngot  %swant chronik-server: %s", test.args, status, stdout, stderr, test.want)
+		}
+	}
+}
+
+func TestFlagsStandBeforeAndAfterTheSubcommand(t *testing.T) {
+	for _, args := range [][]string{
+		{"--kafka-port", "7", "--rack=r", "config", "show", "-o", "json"},
+		{"config", "show", "-p", "7", "-o", "json", "--rack", "r"},
+		{"config", "--rack", "r", "show", "-p7", "-ojson"},
+	} {
+		status, stdout, stderr := command(t, []string{"CHRONIK_KAFKA_PORT=8", "CHRONIK_NODE_ID=9"}, args...)
+		if status != 0 || stderr != "" {
+			t.Fatalf("%q: status %d, %s", args, status, stderr)
+		}
+		var shown []config.Shown
+		if err := json.Unmarshal([]byte(stdout), &shown); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]config.Shown{}
+		for _, s := range shown {
+			got[s.Name] = s
+		}
+		for _, want := range []config.Shown{
+			{Name: "server.kafka_port", Value: "7", Origin: "--kafka-port"},
+			{Name: "server.rack", Value: "r", Origin: "--rack"},
+			{Name: "server.metrics_port", Value: "8099", Origin: "default"},
+			{Name: "cluster.node_id", Value: "9", Origin: "CHRONIK_NODE_ID"},
+		} {
+			if got[want.Name] != want {
+				t.Errorf("%q: got %+v, want %+v", args, got[want.Name], want)
+			}
+		}
+	}
+}
+
+func TestVersionInEachForm(t *testing.T) {
+	_, table, _ := command(t, nil, "version")
+	if !strings.HasPrefix(table, "FEATURE LEVEL  ") || !strings.Contains(table, featureLevel) {
+		t.Errorf("table %q", table)
+	}
+	var fromJSON, fromYAML buildVersion
+	_, text, _ := command(t, nil, "version", "-o", "json")
+	if err := json.Unmarshal([]byte(text), &fromJSON); err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = command(t, nil, "version", "-o", "yaml")
+	if err := yaml.Unmarshal([]byte(text), &fromYAML); err != nil {
+		t.Fatal(err)
+	}
+	if want := readBuildVersion(); fromJSON != want || fromYAML != want || !strings.HasPrefix(want.Go, "go") {
+		t.Errorf("JSON %+v, YAML %+v, want %+v", fromJSON, fromYAML, want)
+	}
+}
+
+func TestTheReferenceIsCurrent(t *testing.T) {
+	committed, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := config.Reference(kafkaReference()); got != string(committed) {
+		t.Error("docs/configuration.md is not what the table says; make docs writes it anew")
+	}
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"chronik/internal/config"
+
+	"github.com/spf13/cobra"
+)
+
+// serve runs a broker until a signal stops it.
+func (a *app) serve(cmd *cobra.Command, command string) error {
+	c, err := a.load(command)
+	if err != nil {
+		return err
+	}
+	if c.Cluster.Enabled {
+		return usagef("clustering is not built yet; run one node, without raft-cluster and without [cluster] enabled = true")
+	}
+	if err := config.CheckDataDir(c.Server.DataDir); err != nil {
+		return usageError{err}
+	}
+	logger := newLogger(cmd.ErrOrStderr(), c.Server.LogLevel)
+	for _, warning := range c.Warnings {
+		logger.Warn("configuration", "note", warning)
+	}
+	ctx, stop := untilSignal(cmd.Context(), logger)
+	defer stop()
+	return runNode(ctx, c, logger)
+}
+
+func newLogger(w io.Writer, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		panic("BUG: config accepted the log level " + level)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
+}
+
+// untilSignal is a context that ends with the first SIGTERM or SIGINT; the
+// second ends the process with status 1.
+func untilSignal(parent context.Context, logger *slog.Logger) (context.Context, func()) {
+	if parent == nil {
+		parent = context.Background()
+	}
+	ctx, cancel := context.WithCancel(parent)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		select {
+		case s := <-signals:
+			logger.Info("stopping", "signal", s.String())
+			cancel()
+		case <-ctx.Done():
+			return
+		}
+		if s, again := <-signals; again {
+			logger.Error("aborted", "signal", s.String())
+			os.Exit(1)
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel()
+	}
+}
+
+var errNoNode = errors.New("the broker is not built yet")
+
+func runNode(context.Context, *config.Config, *slog.Logger) error { return errNoNode }
