@@ -23,13 +23,19 @@ func DescribeTopic(overrides map[string]string, b *BrokerConfig) []Entry {
 	return entries
 }
 
-// DescribeBroker gives every broker setting, sorted by name.
+// DescribeBroker gives every broker setting, sorted by name. A setting that is
+// not set itself but through one in another unit has a null value, as in Kafka:
+// log.retention.ms is null while log.retention.hours decides.
 func DescribeBroker(b *BrokerConfig) []Entry {
 	entries := make([]Entry, 0, len(brokerTable.rows))
 	for i := range brokerTable.rows {
 		s := &brokerTable.rows[i]
 		value, all := b.layers.broker(s)
-		entries = append(entries, entry(s, value, all, !s.Dynamic))
+		e := entry(s, value, all, !s.Dynamic)
+		if len(all) > 0 && all[0].Value != value && all[0].Name != s.Name {
+			e.Value.Value, e.Null = "", true
+		}
+		entries = append(entries, e)
 	}
 	return entries
 }
