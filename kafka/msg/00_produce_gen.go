@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // ProduceRequest has versions 3-13, flexible from 9.
 type ProduceRequest struct {
@@ -32,8 +36,11 @@ func (x *ProduceRequest) Decode(r *wire.Reader, v int16) {
 	}
 	flex := v >= 9
 	x.TransactionalId = r.NullString(flex, true)
-	x.Acks = r.Int16()
-	x.TimeoutMs = r.Int32()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.Acks = int16(binary.BigEndian.Uint16(b[0:2]))
+		x.TimeoutMs = int32(binary.BigEndian.Uint32(b[2:6]))
+	}
 	{
 		n := r.ArrayLen(flex, 3)
 		s := wire.Resize(x.TopicData, n)
@@ -56,8 +63,11 @@ func (x *ProduceRequest) Encode(w *wire.Writer, v int16) {
 	}
 	flex := v >= 9
 	w.NullString(x.TransactionalId, flex, true)
-	w.Int16(x.Acks)
-	w.Int32(x.TimeoutMs)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint16(b[0:2], uint16(x.Acks))
+		binary.BigEndian.PutUint32(b[2:6], uint32(x.TimeoutMs))
+	}
 	w.ArrayLen(len(x.TopicData), flex)
 	for i := range x.TopicData {
 		x.TopicData[i].Encode(w, v)
@@ -114,9 +124,11 @@ func (x *TopicProduceData) Encode(w *wire.Writer, v int16) {
 	flex := v >= 9
 	if v <= 12 {
 		w.String(x.Name, flex)
+	} else {
 	}
 	if v >= 13 {
 		w.UUID(x.TopicId)
+	} else {
 	}
 	w.ArrayLen(len(x.PartitionData), flex)
 	for i := range x.PartitionData {
@@ -198,7 +210,7 @@ func (x *ProduceResponse) Decode(r *wire.Reader, v int16) {
 	x.NodeEndpoints = wire.Resize(x.NodeEndpoints, 0)
 	if flex {
 		for n := r.TagCount(); n > 0; n-- {
-			tag, rest := r.BeginTag()
+			tag, outer := r.BeginTag()
 			switch {
 			case tag == 0 && v >= 10:
 				{
@@ -209,9 +221,9 @@ func (x *ProduceResponse) Decode(r *wire.Reader, v int16) {
 					}
 					x.NodeEndpoints = s
 				}
-				r.EndTag(rest)
+				r.EndTag(outer)
 			default:
-				r.SkipTag(rest)
+				r.SkipTag(outer)
 			}
 		}
 	}
@@ -230,8 +242,10 @@ func (x *ProduceResponse) Encode(w *wire.Writer, v int16) {
 		x.Responses[i].Encode(w, v)
 	}
 	w.Int32(x.ThrottleTimeMs)
-	if !(v >= 10) && (len(x.NodeEndpoints) != 0) {
-		w.Fail("ProduceResponse.NodeEndpoints", wire.ErrNotInThis)
+	if !(v >= 10) {
+		if len(x.NodeEndpoints) != 0 {
+			w.Fail("ProduceResponse.NodeEndpoints", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		n := uint32(0)
@@ -299,9 +313,11 @@ func (x *TopicProduceResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 9
 	if v <= 12 {
 		w.String(x.Name, flex)
+	} else {
 	}
 	if v >= 13 {
 		w.UUID(x.TopicId)
+	} else {
 	}
 	w.ArrayLen(len(x.PartitionResponses), flex)
 	for i := range x.PartitionResponses {
@@ -340,10 +356,13 @@ func (x *PartitionProduceResponse) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *PartitionProduceResponse) Decode(r *wire.Reader, v int16) {
 	flex := v >= 9
-	x.Index = r.Int32()
-	x.ErrorCode = r.Int16()
-	x.BaseOffset = r.Int64()
-	x.LogAppendTimeMs = r.Int64()
+	if p := r.Fixed(22); p != nil {
+		b := (*[22]byte)(p)
+		x.Index = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		x.BaseOffset = int64(binary.BigEndian.Uint64(b[6:14]))
+		x.LogAppendTimeMs = int64(binary.BigEndian.Uint64(b[14:22]))
+	}
 	if v >= 5 {
 		x.LogStartOffset = r.Int64()
 	} else {
@@ -369,13 +388,13 @@ func (x *PartitionProduceResponse) Decode(r *wire.Reader, v int16) {
 	x.CurrentLeader.Default()
 	if flex {
 		for n := r.TagCount(); n > 0; n-- {
-			tag, rest := r.BeginTag()
+			tag, outer := r.BeginTag()
 			switch {
 			case tag == 0 && v >= 10:
 				x.CurrentLeader.Decode(r, v)
-				r.EndTag(rest)
+				r.EndTag(outer)
 			default:
-				r.SkipTag(rest)
+				r.SkipTag(outer)
 			}
 		}
 	}
@@ -385,24 +404,32 @@ func (x *PartitionProduceResponse) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *PartitionProduceResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 9
-	w.Int32(x.Index)
-	w.Int16(x.ErrorCode)
-	w.Int64(x.BaseOffset)
-	w.Int64(x.LogAppendTimeMs)
+	{
+		b := (*[22]byte)(w.Next(22))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.Index))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint64(b[6:14], uint64(x.BaseOffset))
+		binary.BigEndian.PutUint64(b[14:22], uint64(x.LogAppendTimeMs))
+	}
 	if v >= 5 {
 		w.Int64(x.LogStartOffset)
+	} else {
 	}
 	if v >= 8 {
 		w.ArrayLen(len(x.RecordErrors), flex)
 		for i := range x.RecordErrors {
 			x.RecordErrors[i].Encode(w, v)
 		}
+	} else {
 	}
 	if v >= 8 {
 		w.NullString(x.ErrorMessage, flex, v >= 8)
+	} else {
 	}
-	if !(v >= 10) && (!x.CurrentLeader.isDefault()) {
-		w.Fail("PartitionProduceResponse.CurrentLeader", wire.ErrNotInThis)
+	if !(v >= 10) {
+		if !x.CurrentLeader.isDefault() {
+			w.Fail("PartitionProduceResponse.CurrentLeader", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		n := uint32(0)
@@ -473,16 +500,22 @@ func (x *ProduceResponseLeaderIdAndEpoch) isDefault() bool {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ProduceResponseLeaderIdAndEpoch) Decode(r *wire.Reader, v int16) {
-	x.LeaderId = r.Int32()
-	x.LeaderEpoch = r.Int32()
+	if p := r.Fixed(8); p != nil {
+		b := (*[8]byte)(p)
+		x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+	}
 	r.SkipTags()
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ProduceResponseLeaderIdAndEpoch) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.LeaderId)
-	w.Int32(x.LeaderEpoch)
+	{
+		b := (*[8]byte)(w.Next(8))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+	}
 	w.NoTags()
 }
 

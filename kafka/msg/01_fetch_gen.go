@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // FetchRequest has versions 4-18, flexible from 12.
 type FetchRequest struct {
@@ -54,18 +58,21 @@ func (x *FetchRequest) Decode(r *wire.Reader, v int16) {
 		x.ReplicaId = -1
 	}
 	x.ReplicaState.Default()
-	x.MaxWaitMs = r.Int32()
-	x.MinBytes = r.Int32()
-	x.MaxBytes = r.Int32()
-	x.IsolationLevel = r.Int8()
-	if v >= 7 {
-		x.SessionId = r.Int32()
-	} else {
-		x.SessionId = 0
+	if p := r.Fixed(13); p != nil {
+		b := (*[13]byte)(p)
+		x.MaxWaitMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.MinBytes = int32(binary.BigEndian.Uint32(b[4:8]))
+		x.MaxBytes = int32(binary.BigEndian.Uint32(b[8:12]))
+		x.IsolationLevel = int8(b[12])
 	}
 	if v >= 7 {
-		x.SessionEpoch = r.Int32()
+		if p := r.Fixed(8); p != nil {
+			b := (*[8]byte)(p)
+			x.SessionId = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.SessionEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+		}
 	} else {
+		x.SessionId = 0
 		x.SessionEpoch = -1
 	}
 	{
@@ -95,16 +102,16 @@ func (x *FetchRequest) Decode(r *wire.Reader, v int16) {
 	}
 	if flex {
 		for n := r.TagCount(); n > 0; n-- {
-			tag, rest := r.BeginTag()
+			tag, outer := r.BeginTag()
 			switch {
 			case tag == 0:
 				x.ClusterId = r.NullString(true, v >= 12)
-				r.EndTag(rest)
+				r.EndTag(outer)
 			case tag == 1 && v >= 15:
 				x.ReplicaState.Decode(r, v)
-				r.EndTag(rest)
+				r.EndTag(outer)
 			default:
-				r.SkipTag(rest)
+				r.SkipTag(outer)
 			}
 		}
 	}
@@ -120,21 +127,30 @@ func (x *FetchRequest) Encode(w *wire.Writer, v int16) {
 	flex := v >= 12
 	if v <= 14 {
 		w.Int32(x.ReplicaId)
-	} else if x.ReplicaId != -1 {
-		w.Fail("FetchRequest.ReplicaId", wire.ErrNotInThis)
+	} else {
+		if x.ReplicaId != -1 {
+			w.Fail("FetchRequest.ReplicaId", wire.ErrNotInThis)
+		}
 	}
-	if !(v >= 15) && (!x.ReplicaState.isDefault()) {
-		w.Fail("FetchRequest.ReplicaState", wire.ErrNotInThis)
+	if !(v >= 15) {
+		if !x.ReplicaState.isDefault() {
+			w.Fail("FetchRequest.ReplicaState", wire.ErrNotInThis)
+		}
 	}
-	w.Int32(x.MaxWaitMs)
-	w.Int32(x.MinBytes)
-	w.Int32(x.MaxBytes)
-	w.Int8(x.IsolationLevel)
+	{
+		b := (*[13]byte)(w.Next(13))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.MaxWaitMs))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.MinBytes))
+		binary.BigEndian.PutUint32(b[8:12], uint32(x.MaxBytes))
+		b[12] = byte(x.IsolationLevel)
+	}
 	if v >= 7 {
-		w.Int32(x.SessionId)
-	}
-	if v >= 7 {
-		w.Int32(x.SessionEpoch)
+		{
+			b := (*[8]byte)(w.Next(8))
+			binary.BigEndian.PutUint32(b[0:4], uint32(x.SessionId))
+			binary.BigEndian.PutUint32(b[4:8], uint32(x.SessionEpoch))
+		}
+	} else {
 	}
 	w.ArrayLen(len(x.Topics), flex)
 	for i := range x.Topics {
@@ -145,11 +161,14 @@ func (x *FetchRequest) Encode(w *wire.Writer, v int16) {
 		for i := range x.ForgottenTopicsData {
 			x.ForgottenTopicsData[i].Encode(w, v)
 		}
-	} else if len(x.ForgottenTopicsData) != 0 {
-		w.Fail("FetchRequest.ForgottenTopicsData", wire.ErrNotInThis)
+	} else {
+		if len(x.ForgottenTopicsData) != 0 {
+			w.Fail("FetchRequest.ForgottenTopicsData", wire.ErrNotInThis)
+		}
 	}
 	if v >= 11 {
 		w.String(x.RackId, flex)
+	} else {
 	}
 	if flex {
 		n := uint32(0)
@@ -194,16 +213,22 @@ func (x *FetchRequestReplicaState) isDefault() bool {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *FetchRequestReplicaState) Decode(r *wire.Reader, v int16) {
-	x.ReplicaId = r.Int32()
-	x.ReplicaEpoch = r.Int64()
+	if p := r.Fixed(12); p != nil {
+		b := (*[12]byte)(p)
+		x.ReplicaId = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ReplicaEpoch = int64(binary.BigEndian.Uint64(b[4:12]))
+	}
 	r.SkipTags()
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *FetchRequestReplicaState) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.ReplicaId)
-	w.Int64(x.ReplicaEpoch)
+	{
+		b := (*[12]byte)(w.Next(12))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ReplicaId))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.ReplicaEpoch))
+	}
 	w.NoTags()
 }
 
@@ -254,9 +279,11 @@ func (x *FetchTopic) Encode(w *wire.Writer, v int16) {
 	flex := v >= 12
 	if v <= 12 {
 		w.String(x.Topic, flex)
+	} else {
 	}
 	if v >= 13 {
 		w.UUID(x.TopicId)
+	} else {
 	}
 	w.ArrayLen(len(x.Partitions), flex)
 	for i := range x.Partitions {
@@ -317,16 +344,16 @@ func (x *FetchPartition) Decode(r *wire.Reader, v int16) {
 	x.HighWatermark = 9223372036854775807
 	if flex {
 		for n := r.TagCount(); n > 0; n-- {
-			tag, rest := r.BeginTag()
+			tag, outer := r.BeginTag()
 			switch {
 			case tag == 0 && v >= 17:
 				x.ReplicaDirectoryId = r.UUID()
-				r.EndTag(rest)
+				r.EndTag(outer)
 			case tag == 1 && v >= 18:
 				x.HighWatermark = r.Int64()
-				r.EndTag(rest)
+				r.EndTag(outer)
 			default:
-				r.SkipTag(rest)
+				r.SkipTag(outer)
 			}
 		}
 	}
@@ -339,15 +366,19 @@ func (x *FetchPartition) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.Partition)
 	if v >= 9 {
 		w.Int32(x.CurrentLeaderEpoch)
+	} else {
 	}
 	w.Int64(x.FetchOffset)
 	if v >= 12 {
 		w.Int32(x.LastFetchedEpoch)
-	} else if x.LastFetchedEpoch != -1 {
-		w.Fail("FetchPartition.LastFetchedEpoch", wire.ErrNotInThis)
+	} else {
+		if x.LastFetchedEpoch != -1 {
+			w.Fail("FetchPartition.LastFetchedEpoch", wire.ErrNotInThis)
+		}
 	}
 	if v >= 5 {
 		w.Int64(x.LogStartOffset)
+	} else {
 	}
 	w.Int32(x.PartitionMaxBytes)
 	if flex {
@@ -405,9 +436,7 @@ func (x *FetchRequestForgottenTopic) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(flex, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	if flex {
@@ -421,14 +450,13 @@ func (x *FetchRequestForgottenTopic) Encode(w *wire.Writer, v int16) {
 	flex := v >= 12
 	if v <= 12 {
 		w.String(x.Topic, flex)
+	} else {
 	}
 	if v >= 13 {
 		w.UUID(x.TopicId)
+	} else {
 	}
-	w.ArrayLen(len(x.Partitions), flex)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, flex, false)
 	if flex {
 		w.NoTags()
 	}
@@ -465,13 +493,13 @@ func (x *FetchResponse) Decode(r *wire.Reader, v int16) {
 	flex := v >= 12
 	x.ThrottleTimeMs = r.Int32()
 	if v >= 7 {
-		x.ErrorCode = r.Int16()
+		if p := r.Fixed(6); p != nil {
+			b := (*[6]byte)(p)
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+			x.SessionId = int32(binary.BigEndian.Uint32(b[2:6]))
+		}
 	} else {
 		x.ErrorCode = 0
-	}
-	if v >= 7 {
-		x.SessionId = r.Int32()
-	} else {
 		x.SessionId = 0
 	}
 	{
@@ -485,7 +513,7 @@ func (x *FetchResponse) Decode(r *wire.Reader, v int16) {
 	x.NodeEndpoints = wire.Resize(x.NodeEndpoints, 0)
 	if flex {
 		for n := r.TagCount(); n > 0; n-- {
-			tag, rest := r.BeginTag()
+			tag, outer := r.BeginTag()
 			switch {
 			case tag == 0 && v >= 16:
 				{
@@ -496,9 +524,9 @@ func (x *FetchResponse) Decode(r *wire.Reader, v int16) {
 					}
 					x.NodeEndpoints = s
 				}
-				r.EndTag(rest)
+				r.EndTag(outer)
 			default:
-				r.SkipTag(rest)
+				r.SkipTag(outer)
 			}
 		}
 	}
@@ -514,19 +542,24 @@ func (x *FetchResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 12
 	w.Int32(x.ThrottleTimeMs)
 	if v >= 7 {
-		w.Int16(x.ErrorCode)
-	}
-	if v >= 7 {
-		w.Int32(x.SessionId)
-	} else if x.SessionId != 0 {
-		w.Fail("FetchResponse.SessionId", wire.ErrNotInThis)
+		{
+			b := (*[6]byte)(w.Next(6))
+			binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
+			binary.BigEndian.PutUint32(b[2:6], uint32(x.SessionId))
+		}
+	} else {
+		if x.SessionId != 0 {
+			w.Fail("FetchResponse.SessionId", wire.ErrNotInThis)
+		}
 	}
 	w.ArrayLen(len(x.Responses), flex)
 	for i := range x.Responses {
 		x.Responses[i].Encode(w, v)
 	}
-	if !(v >= 16) && (len(x.NodeEndpoints) != 0) {
-		w.Fail("FetchResponse.NodeEndpoints", wire.ErrNotInThis)
+	if !(v >= 16) {
+		if len(x.NodeEndpoints) != 0 {
+			w.Fail("FetchResponse.NodeEndpoints", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		n := uint32(0)
@@ -594,9 +627,11 @@ func (x *FetchableTopicResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 12
 	if v <= 12 {
 		w.String(x.Topic, flex)
+	} else {
 	}
 	if v >= 13 {
 		w.UUID(x.TopicId)
+	} else {
 	}
 	w.ArrayLen(len(x.Partitions), flex)
 	for i := range x.Partitions {
@@ -641,10 +676,13 @@ func (x *FetchResponsePartitionData) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *FetchResponsePartitionData) Decode(r *wire.Reader, v int16) {
 	flex := v >= 12
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
-	x.HighWatermark = r.Int64()
-	x.LastStableOffset = r.Int64()
+	if p := r.Fixed(22); p != nil {
+		b := (*[22]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		x.HighWatermark = int64(binary.BigEndian.Uint64(b[6:14]))
+		x.LastStableOffset = int64(binary.BigEndian.Uint64(b[14:22]))
+	}
 	if v >= 5 {
 		x.LogStartOffset = r.Int64()
 	} else {
@@ -670,19 +708,19 @@ func (x *FetchResponsePartitionData) Decode(r *wire.Reader, v int16) {
 	x.Records = r.Records(x.Records, flex, true)
 	if flex {
 		for n := r.TagCount(); n > 0; n-- {
-			tag, rest := r.BeginTag()
+			tag, outer := r.BeginTag()
 			switch {
 			case tag == 0:
 				x.DivergingEpoch.Decode(r, v)
-				r.EndTag(rest)
+				r.EndTag(outer)
 			case tag == 1:
 				x.CurrentLeader.Decode(r, v)
-				r.EndTag(rest)
+				r.EndTag(outer)
 			case tag == 2:
 				x.SnapshotId.Decode(r, v)
-				r.EndTag(rest)
+				r.EndTag(outer)
 			default:
-				r.SkipTag(rest)
+				r.SkipTag(outer)
 			}
 		}
 	}
@@ -692,21 +730,31 @@ func (x *FetchResponsePartitionData) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *FetchResponsePartitionData) Encode(w *wire.Writer, v int16) {
 	flex := v >= 12
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
-	w.Int64(x.HighWatermark)
-	w.Int64(x.LastStableOffset)
+	{
+		b := (*[22]byte)(w.Next(22))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint64(b[6:14], uint64(x.HighWatermark))
+		binary.BigEndian.PutUint64(b[14:22], uint64(x.LastStableOffset))
+	}
 	if v >= 5 {
 		w.Int64(x.LogStartOffset)
+	} else {
 	}
-	if !(v >= 12) && (!x.DivergingEpoch.isDefault()) {
-		w.Fail("FetchResponsePartitionData.DivergingEpoch", wire.ErrNotInThis)
+	if !(v >= 12) {
+		if !x.DivergingEpoch.isDefault() {
+			w.Fail("FetchResponsePartitionData.DivergingEpoch", wire.ErrNotInThis)
+		}
 	}
-	if !(v >= 12) && (!x.CurrentLeader.isDefault()) {
-		w.Fail("FetchResponsePartitionData.CurrentLeader", wire.ErrNotInThis)
+	if !(v >= 12) {
+		if !x.CurrentLeader.isDefault() {
+			w.Fail("FetchResponsePartitionData.CurrentLeader", wire.ErrNotInThis)
+		}
 	}
-	if !(v >= 12) && (!x.SnapshotId.isDefault()) {
-		w.Fail("FetchResponsePartitionData.SnapshotId", wire.ErrNotInThis)
+	if !(v >= 12) {
+		if !x.SnapshotId.isDefault() {
+			w.Fail("FetchResponsePartitionData.SnapshotId", wire.ErrNotInThis)
+		}
 	}
 	w.NullArrayLen(len(x.AbortedTransactions), x.AbortedTransactions == nil, flex, true)
 	for i := range x.AbortedTransactions {
@@ -714,8 +762,10 @@ func (x *FetchResponsePartitionData) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 11 {
 		w.Int32(x.PreferredReadReplica)
-	} else if x.PreferredReadReplica != -1 {
-		w.Fail("FetchResponsePartitionData.PreferredReadReplica", wire.ErrNotInThis)
+	} else {
+		if x.PreferredReadReplica != -1 {
+			w.Fail("FetchResponsePartitionData.PreferredReadReplica", wire.ErrNotInThis)
+		}
 	}
 	w.Records(x.Records, flex, true)
 	if flex {
@@ -769,16 +819,22 @@ func (x *FetchResponseEpochEndOffset) isDefault() bool {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *FetchResponseEpochEndOffset) Decode(r *wire.Reader, v int16) {
-	x.Epoch = r.Int32()
-	x.EndOffset = r.Int64()
+	if p := r.Fixed(12); p != nil {
+		b := (*[12]byte)(p)
+		x.Epoch = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.EndOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+	}
 	r.SkipTags()
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *FetchResponseEpochEndOffset) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.Epoch)
-	w.Int64(x.EndOffset)
+	{
+		b := (*[12]byte)(w.Next(12))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.Epoch))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.EndOffset))
+	}
 	w.NoTags()
 }
 
@@ -801,16 +857,22 @@ func (x *FetchResponseLeaderIdAndEpoch) isDefault() bool {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *FetchResponseLeaderIdAndEpoch) Decode(r *wire.Reader, v int16) {
-	x.LeaderId = r.Int32()
-	x.LeaderEpoch = r.Int32()
+	if p := r.Fixed(8); p != nil {
+		b := (*[8]byte)(p)
+		x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+	}
 	r.SkipTags()
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *FetchResponseLeaderIdAndEpoch) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.LeaderId)
-	w.Int32(x.LeaderEpoch)
+	{
+		b := (*[8]byte)(w.Next(8))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+	}
 	w.NoTags()
 }
 
@@ -833,16 +895,22 @@ func (x *SnapshotId) isDefault() bool {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *SnapshotId) Decode(r *wire.Reader, v int16) {
-	x.EndOffset = r.Int64()
-	x.Epoch = r.Int32()
+	if p := r.Fixed(12); p != nil {
+		b := (*[12]byte)(p)
+		x.EndOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.Epoch = int32(binary.BigEndian.Uint32(b[8:12]))
+	}
 	r.SkipTags()
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *SnapshotId) Encode(w *wire.Writer, v int16) {
-	w.Int64(x.EndOffset)
-	w.Int32(x.Epoch)
+	{
+		b := (*[12]byte)(w.Next(12))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.EndOffset))
+		binary.BigEndian.PutUint32(b[8:12], uint32(x.Epoch))
+	}
 	w.NoTags()
 }
 
@@ -862,8 +930,11 @@ func (x *AbortedTransaction) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *AbortedTransaction) Decode(r *wire.Reader, v int16) {
 	flex := v >= 12
-	x.ProducerId = r.Int64()
-	x.FirstOffset = r.Int64()
+	if p := r.Fixed(16); p != nil {
+		b := (*[16]byte)(p)
+		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.FirstOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -873,8 +944,11 @@ func (x *AbortedTransaction) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *AbortedTransaction) Encode(w *wire.Writer, v int16) {
 	flex := v >= 12
-	w.Int64(x.ProducerId)
-	w.Int64(x.FirstOffset)
+	{
+		b := (*[16]byte)(w.Next(16))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint64(b[8:16], uint64(x.FirstOffset))
+	}
 	if flex {
 		w.NoTags()
 	}

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // ListOffsetsRequest has versions 1-11, flexible from 6.
 type ListOffsetsRequest struct {
@@ -66,8 +70,10 @@ func (x *ListOffsetsRequest) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.ReplicaId)
 	if v >= 2 {
 		w.Int8(x.IsolationLevel)
-	} else if x.IsolationLevel != 0 {
-		w.Fail("ListOffsetsRequest.IsolationLevel", wire.ErrNotInThis)
+	} else {
+		if x.IsolationLevel != 0 {
+			w.Fail("ListOffsetsRequest.IsolationLevel", wire.ErrNotInThis)
+		}
 	}
 	w.ArrayLen(len(x.Topics), flex)
 	for i := range x.Topics {
@@ -75,6 +81,7 @@ func (x *ListOffsetsRequest) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 10 {
 		w.Int32(x.TimeoutMs)
+	} else {
 	}
 	if flex {
 		w.NoTags()
@@ -162,6 +169,7 @@ func (x *ListOffsetsPartition) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.PartitionIndex)
 	if v >= 4 {
 		w.Int32(x.CurrentLeaderEpoch)
+	} else {
 	}
 	w.Int64(x.Timestamp)
 	if flex {
@@ -220,6 +228,7 @@ func (x *ListOffsetsResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 6
 	if v >= 2 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	w.ArrayLen(len(x.Topics), flex)
 	for i := range x.Topics {
@@ -296,10 +305,13 @@ func (x *ListOffsetsPartitionResponse) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *ListOffsetsPartitionResponse) Decode(r *wire.Reader, v int16) {
 	flex := v >= 6
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
-	x.Timestamp = r.Int64()
-	x.Offset = r.Int64()
+	if p := r.Fixed(22); p != nil {
+		b := (*[22]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		x.Timestamp = int64(binary.BigEndian.Uint64(b[6:14]))
+		x.Offset = int64(binary.BigEndian.Uint64(b[14:22]))
+	}
 	if v >= 4 {
 		x.LeaderEpoch = r.Int32()
 	} else {
@@ -314,14 +326,19 @@ func (x *ListOffsetsPartitionResponse) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *ListOffsetsPartitionResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 6
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
-	w.Int64(x.Timestamp)
-	w.Int64(x.Offset)
+	{
+		b := (*[22]byte)(w.Next(22))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint64(b[6:14], uint64(x.Timestamp))
+		binary.BigEndian.PutUint64(b[14:22], uint64(x.Offset))
+	}
 	if v >= 4 {
 		w.Int32(x.LeaderEpoch)
-	} else if x.LeaderEpoch != -1 {
-		w.Fail("ListOffsetsPartitionResponse.LeaderEpoch", wire.ErrNotInThis)
+	} else {
+		if x.LeaderEpoch != -1 {
+			w.Fail("ListOffsetsPartitionResponse.LeaderEpoch", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()

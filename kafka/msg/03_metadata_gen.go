@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // MetadataRequest has versions 0-13, flexible from 9.
 type MetadataRequest struct {
@@ -74,18 +78,24 @@ func (x *MetadataRequest) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 4 {
 		w.Bool(x.AllowAutoTopicCreation)
-	} else if !x.AllowAutoTopicCreation {
-		w.Fail("MetadataRequest.AllowAutoTopicCreation", wire.ErrNotInThis)
+	} else {
+		if !x.AllowAutoTopicCreation {
+			w.Fail("MetadataRequest.AllowAutoTopicCreation", wire.ErrNotInThis)
+		}
 	}
 	if v >= 8 && v <= 10 {
 		w.Bool(x.IncludeClusterAuthorizedOperations)
-	} else if x.IncludeClusterAuthorizedOperations {
-		w.Fail("MetadataRequest.IncludeClusterAuthorizedOperations", wire.ErrNotInThis)
+	} else {
+		if x.IncludeClusterAuthorizedOperations {
+			w.Fail("MetadataRequest.IncludeClusterAuthorizedOperations", wire.ErrNotInThis)
+		}
 	}
 	if v >= 8 {
 		w.Bool(x.IncludeTopicAuthorizedOperations)
-	} else if x.IncludeTopicAuthorizedOperations {
-		w.Fail("MetadataRequest.IncludeTopicAuthorizedOperations", wire.ErrNotInThis)
+	} else {
+		if x.IncludeTopicAuthorizedOperations {
+			w.Fail("MetadataRequest.IncludeTopicAuthorizedOperations", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -125,6 +135,7 @@ func (x *MetadataRequestTopic) Encode(w *wire.Writer, v int16) {
 	flex := v >= 9
 	if v >= 10 {
 		w.UUID(x.TopicId)
+	} else {
 	}
 	w.NullString(x.Name, flex, v >= 10)
 	if flex {
@@ -221,6 +232,7 @@ func (x *MetadataResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 9
 	if v >= 3 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	w.ArrayLen(len(x.Brokers), flex)
 	for i := range x.Brokers {
@@ -228,9 +240,11 @@ func (x *MetadataResponse) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 2 {
 		w.NullString(x.ClusterId, flex, v >= 2)
+	} else {
 	}
 	if v >= 1 {
 		w.Int32(x.ControllerId)
+	} else {
 	}
 	w.ArrayLen(len(x.Topics), flex)
 	for i := range x.Topics {
@@ -238,11 +252,14 @@ func (x *MetadataResponse) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 8 && v <= 10 {
 		w.Int32(x.ClusterAuthorizedOperations)
-	} else if x.ClusterAuthorizedOperations != -2147483648 {
-		w.Fail("MetadataResponse.ClusterAuthorizedOperations", wire.ErrNotInThis)
+	} else {
+		if x.ClusterAuthorizedOperations != -2147483648 {
+			w.Fail("MetadataResponse.ClusterAuthorizedOperations", wire.ErrNotInThis)
+		}
 	}
 	if v >= 13 {
 		w.Int16(x.ErrorCode)
+	} else {
 	}
 	if flex {
 		w.NoTags()
@@ -291,6 +308,7 @@ func (x *MetadataResponseBroker) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.Port)
 	if v >= 1 {
 		w.NullString(x.Rack, flex, v >= 1)
+	} else {
 	}
 	if flex {
 		w.NoTags()
@@ -359,9 +377,11 @@ func (x *MetadataResponseTopic) Encode(w *wire.Writer, v int16) {
 	w.NullString(x.Name, flex, v >= 12)
 	if v >= 10 {
 		w.UUID(x.TopicId)
+	} else {
 	}
 	if v >= 1 {
 		w.Bool(x.IsInternal)
+	} else {
 	}
 	w.ArrayLen(len(x.Partitions), flex)
 	for i := range x.Partitions {
@@ -369,8 +389,10 @@ func (x *MetadataResponseTopic) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 8 {
 		w.Int32(x.TopicAuthorizedOperations)
-	} else if x.TopicAuthorizedOperations != -2147483648 {
-		w.Fail("MetadataResponseTopic.TopicAuthorizedOperations", wire.ErrNotInThis)
+	} else {
+		if x.TopicAuthorizedOperations != -2147483648 {
+			w.Fail("MetadataResponseTopic.TopicAuthorizedOperations", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -403,9 +425,12 @@ func (x *MetadataResponsePartition) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *MetadataResponsePartition) Decode(r *wire.Reader, v int16) {
 	flex := v >= 9
-	x.ErrorCode = r.Int16()
-	x.PartitionIndex = r.Int32()
-	x.LeaderId = r.Int32()
+	if p := r.Fixed(10); p != nil {
+		b := (*[10]byte)(p)
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[2:6]))
+		x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+	}
 	if v >= 7 {
 		x.LeaderEpoch = r.Int32()
 	} else {
@@ -414,26 +439,20 @@ func (x *MetadataResponsePartition) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(flex, 4)
 		s := wire.Resize(x.ReplicaNodes, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.ReplicaNodes = s
 	}
 	{
 		n := r.ArrayLen(flex, 4)
 		s := wire.Resize(x.IsrNodes, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.IsrNodes = s
 	}
 	if v >= 5 {
 		{
 			n := r.ArrayLen(flex, 4)
 			s := wire.Resize(x.OfflineReplicas, n)
-			for i := range s {
-				s[i] = r.Int32()
-			}
+			r.Int32s(s)
 			x.OfflineReplicas = s
 		}
 	} else {
@@ -448,25 +467,21 @@ func (x *MetadataResponsePartition) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *MetadataResponsePartition) Encode(w *wire.Writer, v int16) {
 	flex := v >= 9
-	w.Int16(x.ErrorCode)
-	w.Int32(x.PartitionIndex)
-	w.Int32(x.LeaderId)
+	{
+		b := (*[10]byte)(w.Next(10))
+		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint32(b[2:6], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderId))
+	}
 	if v >= 7 {
 		w.Int32(x.LeaderEpoch)
+	} else {
 	}
-	w.ArrayLen(len(x.ReplicaNodes), flex)
-	for i := range x.ReplicaNodes {
-		w.Int32(x.ReplicaNodes[i])
-	}
-	w.ArrayLen(len(x.IsrNodes), flex)
-	for i := range x.IsrNodes {
-		w.Int32(x.IsrNodes[i])
-	}
+	w.Int32s(x.ReplicaNodes, flex, false)
+	w.Int32s(x.IsrNodes, flex, false)
 	if v >= 5 {
-		w.ArrayLen(len(x.OfflineReplicas), flex)
-		for i := range x.OfflineReplicas {
-			w.Int32(x.OfflineReplicas[i])
-		}
+		w.Int32s(x.OfflineReplicas, flex, false)
+	} else {
 	}
 	if flex {
 		w.NoTags()

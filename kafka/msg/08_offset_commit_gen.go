@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // OffsetCommitRequest has versions 2-10, flexible from 8.
 type OffsetCommitRequest struct {
@@ -74,11 +78,14 @@ func (x *OffsetCommitRequest) Encode(w *wire.Writer, v int16) {
 	w.String(x.MemberId, flex)
 	if v >= 7 {
 		w.NullString(x.GroupInstanceId, flex, v >= 7)
-	} else if x.GroupInstanceId.Valid {
-		w.Fail("OffsetCommitRequest.GroupInstanceId", wire.ErrNotInThis)
+	} else {
+		if x.GroupInstanceId.Valid {
+			w.Fail("OffsetCommitRequest.GroupInstanceId", wire.ErrNotInThis)
+		}
 	}
 	if v <= 4 {
 		w.Int64(x.RetentionTimeMs)
+	} else {
 	}
 	w.ArrayLen(len(x.Topics), flex)
 	for i := range x.Topics {
@@ -136,9 +143,11 @@ func (x *OffsetCommitRequestTopic) Encode(w *wire.Writer, v int16) {
 	flex := v >= 8
 	if v <= 9 {
 		w.String(x.Name, flex)
+	} else {
 	}
 	if v >= 10 {
 		w.UUID(x.TopicId)
+	} else {
 	}
 	w.ArrayLen(len(x.Partitions), flex)
 	for i := range x.Partitions {
@@ -169,8 +178,11 @@ func (x *OffsetCommitRequestPartition) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetCommitRequestPartition) Decode(r *wire.Reader, v int16) {
 	flex := v >= 8
-	x.PartitionIndex = r.Int32()
-	x.CommittedOffset = r.Int64()
+	if p := r.Fixed(12); p != nil {
+		b := (*[12]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+	}
 	if v >= 6 {
 		x.CommittedLeaderEpoch = r.Int32()
 	} else {
@@ -186,10 +198,14 @@ func (x *OffsetCommitRequestPartition) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *OffsetCommitRequestPartition) Encode(w *wire.Writer, v int16) {
 	flex := v >= 8
-	w.Int32(x.PartitionIndex)
-	w.Int64(x.CommittedOffset)
+	{
+		b := (*[12]byte)(w.Next(12))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
+	}
 	if v >= 6 {
 		w.Int32(x.CommittedLeaderEpoch)
+	} else {
 	}
 	w.NullString(x.CommittedMetadata, flex, true)
 	if flex {
@@ -248,6 +264,7 @@ func (x *OffsetCommitResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 8
 	if v >= 3 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	w.ArrayLen(len(x.Topics), flex)
 	for i := range x.Topics {
@@ -305,9 +322,11 @@ func (x *OffsetCommitResponseTopic) Encode(w *wire.Writer, v int16) {
 	flex := v >= 8
 	if v <= 9 {
 		w.String(x.Name, flex)
+	} else {
 	}
 	if v >= 10 {
 		w.UUID(x.TopicId)
+	} else {
 	}
 	w.ArrayLen(len(x.Partitions), flex)
 	for i := range x.Partitions {
@@ -334,8 +353,11 @@ func (x *OffsetCommitResponsePartition) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetCommitResponsePartition) Decode(r *wire.Reader, v int16) {
 	flex := v >= 8
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -345,8 +367,11 @@ func (x *OffsetCommitResponsePartition) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *OffsetCommitResponsePartition) Encode(w *wire.Writer, v int16) {
 	flex := v >= 8
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	if flex {
 		w.NoTags()
 	}

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // OffsetFetchRequest has versions 1-10, flexible from 6.
 type OffsetFetchRequest struct {
@@ -81,29 +85,37 @@ func (x *OffsetFetchRequest) Encode(w *wire.Writer, v int16) {
 	flex := v >= 6
 	if v <= 7 {
 		w.String(x.GroupId, flex)
-	} else if x.GroupId != "" {
-		w.Fail("OffsetFetchRequest.GroupId", wire.ErrNotInThis)
+	} else {
+		if x.GroupId != "" {
+			w.Fail("OffsetFetchRequest.GroupId", wire.ErrNotInThis)
+		}
 	}
 	if v <= 7 {
 		w.NullArrayLen(len(x.Topics), x.Topics == nil, flex, v >= 2 && v <= 7)
 		for i := range x.Topics {
 			x.Topics[i].Encode(w, v)
 		}
-	} else if len(x.Topics) != 0 {
-		w.Fail("OffsetFetchRequest.Topics", wire.ErrNotInThis)
+	} else {
+		if len(x.Topics) != 0 {
+			w.Fail("OffsetFetchRequest.Topics", wire.ErrNotInThis)
+		}
 	}
 	if v >= 8 {
 		w.ArrayLen(len(x.Groups), flex)
 		for i := range x.Groups {
 			x.Groups[i].Encode(w, v)
 		}
-	} else if len(x.Groups) != 0 {
-		w.Fail("OffsetFetchRequest.Groups", wire.ErrNotInThis)
+	} else {
+		if len(x.Groups) != 0 {
+			w.Fail("OffsetFetchRequest.Groups", wire.ErrNotInThis)
+		}
 	}
 	if v >= 7 {
 		w.Bool(x.RequireStable)
-	} else if x.RequireStable {
-		w.Fail("OffsetFetchRequest.RequireStable", wire.ErrNotInThis)
+	} else {
+		if x.RequireStable {
+			w.Fail("OffsetFetchRequest.RequireStable", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -130,9 +142,7 @@ func (x *OffsetFetchRequestTopic) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(flex, 4)
 		s := wire.Resize(x.PartitionIndexes, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.PartitionIndexes = s
 	}
 	if flex {
@@ -145,10 +155,7 @@ func (x *OffsetFetchRequestTopic) Decode(r *wire.Reader, v int16) {
 func (x *OffsetFetchRequestTopic) Encode(w *wire.Writer, v int16) {
 	flex := v >= 6
 	w.String(x.Name, flex)
-	w.ArrayLen(len(x.PartitionIndexes), flex)
-	for i := range x.PartitionIndexes {
-		w.Int32(x.PartitionIndexes[i])
-	}
+	w.Int32s(x.PartitionIndexes, flex, false)
 	if flex {
 		w.NoTags()
 	}
@@ -202,9 +209,11 @@ func (x *OffsetFetchRequestGroup) Encode(w *wire.Writer, v int16) {
 	w.String(x.GroupId, true)
 	if v >= 9 {
 		w.NullString(x.MemberId, true, v >= 9)
+	} else {
 	}
 	if v >= 9 {
 		w.Int32(x.MemberEpoch)
+	} else {
 	}
 	w.NullArrayLen(len(x.Topics), x.Topics == nil, true, true)
 	for i := range x.Topics {
@@ -243,9 +252,7 @@ func (x *OffsetFetchRequestTopics) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.PartitionIndexes, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.PartitionIndexes = s
 	}
 	r.SkipTags()
@@ -256,14 +263,13 @@ func (x *OffsetFetchRequestTopics) Decode(r *wire.Reader, v int16) {
 func (x *OffsetFetchRequestTopics) Encode(w *wire.Writer, v int16) {
 	if v <= 9 {
 		w.String(x.Name, true)
+	} else {
 	}
 	if v >= 10 {
 		w.UUID(x.TopicId)
+	} else {
 	}
-	w.ArrayLen(len(x.PartitionIndexes), true)
-	for i := range x.PartitionIndexes {
-		w.Int32(x.PartitionIndexes[i])
-	}
+	w.Int32s(x.PartitionIndexes, true, false)
 	w.NoTags()
 }
 
@@ -343,25 +349,31 @@ func (x *OffsetFetchResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 6
 	if v >= 3 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	if v <= 7 {
 		w.ArrayLen(len(x.Topics), flex)
 		for i := range x.Topics {
 			x.Topics[i].Encode(w, v)
 		}
-	} else if len(x.Topics) != 0 {
-		w.Fail("OffsetFetchResponse.Topics", wire.ErrNotInThis)
+	} else {
+		if len(x.Topics) != 0 {
+			w.Fail("OffsetFetchResponse.Topics", wire.ErrNotInThis)
+		}
 	}
 	if v >= 2 && v <= 7 {
 		w.Int16(x.ErrorCode)
+	} else {
 	}
 	if v >= 8 {
 		w.ArrayLen(len(x.Groups), flex)
 		for i := range x.Groups {
 			x.Groups[i].Encode(w, v)
 		}
-	} else if len(x.Groups) != 0 {
-		w.Fail("OffsetFetchResponse.Groups", wire.ErrNotInThis)
+	} else {
+		if len(x.Groups) != 0 {
+			w.Fail("OffsetFetchResponse.Groups", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -434,8 +446,11 @@ func (x *OffsetFetchResponsePartition) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetFetchResponsePartition) Decode(r *wire.Reader, v int16) {
 	flex := v >= 6
-	x.PartitionIndex = r.Int32()
-	x.CommittedOffset = r.Int64()
+	if p := r.Fixed(12); p != nil {
+		b := (*[12]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+	}
 	if v >= 5 {
 		x.CommittedLeaderEpoch = r.Int32()
 	} else {
@@ -452,10 +467,14 @@ func (x *OffsetFetchResponsePartition) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *OffsetFetchResponsePartition) Encode(w *wire.Writer, v int16) {
 	flex := v >= 6
-	w.Int32(x.PartitionIndex)
-	w.Int64(x.CommittedOffset)
+	{
+		b := (*[12]byte)(w.Next(12))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
+	}
 	if v >= 5 {
 		w.Int32(x.CommittedLeaderEpoch)
+	} else {
 	}
 	w.NullString(x.Metadata, flex, true)
 	w.Int16(x.ErrorCode)
@@ -549,9 +568,11 @@ func (x *OffsetFetchResponseTopics) Decode(r *wire.Reader, v int16) {
 func (x *OffsetFetchResponseTopics) Encode(w *wire.Writer, v int16) {
 	if v <= 9 {
 		w.String(x.Name, true)
+	} else {
 	}
 	if v >= 10 {
 		w.UUID(x.TopicId)
+	} else {
 	}
 	w.ArrayLen(len(x.Partitions), true)
 	for i := range x.Partitions {
@@ -581,9 +602,12 @@ func (x *OffsetFetchResponsePartitions) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetFetchResponsePartitions) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
-	x.CommittedOffset = r.Int64()
-	x.CommittedLeaderEpoch = r.Int32()
+	if p := r.Fixed(16); p != nil {
+		b := (*[16]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+		x.CommittedLeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+	}
 	x.Metadata = r.NullString(true, true)
 	x.ErrorCode = r.Int16()
 	r.SkipTags()
@@ -592,9 +616,12 @@ func (x *OffsetFetchResponsePartitions) Decode(r *wire.Reader, v int16) {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *OffsetFetchResponsePartitions) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.Int64(x.CommittedOffset)
-	w.Int32(x.CommittedLeaderEpoch)
+	{
+		b := (*[16]byte)(w.Next(16))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
+		binary.BigEndian.PutUint32(b[12:16], uint32(x.CommittedLeaderEpoch))
+	}
 	w.NullString(x.Metadata, true, true)
 	w.Int16(x.ErrorCode)
 	w.NoTags()

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // FindCoordinatorRequest has versions 0-6, flexible from 3.
 type FindCoordinatorRequest struct {
@@ -66,21 +70,27 @@ func (x *FindCoordinatorRequest) Encode(w *wire.Writer, v int16) {
 	flex := v >= 3
 	if v <= 3 {
 		w.String(x.Key, flex)
-	} else if x.Key != "" {
-		w.Fail("FindCoordinatorRequest.Key", wire.ErrNotInThis)
+	} else {
+		if x.Key != "" {
+			w.Fail("FindCoordinatorRequest.Key", wire.ErrNotInThis)
+		}
 	}
 	if v >= 1 {
 		w.Int8(x.KeyType)
-	} else if x.KeyType != 0 {
-		w.Fail("FindCoordinatorRequest.KeyType", wire.ErrNotInThis)
+	} else {
+		if x.KeyType != 0 {
+			w.Fail("FindCoordinatorRequest.KeyType", wire.ErrNotInThis)
+		}
 	}
 	if v >= 4 {
 		w.ArrayLen(len(x.CoordinatorKeys), flex)
 		for i := range x.CoordinatorKeys {
 			w.String(x.CoordinatorKeys[i], flex)
 		}
-	} else if len(x.CoordinatorKeys) != 0 {
-		w.Fail("FindCoordinatorRequest.CoordinatorKeys", wire.ErrNotInThis)
+	} else {
+		if len(x.CoordinatorKeys) != 0 {
+			w.Fail("FindCoordinatorRequest.CoordinatorKeys", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -177,37 +187,49 @@ func (x *FindCoordinatorResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 3
 	if v >= 1 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	if v <= 3 {
 		w.Int16(x.ErrorCode)
-	} else if x.ErrorCode != 0 {
-		w.Fail("FindCoordinatorResponse.ErrorCode", wire.ErrNotInThis)
+	} else {
+		if x.ErrorCode != 0 {
+			w.Fail("FindCoordinatorResponse.ErrorCode", wire.ErrNotInThis)
+		}
 	}
 	if v >= 1 && v <= 3 {
 		w.NullString(x.ErrorMessage, flex, v >= 1 && v <= 3)
+	} else {
 	}
 	if v <= 3 {
 		w.Int32(x.NodeId)
-	} else if x.NodeId != 0 {
-		w.Fail("FindCoordinatorResponse.NodeId", wire.ErrNotInThis)
+	} else {
+		if x.NodeId != 0 {
+			w.Fail("FindCoordinatorResponse.NodeId", wire.ErrNotInThis)
+		}
 	}
 	if v <= 3 {
 		w.String(x.Host, flex)
-	} else if x.Host != "" {
-		w.Fail("FindCoordinatorResponse.Host", wire.ErrNotInThis)
+	} else {
+		if x.Host != "" {
+			w.Fail("FindCoordinatorResponse.Host", wire.ErrNotInThis)
+		}
 	}
 	if v <= 3 {
 		w.Int32(x.Port)
-	} else if x.Port != 0 {
-		w.Fail("FindCoordinatorResponse.Port", wire.ErrNotInThis)
+	} else {
+		if x.Port != 0 {
+			w.Fail("FindCoordinatorResponse.Port", wire.ErrNotInThis)
+		}
 	}
 	if v >= 4 {
 		w.ArrayLen(len(x.Coordinators), flex)
 		for i := range x.Coordinators {
 			x.Coordinators[i].Encode(w, v)
 		}
-	} else if len(x.Coordinators) != 0 {
-		w.Fail("FindCoordinatorResponse.Coordinators", wire.ErrNotInThis)
+	} else {
+		if len(x.Coordinators) != 0 {
+			w.Fail("FindCoordinatorResponse.Coordinators", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -240,8 +262,11 @@ func (x *Coordinator) Decode(r *wire.Reader, v int16) {
 	x.Key = r.String(true)
 	x.NodeId = r.Int32()
 	x.Host = r.String(true)
-	x.Port = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.Port = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	r.SkipTags()
 }
@@ -252,8 +277,11 @@ func (x *Coordinator) Encode(w *wire.Writer, v int16) {
 	w.String(x.Key, true)
 	w.Int32(x.NodeId)
 	w.String(x.Host, true)
-	w.Int32(x.Port)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.Port))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	w.NoTags()
 }

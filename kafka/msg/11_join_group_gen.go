@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // JoinGroupRequest has versions 0-9, flexible from 6.
 type JoinGroupRequest struct {
@@ -83,12 +87,15 @@ func (x *JoinGroupRequest) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.SessionTimeoutMs)
 	if v >= 1 {
 		w.Int32(x.RebalanceTimeoutMs)
+	} else {
 	}
 	w.String(x.MemberId, flex)
 	if v >= 5 {
 		w.NullString(x.GroupInstanceId, flex, v >= 5)
-	} else if x.GroupInstanceId.Valid {
-		w.Fail("JoinGroupRequest.GroupInstanceId", wire.ErrNotInThis)
+	} else {
+		if x.GroupInstanceId.Valid {
+			w.Fail("JoinGroupRequest.GroupInstanceId", wire.ErrNotInThis)
+		}
 	}
 	w.String(x.ProtocolType, flex)
 	w.ArrayLen(len(x.Protocols), flex)
@@ -97,6 +104,7 @@ func (x *JoinGroupRequest) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 8 {
 		w.NullString(x.Reason, flex, v >= 8)
+	} else {
 	}
 	if flex {
 		w.NoTags()
@@ -179,8 +187,11 @@ func (x *JoinGroupResponse) Decode(r *wire.Reader, v int16) {
 	} else {
 		x.ThrottleTimeMs = 0
 	}
-	x.ErrorCode = r.Int16()
-	x.GenerationId = r.Int32()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+		x.GenerationId = int32(binary.BigEndian.Uint32(b[2:6]))
+	}
 	if v >= 7 {
 		x.ProtocolType = r.NullString(flex, v >= 7)
 	} else {
@@ -217,18 +228,25 @@ func (x *JoinGroupResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 6
 	if v >= 2 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
-	w.Int16(x.ErrorCode)
-	w.Int32(x.GenerationId)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint32(b[2:6], uint32(x.GenerationId))
+	}
 	if v >= 7 {
 		w.NullString(x.ProtocolType, flex, v >= 7)
+	} else {
 	}
 	w.NullString(x.ProtocolName, flex, v >= 7)
 	w.String(x.Leader, flex)
 	if v >= 9 {
 		w.Bool(x.SkipAssignment)
-	} else if x.SkipAssignment {
-		w.Fail("JoinGroupResponse.SkipAssignment", wire.ErrNotInThis)
+	} else {
+		if x.SkipAssignment {
+			w.Fail("JoinGroupResponse.SkipAssignment", wire.ErrNotInThis)
+		}
 	}
 	w.String(x.MemberId, flex)
 	w.ArrayLen(len(x.Members), flex)
@@ -277,6 +295,7 @@ func (x *JoinGroupResponseMember) Encode(w *wire.Writer, v int16) {
 	w.String(x.MemberId, flex)
 	if v >= 5 {
 		w.NullString(x.GroupInstanceId, flex, v >= 5)
+	} else {
 	}
 	w.BytesValue(x.Metadata, flex)
 	if flex {

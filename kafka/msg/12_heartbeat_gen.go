@@ -57,8 +57,10 @@ func (x *HeartbeatRequest) Encode(w *wire.Writer, v int16) {
 	w.String(x.MemberId, flex)
 	if v >= 3 {
 		w.NullString(x.GroupInstanceId, flex, v >= 3)
-	} else if x.GroupInstanceId.Valid {
-		w.Fail("HeartbeatRequest.GroupInstanceId", wire.ErrNotInThis)
+	} else {
+		if x.GroupInstanceId.Valid {
+			w.Fail("HeartbeatRequest.GroupInstanceId", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -109,6 +111,7 @@ func (x *HeartbeatResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 4
 	if v >= 1 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	w.Int16(x.ErrorCode)
 	if flex {

@@ -63,16 +63,20 @@ func (x *LeaveGroupRequest) Encode(w *wire.Writer, v int16) {
 	w.String(x.GroupId, flex)
 	if v <= 2 {
 		w.String(x.MemberId, flex)
-	} else if x.MemberId != "" {
-		w.Fail("LeaveGroupRequest.MemberId", wire.ErrNotInThis)
+	} else {
+		if x.MemberId != "" {
+			w.Fail("LeaveGroupRequest.MemberId", wire.ErrNotInThis)
+		}
 	}
 	if v >= 3 {
 		w.ArrayLen(len(x.Members), flex)
 		for i := range x.Members {
 			x.Members[i].Encode(w, v)
 		}
-	} else if len(x.Members) != 0 {
-		w.Fail("LeaveGroupRequest.Members", wire.ErrNotInThis)
+	} else {
+		if len(x.Members) != 0 {
+			w.Fail("LeaveGroupRequest.Members", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -117,6 +121,7 @@ func (x *MemberIdentity) Encode(w *wire.Writer, v int16) {
 	w.NullString(x.GroupInstanceId, flex, true)
 	if v >= 5 {
 		w.NullString(x.Reason, flex, v >= 5)
+	} else {
 	}
 	if flex {
 		w.NoTags()
@@ -181,6 +186,7 @@ func (x *LeaveGroupResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 4
 	if v >= 1 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	w.Int16(x.ErrorCode)
 	if v >= 3 {
@@ -188,8 +194,10 @@ func (x *LeaveGroupResponse) Encode(w *wire.Writer, v int16) {
 		for i := range x.Members {
 			x.Members[i].Encode(w, v)
 		}
-	} else if len(x.Members) != 0 {
-		w.Fail("LeaveGroupResponse.Members", wire.ErrNotInThis)
+	} else {
+		if len(x.Members) != 0 {
+			w.Fail("LeaveGroupResponse.Members", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()

@@ -81,14 +81,18 @@ func (x *SyncGroupRequest) Encode(w *wire.Writer, v int16) {
 	w.String(x.MemberId, flex)
 	if v >= 3 {
 		w.NullString(x.GroupInstanceId, flex, v >= 3)
-	} else if x.GroupInstanceId.Valid {
-		w.Fail("SyncGroupRequest.GroupInstanceId", wire.ErrNotInThis)
+	} else {
+		if x.GroupInstanceId.Valid {
+			w.Fail("SyncGroupRequest.GroupInstanceId", wire.ErrNotInThis)
+		}
 	}
 	if v >= 5 {
 		w.NullString(x.ProtocolType, flex, v >= 5)
+	} else {
 	}
 	if v >= 5 {
 		w.NullString(x.ProtocolName, flex, v >= 5)
+	} else {
 	}
 	w.ArrayLen(len(x.Assignments), flex)
 	for i := range x.Assignments {
@@ -194,13 +198,16 @@ func (x *SyncGroupResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 4
 	if v >= 1 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	w.Int16(x.ErrorCode)
 	if v >= 5 {
 		w.NullString(x.ProtocolType, flex, v >= 5)
+	} else {
 	}
 	if v >= 5 {
 		w.NullString(x.ProtocolName, flex, v >= 5)
+	} else {
 	}
 	w.BytesValue(x.Assignment, flex)
 	if flex {

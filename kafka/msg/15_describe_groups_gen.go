@@ -59,8 +59,10 @@ func (x *DescribeGroupsRequest) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 3 {
 		w.Bool(x.IncludeAuthorizedOperations)
-	} else if x.IncludeAuthorizedOperations {
-		w.Fail("DescribeGroupsRequest.IncludeAuthorizedOperations", wire.ErrNotInThis)
+	} else {
+		if x.IncludeAuthorizedOperations {
+			w.Fail("DescribeGroupsRequest.IncludeAuthorizedOperations", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -118,6 +120,7 @@ func (x *DescribeGroupsResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 5
 	if v >= 1 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	w.ArrayLen(len(x.Groups), flex)
 	for i := range x.Groups {
@@ -191,8 +194,10 @@ func (x *DescribeGroupsResponseDescribedGroup) Encode(w *wire.Writer, v int16) {
 	w.Int16(x.ErrorCode)
 	if v >= 6 {
 		w.NullString(x.ErrorMessage, flex, v >= 6)
-	} else if x.ErrorMessage.Valid {
-		w.Fail("DescribeGroupsResponseDescribedGroup.ErrorMessage", wire.ErrNotInThis)
+	} else {
+		if x.ErrorMessage.Valid {
+			w.Fail("DescribeGroupsResponseDescribedGroup.ErrorMessage", wire.ErrNotInThis)
+		}
 	}
 	w.String(x.GroupId, flex)
 	w.String(x.GroupState, flex)
@@ -204,8 +209,10 @@ func (x *DescribeGroupsResponseDescribedGroup) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 3 {
 		w.Int32(x.AuthorizedOperations)
-	} else if x.AuthorizedOperations != -2147483648 {
-		w.Fail("DescribeGroupsResponseDescribedGroup.AuthorizedOperations", wire.ErrNotInThis)
+	} else {
+		if x.AuthorizedOperations != -2147483648 {
+			w.Fail("DescribeGroupsResponseDescribedGroup.AuthorizedOperations", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -258,6 +265,7 @@ func (x *DescribedGroupMember) Encode(w *wire.Writer, v int16) {
 	w.String(x.MemberId, flex)
 	if v >= 4 {
 		w.NullString(x.GroupInstanceId, flex, v >= 4)
+	} else {
 	}
 	w.String(x.ClientId, flex)
 	w.String(x.ClientHost, flex)

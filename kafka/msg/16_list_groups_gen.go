@@ -69,16 +69,20 @@ func (x *ListGroupsRequest) Encode(w *wire.Writer, v int16) {
 		for i := range x.StatesFilter {
 			w.String(x.StatesFilter[i], flex)
 		}
-	} else if len(x.StatesFilter) != 0 {
-		w.Fail("ListGroupsRequest.StatesFilter", wire.ErrNotInThis)
+	} else {
+		if len(x.StatesFilter) != 0 {
+			w.Fail("ListGroupsRequest.StatesFilter", wire.ErrNotInThis)
+		}
 	}
 	if v >= 5 {
 		w.ArrayLen(len(x.TypesFilter), flex)
 		for i := range x.TypesFilter {
 			w.String(x.TypesFilter[i], flex)
 		}
-	} else if len(x.TypesFilter) != 0 {
-		w.Fail("ListGroupsRequest.TypesFilter", wire.ErrNotInThis)
+	} else {
+		if len(x.TypesFilter) != 0 {
+			w.Fail("ListGroupsRequest.TypesFilter", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -139,6 +143,7 @@ func (x *ListGroupsResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 3
 	if v >= 1 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	w.Int16(x.ErrorCode)
 	w.ArrayLen(len(x.Groups), flex)
@@ -195,9 +200,11 @@ func (x *ListedGroup) Encode(w *wire.Writer, v int16) {
 	w.String(x.ProtocolType, flex)
 	if v >= 4 {
 		w.String(x.GroupState, flex)
+	} else {
 	}
 	if v >= 5 {
 		w.String(x.GroupType, flex)
+	} else {
 	}
 	if flex {
 		w.NoTags()

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // ApiVersionsRequest has versions 0-4, flexible from 3.
 type ApiVersionsRequest struct {
@@ -52,9 +56,11 @@ func (x *ApiVersionsRequest) Encode(w *wire.Writer, v int16) {
 	flex := v >= 3
 	if v >= 3 {
 		w.String(x.ClientSoftwareName, flex)
+	} else {
 	}
 	if v >= 3 {
 		w.String(x.ClientSoftwareVersion, flex)
+	} else {
 	}
 	if flex {
 		w.NoTags()
@@ -114,7 +120,7 @@ func (x *ApiVersionsResponse) Decode(r *wire.Reader, v int16) {
 	x.ZkMigrationReady = false
 	if flex {
 		for n := r.TagCount(); n > 0; n-- {
-			tag, rest := r.BeginTag()
+			tag, outer := r.BeginTag()
 			switch {
 			case tag == 0:
 				{
@@ -125,10 +131,10 @@ func (x *ApiVersionsResponse) Decode(r *wire.Reader, v int16) {
 					}
 					x.SupportedFeatures = s
 				}
-				r.EndTag(rest)
+				r.EndTag(outer)
 			case tag == 1:
 				x.FinalizedFeaturesEpoch = r.Int64()
-				r.EndTag(rest)
+				r.EndTag(outer)
 			case tag == 2:
 				{
 					n := r.ArrayLen(true, 6)
@@ -138,12 +144,12 @@ func (x *ApiVersionsResponse) Decode(r *wire.Reader, v int16) {
 					}
 					x.FinalizedFeatures = s
 				}
-				r.EndTag(rest)
+				r.EndTag(outer)
 			case tag == 3:
 				x.ZkMigrationReady = r.Bool()
-				r.EndTag(rest)
+				r.EndTag(outer)
 			default:
-				r.SkipTag(rest)
+				r.SkipTag(outer)
 			}
 		}
 	}
@@ -164,6 +170,7 @@ func (x *ApiVersionsResponse) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 1 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	if flex {
 		n := uint32(0)
@@ -229,9 +236,12 @@ func (x *ApiVersion) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *ApiVersion) Decode(r *wire.Reader, v int16) {
 	flex := v >= 3
-	x.ApiKey = r.Int16()
-	x.MinVersion = r.Int16()
-	x.MaxVersion = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ApiKey = int16(binary.BigEndian.Uint16(b[0:2]))
+		x.MinVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+		x.MaxVersion = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -241,9 +251,12 @@ func (x *ApiVersion) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *ApiVersion) Encode(w *wire.Writer, v int16) {
 	flex := v >= 3
-	w.Int16(x.ApiKey)
-	w.Int16(x.MinVersion)
-	w.Int16(x.MaxVersion)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint16(b[0:2], uint16(x.ApiKey))
+		binary.BigEndian.PutUint16(b[2:4], uint16(x.MinVersion))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.MaxVersion))
+	}
 	if flex {
 		w.NoTags()
 	}
@@ -267,8 +280,11 @@ func (x *SupportedFeatureKey) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *SupportedFeatureKey) Decode(r *wire.Reader, v int16) {
 	x.Name = r.String(true)
-	x.MinVersion = r.Int16()
-	x.MaxVersion = r.Int16()
+	if p := r.Fixed(4); p != nil {
+		b := (*[4]byte)(p)
+		x.MinVersion = int16(binary.BigEndian.Uint16(b[0:2]))
+		x.MaxVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+	}
 	r.SkipTags()
 }
 
@@ -276,8 +292,11 @@ func (x *SupportedFeatureKey) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *SupportedFeatureKey) Encode(w *wire.Writer, v int16) {
 	w.String(x.Name, true)
-	w.Int16(x.MinVersion)
-	w.Int16(x.MaxVersion)
+	{
+		b := (*[4]byte)(w.Next(4))
+		binary.BigEndian.PutUint16(b[0:2], uint16(x.MinVersion))
+		binary.BigEndian.PutUint16(b[2:4], uint16(x.MaxVersion))
+	}
 	w.NoTags()
 }
 
@@ -299,8 +318,11 @@ func (x *FinalizedFeatureKey) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *FinalizedFeatureKey) Decode(r *wire.Reader, v int16) {
 	x.Name = r.String(true)
-	x.MaxVersionLevel = r.Int16()
-	x.MinVersionLevel = r.Int16()
+	if p := r.Fixed(4); p != nil {
+		b := (*[4]byte)(p)
+		x.MaxVersionLevel = int16(binary.BigEndian.Uint16(b[0:2]))
+		x.MinVersionLevel = int16(binary.BigEndian.Uint16(b[2:4]))
+	}
 	r.SkipTags()
 }
 
@@ -308,7 +330,10 @@ func (x *FinalizedFeatureKey) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *FinalizedFeatureKey) Encode(w *wire.Writer, v int16) {
 	w.String(x.Name, true)
-	w.Int16(x.MaxVersionLevel)
-	w.Int16(x.MinVersionLevel)
+	{
+		b := (*[4]byte)(w.Next(4))
+		binary.BigEndian.PutUint16(b[0:2], uint16(x.MaxVersionLevel))
+		binary.BigEndian.PutUint16(b[2:4], uint16(x.MinVersionLevel))
+	}
 	w.NoTags()
 }

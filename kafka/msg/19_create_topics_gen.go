@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // CreateTopicsRequest has versions 0-7, flexible from 5.
 type CreateTopicsRequest struct {
@@ -63,8 +67,10 @@ func (x *CreateTopicsRequest) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.TimeoutMs)
 	if v >= 1 {
 		w.Bool(x.ValidateOnly)
-	} else if x.ValidateOnly {
-		w.Fail("CreateTopicsRequest.ValidateOnly", wire.ErrNotInThis)
+	} else {
+		if x.ValidateOnly {
+			w.Fail("CreateTopicsRequest.ValidateOnly", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -94,8 +100,11 @@ func (x *CreatableTopic) Default() {
 func (x *CreatableTopic) Decode(r *wire.Reader, v int16) {
 	flex := v >= 5
 	x.Name = r.String(flex)
-	x.NumPartitions = r.Int32()
-	x.ReplicationFactor = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.NumPartitions = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	{
 		n := r.ArrayLen(flex, 6)
 		s := wire.Resize(x.Assignments, n)
@@ -122,8 +131,11 @@ func (x *CreatableTopic) Decode(r *wire.Reader, v int16) {
 func (x *CreatableTopic) Encode(w *wire.Writer, v int16) {
 	flex := v >= 5
 	w.String(x.Name, flex)
-	w.Int32(x.NumPartitions)
-	w.Int16(x.ReplicationFactor)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.NumPartitions))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
+	}
 	w.ArrayLen(len(x.Assignments), flex)
 	for i := range x.Assignments {
 		x.Assignments[i].Encode(w, v)
@@ -157,9 +169,7 @@ func (x *CreatableReplicaAssignment) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(flex, 4)
 		s := wire.Resize(x.BrokerIds, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.BrokerIds = s
 	}
 	if flex {
@@ -172,10 +182,7 @@ func (x *CreatableReplicaAssignment) Decode(r *wire.Reader, v int16) {
 func (x *CreatableReplicaAssignment) Encode(w *wire.Writer, v int16) {
 	flex := v >= 5
 	w.Int32(x.PartitionIndex)
-	w.ArrayLen(len(x.BrokerIds), flex)
-	for i := range x.BrokerIds {
-		w.Int32(x.BrokerIds[i])
-	}
+	w.Int32s(x.BrokerIds, flex, false)
 	if flex {
 		w.NoTags()
 	}
@@ -266,6 +273,7 @@ func (x *CreateTopicsResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 5
 	if v >= 2 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	w.ArrayLen(len(x.Topics), flex)
 	for i := range x.Topics {
@@ -318,13 +326,13 @@ func (x *CreatableTopicResult) Decode(r *wire.Reader, v int16) {
 	}
 	x.TopicConfigErrorCode = 0
 	if v >= 5 {
-		x.NumPartitions = r.Int32()
+		if p := r.Fixed(6); p != nil {
+			b := (*[6]byte)(p)
+			x.NumPartitions = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	} else {
 		x.NumPartitions = -1
-	}
-	if v >= 5 {
-		x.ReplicationFactor = r.Int16()
-	} else {
 		x.ReplicationFactor = -1
 	}
 	if v >= 5 {
@@ -342,13 +350,13 @@ func (x *CreatableTopicResult) Decode(r *wire.Reader, v int16) {
 	}
 	if flex {
 		for n := r.TagCount(); n > 0; n-- {
-			tag, rest := r.BeginTag()
+			tag, outer := r.BeginTag()
 			switch {
 			case tag == 0:
 				x.TopicConfigErrorCode = r.Int16()
-				r.EndTag(rest)
+				r.EndTag(outer)
 			default:
-				r.SkipTag(rest)
+				r.SkipTag(outer)
 			}
 		}
 	}
@@ -361,22 +369,27 @@ func (x *CreatableTopicResult) Encode(w *wire.Writer, v int16) {
 	w.String(x.Name, flex)
 	if v >= 7 {
 		w.UUID(x.TopicId)
+	} else {
 	}
 	w.Int16(x.ErrorCode)
 	if v >= 1 {
 		w.NullString(x.ErrorMessage, flex, v >= 1)
+	} else {
 	}
 	if v >= 5 {
-		w.Int32(x.NumPartitions)
-	}
-	if v >= 5 {
-		w.Int16(x.ReplicationFactor)
+		{
+			b := (*[6]byte)(w.Next(6))
+			binary.BigEndian.PutUint32(b[0:4], uint32(x.NumPartitions))
+			binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
+		}
+	} else {
 	}
 	if v >= 5 {
 		w.NullArrayLen(len(x.Configs), x.Configs == nil, flex, v >= 5)
 		for i := range x.Configs {
 			x.Configs[i].Encode(w, v)
 		}
+	} else {
 	}
 	if flex {
 		n := uint32(0)
@@ -417,9 +430,12 @@ func (x *CreatableTopicConfigs) Default() {
 func (x *CreatableTopicConfigs) Decode(r *wire.Reader, v int16) {
 	x.Name = r.String(true)
 	x.Value = r.NullString(true, true)
-	x.ReadOnly = r.Bool()
-	x.ConfigSource = r.Int8()
-	x.IsSensitive = r.Bool()
+	if p := r.Fixed(3); p != nil {
+		b := (*[3]byte)(p)
+		x.ReadOnly = b[0] != 0
+		x.ConfigSource = int8(b[1])
+		x.IsSensitive = b[2] != 0
+	}
 	r.SkipTags()
 }
 
@@ -428,8 +444,17 @@ func (x *CreatableTopicConfigs) Decode(r *wire.Reader, v int16) {
 func (x *CreatableTopicConfigs) Encode(w *wire.Writer, v int16) {
 	w.String(x.Name, true)
 	w.NullString(x.Value, true, true)
-	w.Bool(x.ReadOnly)
-	w.Int8(x.ConfigSource)
-	w.Bool(x.IsSensitive)
+	{
+		b := (*[3]byte)(w.Next(3))
+		b[0] = 0
+		if x.ReadOnly {
+			b[0] = 1
+		}
+		b[1] = byte(x.ConfigSource)
+		b[2] = 0
+		if x.IsSensitive {
+			b[2] = 1
+		}
+	}
 	w.NoTags()
 }

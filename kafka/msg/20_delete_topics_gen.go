@@ -72,14 +72,17 @@ func (x *DeleteTopicsRequest) Encode(w *wire.Writer, v int16) {
 		for i := range x.Topics {
 			x.Topics[i].Encode(w, v)
 		}
-	} else if len(x.Topics) != 0 {
-		w.Fail("DeleteTopicsRequest.Topics", wire.ErrNotInThis)
+	} else {
+		if len(x.Topics) != 0 {
+			w.Fail("DeleteTopicsRequest.Topics", wire.ErrNotInThis)
+		}
 	}
 	if v <= 5 {
 		w.ArrayLen(len(x.TopicNames), flex)
 		for i := range x.TopicNames {
 			w.String(x.TopicNames[i], flex)
 		}
+	} else {
 	}
 	w.Int32(x.TimeoutMs)
 	if flex {
@@ -166,6 +169,7 @@ func (x *DeleteTopicsResponse) Encode(w *wire.Writer, v int16) {
 	flex := v >= 4
 	if v >= 1 {
 		w.Int32(x.ThrottleTimeMs)
+	} else {
 	}
 	w.ArrayLen(len(x.Responses), flex)
 	for i := range x.Responses {
@@ -220,10 +224,12 @@ func (x *DeletableTopicResult) Encode(w *wire.Writer, v int16) {
 	w.NullString(x.Name, flex, v >= 6)
 	if v >= 6 {
 		w.UUID(x.TopicId)
+	} else {
 	}
 	w.Int16(x.ErrorCode)
 	if v >= 5 {
 		w.NullString(x.ErrorMessage, flex, v >= 5)
+	} else {
 	}
 	if flex {
 		w.NoTags()

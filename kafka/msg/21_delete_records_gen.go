@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DeleteRecordsRequest has versions 0-2, flexible from 2.
 type DeleteRecordsRequest struct {
@@ -119,8 +123,11 @@ func (x *DeleteRecordsPartition) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *DeleteRecordsPartition) Decode(r *wire.Reader, v int16) {
 	flex := v >= 2
-	x.PartitionIndex = r.Int32()
-	x.Offset = r.Int64()
+	if p := r.Fixed(12); p != nil {
+		b := (*[12]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -130,8 +137,11 @@ func (x *DeleteRecordsPartition) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *DeleteRecordsPartition) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
-	w.Int32(x.PartitionIndex)
-	w.Int64(x.Offset)
+	{
+		b := (*[12]byte)(w.Next(12))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
+	}
 	if flex {
 		w.NoTags()
 	}
@@ -254,9 +264,12 @@ func (x *DeleteRecordsPartitionResult) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *DeleteRecordsPartitionResult) Decode(r *wire.Reader, v int16) {
 	flex := v >= 2
-	x.PartitionIndex = r.Int32()
-	x.LowWatermark = r.Int64()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(14); p != nil {
+		b := (*[14]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.LowWatermark = int64(binary.BigEndian.Uint64(b[4:12]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[12:14]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -266,9 +279,12 @@ func (x *DeleteRecordsPartitionResult) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *DeleteRecordsPartitionResult) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
-	w.Int32(x.PartitionIndex)
-	w.Int64(x.LowWatermark)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[14]byte)(w.Next(14))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.LowWatermark))
+		binary.BigEndian.PutUint16(b[12:14], uint16(x.ErrorCode))
+	}
 	if flex {
 		w.NoTags()
 	}

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // InitProducerIdRequest has versions 0-5, flexible from 2.
 type InitProducerIdRequest struct {
@@ -34,13 +38,13 @@ func (x *InitProducerIdRequest) Decode(r *wire.Reader, v int16) {
 	x.TransactionalId = r.NullString(flex, true)
 	x.TransactionTimeoutMs = r.Int32()
 	if v >= 3 {
-		x.ProducerId = r.Int64()
+		if p := r.Fixed(10); p != nil {
+			b := (*[10]byte)(p)
+			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+		}
 	} else {
 		x.ProducerId = -1
-	}
-	if v >= 3 {
-		x.ProducerEpoch = r.Int16()
-	} else {
 		x.ProducerEpoch = -1
 	}
 	if flex {
@@ -59,14 +63,18 @@ func (x *InitProducerIdRequest) Encode(w *wire.Writer, v int16) {
 	w.NullString(x.TransactionalId, flex, true)
 	w.Int32(x.TransactionTimeoutMs)
 	if v >= 3 {
-		w.Int64(x.ProducerId)
-	} else if x.ProducerId != -1 {
-		w.Fail("InitProducerIdRequest.ProducerId", wire.ErrNotInThis)
-	}
-	if v >= 3 {
-		w.Int16(x.ProducerEpoch)
-	} else if x.ProducerEpoch != -1 {
-		w.Fail("InitProducerIdRequest.ProducerEpoch", wire.ErrNotInThis)
+		{
+			b := (*[10]byte)(w.Next(10))
+			binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
+			binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+		}
+	} else {
+		if x.ProducerId != -1 {
+			w.Fail("InitProducerIdRequest.ProducerId", wire.ErrNotInThis)
+		}
+		if x.ProducerEpoch != -1 {
+			w.Fail("InitProducerIdRequest.ProducerEpoch", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -100,10 +108,13 @@ func (x *InitProducerIdResponse) Decode(r *wire.Reader, v int16) {
 		return
 	}
 	flex := v >= 2
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
-	x.ProducerId = r.Int64()
-	x.ProducerEpoch = r.Int16()
+	if p := r.Fixed(16); p != nil {
+		b := (*[16]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		x.ProducerId = int64(binary.BigEndian.Uint64(b[6:14]))
+		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[14:16]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -117,10 +128,13 @@ func (x *InitProducerIdResponse) Encode(w *wire.Writer, v int16) {
 		return
 	}
 	flex := v >= 2
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
-	w.Int64(x.ProducerId)
-	w.Int16(x.ProducerEpoch)
+	{
+		b := (*[16]byte)(w.Next(16))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint64(b[6:14], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(b[14:16], uint16(x.ProducerEpoch))
+	}
 	if flex {
 		w.NoTags()
 	}

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // OffsetForLeaderEpochRequest has versions 2-4, flexible from 4.
 type OffsetForLeaderEpochRequest struct {
@@ -55,6 +59,7 @@ func (x *OffsetForLeaderEpochRequest) Encode(w *wire.Writer, v int16) {
 	flex := v >= 4
 	if v >= 3 {
 		w.Int32(x.ReplicaId)
+	} else {
 	}
 	w.ArrayLen(len(x.Topics), flex)
 	for i := range x.Topics {
@@ -127,9 +132,12 @@ func (x *OffsetForLeaderPartition) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetForLeaderPartition) Decode(r *wire.Reader, v int16) {
 	flex := v >= 4
-	x.Partition = r.Int32()
-	x.CurrentLeaderEpoch = r.Int32()
-	x.LeaderEpoch = r.Int32()
+	if p := r.Fixed(12); p != nil {
+		b := (*[12]byte)(p)
+		x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.CurrentLeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -139,9 +147,12 @@ func (x *OffsetForLeaderPartition) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *OffsetForLeaderPartition) Encode(w *wire.Writer, v int16) {
 	flex := v >= 4
-	w.Int32(x.Partition)
-	w.Int32(x.CurrentLeaderEpoch)
-	w.Int32(x.LeaderEpoch)
+	{
+		b := (*[12]byte)(w.Next(12))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.CurrentLeaderEpoch))
+		binary.BigEndian.PutUint32(b[8:12], uint32(x.LeaderEpoch))
+	}
 	if flex {
 		w.NoTags()
 	}
@@ -266,10 +277,13 @@ func (x *OffsetForLeaderEpochResponseEpochEndOffset) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetForLeaderEpochResponseEpochEndOffset) Decode(r *wire.Reader, v int16) {
 	flex := v >= 4
-	x.ErrorCode = r.Int16()
-	x.Partition = r.Int32()
-	x.LeaderEpoch = r.Int32()
-	x.EndOffset = r.Int64()
+	if p := r.Fixed(18); p != nil {
+		b := (*[18]byte)(p)
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+		x.Partition = int32(binary.BigEndian.Uint32(b[2:6]))
+		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[6:10]))
+		x.EndOffset = int64(binary.BigEndian.Uint64(b[10:18]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -279,10 +293,13 @@ func (x *OffsetForLeaderEpochResponseEpochEndOffset) Decode(r *wire.Reader, v in
 // not be dropped is set.
 func (x *OffsetForLeaderEpochResponseEpochEndOffset) Encode(w *wire.Writer, v int16) {
 	flex := v >= 4
-	w.Int16(x.ErrorCode)
-	w.Int32(x.Partition)
-	w.Int32(x.LeaderEpoch)
-	w.Int64(x.EndOffset)
+	{
+		b := (*[18]byte)(w.Next(18))
+		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint32(b[2:6], uint32(x.Partition))
+		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderEpoch))
+		binary.BigEndian.PutUint64(b[10:18], uint64(x.EndOffset))
+	}
 	if flex {
 		w.NoTags()
 	}

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // AddPartitionsToTxnRequest has versions 0-5, flexible from 3.
 type AddPartitionsToTxnRequest struct {
@@ -51,13 +55,13 @@ func (x *AddPartitionsToTxnRequest) Decode(r *wire.Reader, v int16) {
 		x.V3AndBelowTransactionalId = ""
 	}
 	if v <= 3 {
-		x.V3AndBelowProducerId = r.Int64()
+		if p := r.Fixed(10); p != nil {
+			b := (*[10]byte)(p)
+			x.V3AndBelowProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.V3AndBelowProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+		}
 	} else {
 		x.V3AndBelowProducerId = 0
-	}
-	if v <= 3 {
-		x.V3AndBelowProducerEpoch = r.Int16()
-	} else {
 		x.V3AndBelowProducerEpoch = 0
 	}
 	if v <= 3 {
@@ -90,31 +94,41 @@ func (x *AddPartitionsToTxnRequest) Encode(w *wire.Writer, v int16) {
 		for i := range x.Transactions {
 			x.Transactions[i].Encode(w, v)
 		}
-	} else if len(x.Transactions) != 0 {
-		w.Fail("AddPartitionsToTxnRequest.Transactions", wire.ErrNotInThis)
+	} else {
+		if len(x.Transactions) != 0 {
+			w.Fail("AddPartitionsToTxnRequest.Transactions", wire.ErrNotInThis)
+		}
 	}
 	if v <= 3 {
 		w.String(x.V3AndBelowTransactionalId, flex)
-	} else if x.V3AndBelowTransactionalId != "" {
-		w.Fail("AddPartitionsToTxnRequest.V3AndBelowTransactionalId", wire.ErrNotInThis)
+	} else {
+		if x.V3AndBelowTransactionalId != "" {
+			w.Fail("AddPartitionsToTxnRequest.V3AndBelowTransactionalId", wire.ErrNotInThis)
+		}
 	}
 	if v <= 3 {
-		w.Int64(x.V3AndBelowProducerId)
-	} else if x.V3AndBelowProducerId != 0 {
-		w.Fail("AddPartitionsToTxnRequest.V3AndBelowProducerId", wire.ErrNotInThis)
-	}
-	if v <= 3 {
-		w.Int16(x.V3AndBelowProducerEpoch)
-	} else if x.V3AndBelowProducerEpoch != 0 {
-		w.Fail("AddPartitionsToTxnRequest.V3AndBelowProducerEpoch", wire.ErrNotInThis)
+		{
+			b := (*[10]byte)(w.Next(10))
+			binary.BigEndian.PutUint64(b[0:8], uint64(x.V3AndBelowProducerId))
+			binary.BigEndian.PutUint16(b[8:10], uint16(x.V3AndBelowProducerEpoch))
+		}
+	} else {
+		if x.V3AndBelowProducerId != 0 {
+			w.Fail("AddPartitionsToTxnRequest.V3AndBelowProducerId", wire.ErrNotInThis)
+		}
+		if x.V3AndBelowProducerEpoch != 0 {
+			w.Fail("AddPartitionsToTxnRequest.V3AndBelowProducerEpoch", wire.ErrNotInThis)
+		}
 	}
 	if v <= 3 {
 		w.ArrayLen(len(x.V3AndBelowTopics), flex)
 		for i := range x.V3AndBelowTopics {
 			x.V3AndBelowTopics[i].Encode(w, v)
 		}
-	} else if len(x.V3AndBelowTopics) != 0 {
-		w.Fail("AddPartitionsToTxnRequest.V3AndBelowTopics", wire.ErrNotInThis)
+	} else {
+		if len(x.V3AndBelowTopics) != 0 {
+			w.Fail("AddPartitionsToTxnRequest.V3AndBelowTopics", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -143,9 +157,12 @@ func (x *AddPartitionsToTxnTransaction) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *AddPartitionsToTxnTransaction) Decode(r *wire.Reader, v int16) {
 	x.TransactionalId = r.String(true)
-	x.ProducerId = r.Int64()
-	x.ProducerEpoch = r.Int16()
-	x.VerifyOnly = r.Bool()
+	if p := r.Fixed(11); p != nil {
+		b := (*[11]byte)(p)
+		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+		x.VerifyOnly = b[10] != 0
+	}
 	{
 		n := r.ArrayLen(true, 3)
 		s := wire.Resize(x.Topics, n)
@@ -161,9 +178,15 @@ func (x *AddPartitionsToTxnTransaction) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *AddPartitionsToTxnTransaction) Encode(w *wire.Writer, v int16) {
 	w.String(x.TransactionalId, true)
-	w.Int64(x.ProducerId)
-	w.Int16(x.ProducerEpoch)
-	w.Bool(x.VerifyOnly)
+	{
+		b := (*[11]byte)(w.Next(11))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+		b[10] = 0
+		if x.VerifyOnly {
+			b[10] = 1
+		}
+	}
 	w.ArrayLen(len(x.Topics), true)
 	for i := range x.Topics {
 		x.Topics[i].Encode(w, v)
@@ -191,9 +214,7 @@ func (x *AddPartitionsToTxnTopic) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(flex, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	if flex {
@@ -206,10 +227,7 @@ func (x *AddPartitionsToTxnTopic) Decode(r *wire.Reader, v int16) {
 func (x *AddPartitionsToTxnTopic) Encode(w *wire.Writer, v int16) {
 	flex := v >= 3
 	w.String(x.Name, flex)
-	w.ArrayLen(len(x.Partitions), flex)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, flex, false)
 	if flex {
 		w.NoTags()
 	}
@@ -288,22 +306,27 @@ func (x *AddPartitionsToTxnResponse) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.ThrottleTimeMs)
 	if v >= 4 {
 		w.Int16(x.ErrorCode)
+	} else {
 	}
 	if v >= 4 {
 		w.ArrayLen(len(x.ResultsByTransaction), flex)
 		for i := range x.ResultsByTransaction {
 			x.ResultsByTransaction[i].Encode(w, v)
 		}
-	} else if len(x.ResultsByTransaction) != 0 {
-		w.Fail("AddPartitionsToTxnResponse.ResultsByTransaction", wire.ErrNotInThis)
+	} else {
+		if len(x.ResultsByTransaction) != 0 {
+			w.Fail("AddPartitionsToTxnResponse.ResultsByTransaction", wire.ErrNotInThis)
+		}
 	}
 	if v <= 3 {
 		w.ArrayLen(len(x.ResultsByTopicV3AndBelow), flex)
 		for i := range x.ResultsByTopicV3AndBelow {
 			x.ResultsByTopicV3AndBelow[i].Encode(w, v)
 		}
-	} else if len(x.ResultsByTopicV3AndBelow) != 0 {
-		w.Fail("AddPartitionsToTxnResponse.ResultsByTopicV3AndBelow", wire.ErrNotInThis)
+	} else {
+		if len(x.ResultsByTopicV3AndBelow) != 0 {
+			w.Fail("AddPartitionsToTxnResponse.ResultsByTopicV3AndBelow", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -408,8 +431,11 @@ func (x *AddPartitionsToTxnPartitionResult) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *AddPartitionsToTxnPartitionResult) Decode(r *wire.Reader, v int16) {
 	flex := v >= 3
-	x.PartitionIndex = r.Int32()
-	x.PartitionErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.PartitionErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -419,8 +445,11 @@ func (x *AddPartitionsToTxnPartitionResult) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *AddPartitionsToTxnPartitionResult) Encode(w *wire.Writer, v int16) {
 	flex := v >= 3
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.PartitionErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.PartitionErrorCode))
+	}
 	if flex {
 		w.NoTags()
 	}

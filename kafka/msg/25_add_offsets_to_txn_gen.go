@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // AddOffsetsToTxnRequest has versions 0-4, flexible from 3.
 type AddOffsetsToTxnRequest struct {
@@ -32,8 +36,11 @@ func (x *AddOffsetsToTxnRequest) Decode(r *wire.Reader, v int16) {
 	}
 	flex := v >= 3
 	x.TransactionalId = r.String(flex)
-	x.ProducerId = r.Int64()
-	x.ProducerEpoch = r.Int16()
+	if p := r.Fixed(10); p != nil {
+		b := (*[10]byte)(p)
+		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+	}
 	x.GroupId = r.String(flex)
 	if flex {
 		r.SkipTags()
@@ -49,8 +56,11 @@ func (x *AddOffsetsToTxnRequest) Encode(w *wire.Writer, v int16) {
 	}
 	flex := v >= 3
 	w.String(x.TransactionalId, flex)
-	w.Int64(x.ProducerId)
-	w.Int16(x.ProducerEpoch)
+	{
+		b := (*[10]byte)(w.Next(10))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+	}
 	w.String(x.GroupId, flex)
 	if flex {
 		w.NoTags()
@@ -80,8 +90,11 @@ func (x *AddOffsetsToTxnResponse) Decode(r *wire.Reader, v int16) {
 		return
 	}
 	flex := v >= 3
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -95,8 +108,11 @@ func (x *AddOffsetsToTxnResponse) Encode(w *wire.Writer, v int16) {
 		return
 	}
 	flex := v >= 3
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	if flex {
 		w.NoTags()
 	}

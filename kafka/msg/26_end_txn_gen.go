@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // EndTxnRequest has versions 0-5, flexible from 3.
 type EndTxnRequest struct {
@@ -32,9 +36,12 @@ func (x *EndTxnRequest) Decode(r *wire.Reader, v int16) {
 	}
 	flex := v >= 3
 	x.TransactionalId = r.String(flex)
-	x.ProducerId = r.Int64()
-	x.ProducerEpoch = r.Int16()
-	x.Committed = r.Bool()
+	if p := r.Fixed(11); p != nil {
+		b := (*[11]byte)(p)
+		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+		x.Committed = b[10] != 0
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -49,9 +56,15 @@ func (x *EndTxnRequest) Encode(w *wire.Writer, v int16) {
 	}
 	flex := v >= 3
 	w.String(x.TransactionalId, flex)
-	w.Int64(x.ProducerId)
-	w.Int16(x.ProducerEpoch)
-	w.Bool(x.Committed)
+	{
+		b := (*[11]byte)(w.Next(11))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+		b[10] = 0
+		if x.Committed {
+			b[10] = 1
+		}
+	}
 	if flex {
 		w.NoTags()
 	}
@@ -84,16 +97,19 @@ func (x *EndTxnResponse) Decode(r *wire.Reader, v int16) {
 		return
 	}
 	flex := v >= 3
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
-	if v >= 5 {
-		x.ProducerId = r.Int64()
-	} else {
-		x.ProducerId = -1
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
 	}
 	if v >= 5 {
-		x.ProducerEpoch = r.Int16()
+		if p := r.Fixed(10); p != nil {
+			b := (*[10]byte)(p)
+			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+		}
 	} else {
+		x.ProducerId = -1
 		x.ProducerEpoch = -1
 	}
 	if flex {
@@ -109,13 +125,18 @@ func (x *EndTxnResponse) Encode(w *wire.Writer, v int16) {
 		return
 	}
 	flex := v >= 3
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
-	if v >= 5 {
-		w.Int64(x.ProducerId)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
 	}
 	if v >= 5 {
-		w.Int16(x.ProducerEpoch)
+		{
+			b := (*[10]byte)(w.Next(10))
+			binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
+			binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+		}
+	} else {
 	}
 	if flex {
 		w.NoTags()

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // WriteTxnMarkersRequest has versions 1-2, flexible from 1.
 type WriteTxnMarkersRequest struct {
@@ -72,9 +76,12 @@ func (x *WritableTxnMarker) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *WritableTxnMarker) Decode(r *wire.Reader, v int16) {
-	x.ProducerId = r.Int64()
-	x.ProducerEpoch = r.Int16()
-	x.TransactionResult = r.Bool()
+	if p := r.Fixed(11); p != nil {
+		b := (*[11]byte)(p)
+		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+		x.TransactionResult = b[10] != 0
+	}
 	{
 		n := r.ArrayLen(true, 3)
 		s := wire.Resize(x.Topics, n)
@@ -95,9 +102,15 @@ func (x *WritableTxnMarker) Decode(r *wire.Reader, v int16) {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *WritableTxnMarker) Encode(w *wire.Writer, v int16) {
-	w.Int64(x.ProducerId)
-	w.Int16(x.ProducerEpoch)
-	w.Bool(x.TransactionResult)
+	{
+		b := (*[11]byte)(w.Next(11))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+		b[10] = 0
+		if x.TransactionResult {
+			b[10] = 1
+		}
+	}
 	w.ArrayLen(len(x.Topics), true)
 	for i := range x.Topics {
 		x.Topics[i].Encode(w, v)
@@ -105,6 +118,7 @@ func (x *WritableTxnMarker) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.CoordinatorEpoch)
 	if v >= 2 {
 		w.Int8(x.TransactionVersion)
+	} else {
 	}
 	w.NoTags()
 }
@@ -128,9 +142,7 @@ func (x *WritableTxnMarkerTopic) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.PartitionIndexes, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.PartitionIndexes = s
 	}
 	r.SkipTags()
@@ -140,10 +152,7 @@ func (x *WritableTxnMarkerTopic) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *WritableTxnMarkerTopic) Encode(w *wire.Writer, v int16) {
 	w.String(x.Name, true)
-	w.ArrayLen(len(x.PartitionIndexes), true)
-	for i := range x.PartitionIndexes {
-		w.Int32(x.PartitionIndexes[i])
-	}
+	w.Int32s(x.PartitionIndexes, true, false)
 	w.NoTags()
 }
 
@@ -283,15 +292,21 @@ func (x *WritableTxnMarkerPartitionResult) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *WritableTxnMarkerPartitionResult) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	r.SkipTags()
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *WritableTxnMarkerPartitionResult) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NoTags()
 }

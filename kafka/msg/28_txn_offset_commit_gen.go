@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // TxnOffsetCommitRequest has versions 0-5, flexible from 3.
 type TxnOffsetCommitRequest struct {
@@ -41,8 +45,11 @@ func (x *TxnOffsetCommitRequest) Decode(r *wire.Reader, v int16) {
 	flex := v >= 3
 	x.TransactionalId = r.String(flex)
 	x.GroupId = r.String(flex)
-	x.ProducerId = r.Int64()
-	x.ProducerEpoch = r.Int16()
+	if p := r.Fixed(10); p != nil {
+		b := (*[10]byte)(p)
+		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+	}
 	if v >= 3 {
 		x.GenerationId = r.Int32()
 	} else {
@@ -81,22 +88,31 @@ func (x *TxnOffsetCommitRequest) Encode(w *wire.Writer, v int16) {
 	flex := v >= 3
 	w.String(x.TransactionalId, flex)
 	w.String(x.GroupId, flex)
-	w.Int64(x.ProducerId)
-	w.Int16(x.ProducerEpoch)
+	{
+		b := (*[10]byte)(w.Next(10))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+	}
 	if v >= 3 {
 		w.Int32(x.GenerationId)
-	} else if x.GenerationId != -1 {
-		w.Fail("TxnOffsetCommitRequest.GenerationId", wire.ErrNotInThis)
+	} else {
+		if x.GenerationId != -1 {
+			w.Fail("TxnOffsetCommitRequest.GenerationId", wire.ErrNotInThis)
+		}
 	}
 	if v >= 3 {
 		w.String(x.MemberId, flex)
-	} else if x.MemberId != "" {
-		w.Fail("TxnOffsetCommitRequest.MemberId", wire.ErrNotInThis)
+	} else {
+		if x.MemberId != "" {
+			w.Fail("TxnOffsetCommitRequest.MemberId", wire.ErrNotInThis)
+		}
 	}
 	if v >= 3 {
 		w.NullString(x.GroupInstanceId, flex, v >= 3)
-	} else if x.GroupInstanceId.Valid {
-		w.Fail("TxnOffsetCommitRequest.GroupInstanceId", wire.ErrNotInThis)
+	} else {
+		if x.GroupInstanceId.Valid {
+			w.Fail("TxnOffsetCommitRequest.GroupInstanceId", wire.ErrNotInThis)
+		}
 	}
 	w.ArrayLen(len(x.Topics), flex)
 	for i := range x.Topics {
@@ -171,8 +187,11 @@ func (x *TxnOffsetCommitRequestPartition) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *TxnOffsetCommitRequestPartition) Decode(r *wire.Reader, v int16) {
 	flex := v >= 3
-	x.PartitionIndex = r.Int32()
-	x.CommittedOffset = r.Int64()
+	if p := r.Fixed(12); p != nil {
+		b := (*[12]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+	}
 	if v >= 2 {
 		x.CommittedLeaderEpoch = r.Int32()
 	} else {
@@ -188,10 +207,14 @@ func (x *TxnOffsetCommitRequestPartition) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *TxnOffsetCommitRequestPartition) Encode(w *wire.Writer, v int16) {
 	flex := v >= 3
-	w.Int32(x.PartitionIndex)
-	w.Int64(x.CommittedOffset)
+	{
+		b := (*[12]byte)(w.Next(12))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
+	}
 	if v >= 2 {
 		w.Int32(x.CommittedLeaderEpoch)
+	} else {
 	}
 	w.NullString(x.CommittedMetadata, flex, true)
 	if flex {
@@ -314,8 +337,11 @@ func (x *TxnOffsetCommitResponsePartition) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *TxnOffsetCommitResponsePartition) Decode(r *wire.Reader, v int16) {
 	flex := v >= 3
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -325,8 +351,11 @@ func (x *TxnOffsetCommitResponsePartition) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *TxnOffsetCommitResponsePartition) Encode(w *wire.Writer, v int16) {
 	flex := v >= 3
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	if flex {
 		w.NoTags()
 	}

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DescribeAclsRequest has versions 0-3, flexible from 2.
 type DescribeAclsRequest struct {
@@ -46,8 +50,11 @@ func (x *DescribeAclsRequest) Decode(r *wire.Reader, v int16) {
 	}
 	x.PrincipalFilter = r.NullString(flex, true)
 	x.HostFilter = r.NullString(flex, true)
-	x.Operation = r.Int8()
-	x.PermissionType = r.Int8()
+	if p := r.Fixed(2); p != nil {
+		b := (*[2]byte)(p)
+		x.Operation = int8(b[0])
+		x.PermissionType = int8(b[1])
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -65,13 +72,18 @@ func (x *DescribeAclsRequest) Encode(w *wire.Writer, v int16) {
 	w.NullString(x.ResourceNameFilter, flex, true)
 	if v >= 1 {
 		w.Int8(x.PatternTypeFilter)
-	} else if x.PatternTypeFilter != 3 {
-		w.Fail("DescribeAclsRequest.PatternTypeFilter", wire.ErrNotInThis)
+	} else {
+		if x.PatternTypeFilter != 3 {
+			w.Fail("DescribeAclsRequest.PatternTypeFilter", wire.ErrNotInThis)
+		}
 	}
 	w.NullString(x.PrincipalFilter, flex, true)
 	w.NullString(x.HostFilter, flex, true)
-	w.Int8(x.Operation)
-	w.Int8(x.PermissionType)
+	{
+		b := (*[2]byte)(w.Next(2))
+		b[0] = byte(x.Operation)
+		b[1] = byte(x.PermissionType)
+	}
 	if flex {
 		w.NoTags()
 	}
@@ -104,8 +116,11 @@ func (x *DescribeAclsResponse) Decode(r *wire.Reader, v int16) {
 		return
 	}
 	flex := v >= 2
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(flex, true)
 	{
 		n := r.ArrayLen(flex, 5)
@@ -128,8 +143,11 @@ func (x *DescribeAclsResponse) Encode(w *wire.Writer, v int16) {
 		return
 	}
 	flex := v >= 2
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, flex, true)
 	w.ArrayLen(len(x.Resources), flex)
 	for i := range x.Resources {
@@ -188,8 +206,10 @@ func (x *DescribeAclsResource) Encode(w *wire.Writer, v int16) {
 	w.String(x.ResourceName, flex)
 	if v >= 1 {
 		w.Int8(x.PatternType)
-	} else if x.PatternType != 3 {
-		w.Fail("DescribeAclsResource.PatternType", wire.ErrNotInThis)
+	} else {
+		if x.PatternType != 3 {
+			w.Fail("DescribeAclsResource.PatternType", wire.ErrNotInThis)
+		}
 	}
 	w.ArrayLen(len(x.Acls), flex)
 	for i := range x.Acls {
@@ -222,8 +242,11 @@ func (x *AclDescription) Decode(r *wire.Reader, v int16) {
 	flex := v >= 2
 	x.Principal = r.String(flex)
 	x.Host = r.String(flex)
-	x.Operation = r.Int8()
-	x.PermissionType = r.Int8()
+	if p := r.Fixed(2); p != nil {
+		b := (*[2]byte)(p)
+		x.Operation = int8(b[0])
+		x.PermissionType = int8(b[1])
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -235,8 +258,11 @@ func (x *AclDescription) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
 	w.String(x.Principal, flex)
 	w.String(x.Host, flex)
-	w.Int8(x.Operation)
-	w.Int8(x.PermissionType)
+	{
+		b := (*[2]byte)(w.Next(2))
+		b[0] = byte(x.Operation)
+		b[1] = byte(x.PermissionType)
+	}
 	if flex {
 		w.NoTags()
 	}

@@ -90,8 +90,11 @@ func (x *DeleteAclsFilter) Decode(r *wire.Reader, v int16) {
 	}
 	x.PrincipalFilter = r.NullString(flex, true)
 	x.HostFilter = r.NullString(flex, true)
-	x.Operation = r.Int8()
-	x.PermissionType = r.Int8()
+	if p := r.Fixed(2); p != nil {
+		b := (*[2]byte)(p)
+		x.Operation = int8(b[0])
+		x.PermissionType = int8(b[1])
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -105,13 +108,18 @@ func (x *DeleteAclsFilter) Encode(w *wire.Writer, v int16) {
 	w.NullString(x.ResourceNameFilter, flex, true)
 	if v >= 1 {
 		w.Int8(x.PatternTypeFilter)
-	} else if x.PatternTypeFilter != 3 {
-		w.Fail("DeleteAclsFilter.PatternTypeFilter", wire.ErrNotInThis)
+	} else {
+		if x.PatternTypeFilter != 3 {
+			w.Fail("DeleteAclsFilter.PatternTypeFilter", wire.ErrNotInThis)
+		}
 	}
 	w.NullString(x.PrincipalFilter, flex, true)
 	w.NullString(x.HostFilter, flex, true)
-	w.Int8(x.Operation)
-	w.Int8(x.PermissionType)
+	{
+		b := (*[2]byte)(w.Next(2))
+		b[0] = byte(x.Operation)
+		b[1] = byte(x.PermissionType)
+	}
 	if flex {
 		w.NoTags()
 	}
@@ -261,8 +269,11 @@ func (x *DeleteAclsMatchingAcl) Decode(r *wire.Reader, v int16) {
 	}
 	x.Principal = r.String(flex)
 	x.Host = r.String(flex)
-	x.Operation = r.Int8()
-	x.PermissionType = r.Int8()
+	if p := r.Fixed(2); p != nil {
+		b := (*[2]byte)(p)
+		x.Operation = int8(b[0])
+		x.PermissionType = int8(b[1])
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -278,13 +289,18 @@ func (x *DeleteAclsMatchingAcl) Encode(w *wire.Writer, v int16) {
 	w.String(x.ResourceName, flex)
 	if v >= 1 {
 		w.Int8(x.PatternType)
-	} else if x.PatternType != 3 {
-		w.Fail("DeleteAclsMatchingAcl.PatternType", wire.ErrNotInThis)
+	} else {
+		if x.PatternType != 3 {
+			w.Fail("DeleteAclsMatchingAcl.PatternType", wire.ErrNotInThis)
+		}
 	}
 	w.String(x.Principal, flex)
 	w.String(x.Host, flex)
-	w.Int8(x.Operation)
-	w.Int8(x.PermissionType)
+	{
+		b := (*[2]byte)(w.Next(2))
+		b[0] = byte(x.Operation)
+		b[1] = byte(x.PermissionType)
+	}
 	if flex {
 		w.NoTags()
 	}

@@ -66,13 +66,17 @@ func (x *DescribeConfigsRequest) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 1 {
 		w.Bool(x.IncludeSynonyms)
-	} else if x.IncludeSynonyms {
-		w.Fail("DescribeConfigsRequest.IncludeSynonyms", wire.ErrNotInThis)
+	} else {
+		if x.IncludeSynonyms {
+			w.Fail("DescribeConfigsRequest.IncludeSynonyms", wire.ErrNotInThis)
+		}
 	}
 	if v >= 3 {
 		w.Bool(x.IncludeDocumentation)
-	} else if x.IncludeDocumentation {
-		w.Fail("DescribeConfigsRequest.IncludeDocumentation", wire.ErrNotInThis)
+	} else {
+		if x.IncludeDocumentation {
+			w.Fail("DescribeConfigsRequest.IncludeDocumentation", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		w.NoTags()
@@ -319,11 +323,14 @@ func (x *DescribeConfigsResourceResult) Encode(w *wire.Writer, v int16) {
 	w.Bool(x.ReadOnly)
 	if v <= 0 {
 		w.Bool(x.IsDefault)
-	} else if x.IsDefault {
-		w.Fail("DescribeConfigsResourceResult.IsDefault", wire.ErrNotInThis)
+	} else {
+		if x.IsDefault {
+			w.Fail("DescribeConfigsResourceResult.IsDefault", wire.ErrNotInThis)
+		}
 	}
 	if v >= 1 {
 		w.Int8(x.ConfigSource)
+	} else {
 	}
 	w.Bool(x.IsSensitive)
 	if v >= 1 {
@@ -331,12 +338,15 @@ func (x *DescribeConfigsResourceResult) Encode(w *wire.Writer, v int16) {
 		for i := range x.Synonyms {
 			x.Synonyms[i].Encode(w, v)
 		}
+	} else {
 	}
 	if v >= 3 {
 		w.Int8(x.ConfigType)
+	} else {
 	}
 	if v >= 3 {
 		w.NullString(x.Documentation, flex, v >= 3)
+	} else {
 	}
 	if flex {
 		w.NoTags()

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // AlterReplicaLogDirsRequest has versions 0-2, flexible from 2.
 type AlterReplicaLogDirsRequest struct {
@@ -119,9 +123,7 @@ func (x *AlterReplicaLogDirTopic) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(flex, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	if flex {
@@ -134,10 +136,7 @@ func (x *AlterReplicaLogDirTopic) Decode(r *wire.Reader, v int16) {
 func (x *AlterReplicaLogDirTopic) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
 	w.String(x.Name, flex)
-	w.ArrayLen(len(x.Partitions), flex)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, flex, false)
 	if flex {
 		w.NoTags()
 	}
@@ -258,8 +257,11 @@ func (x *AlterReplicaLogDirPartitionResult) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *AlterReplicaLogDirPartitionResult) Decode(r *wire.Reader, v int16) {
 	flex := v >= 2
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -269,8 +271,11 @@ func (x *AlterReplicaLogDirPartitionResult) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *AlterReplicaLogDirPartitionResult) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	if flex {
 		w.NoTags()
 	}

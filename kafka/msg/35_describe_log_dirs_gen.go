@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DescribeLogDirsRequest has versions 0-5, flexible from 2.
 type DescribeLogDirsRequest struct {
@@ -76,9 +80,7 @@ func (x *DescribableLogDirTopic) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(flex, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	if flex {
@@ -91,10 +93,7 @@ func (x *DescribableLogDirTopic) Decode(r *wire.Reader, v int16) {
 func (x *DescribableLogDirTopic) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
 	w.String(x.Topic, flex)
-	w.ArrayLen(len(x.Partitions), flex)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, flex, false)
 	if flex {
 		w.NoTags()
 	}
@@ -155,6 +154,7 @@ func (x *DescribeLogDirsResponse) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.ThrottleTimeMs)
 	if v >= 3 {
 		w.Int16(x.ErrorCode)
+	} else {
 	}
 	w.ArrayLen(len(x.Results), flex)
 	for i := range x.Results {
@@ -200,13 +200,13 @@ func (x *DescribeLogDirsResult) Decode(r *wire.Reader, v int16) {
 		x.Topics = s
 	}
 	if v >= 4 {
-		x.TotalBytes = r.Int64()
+		if p := r.Fixed(16); p != nil {
+			b := (*[16]byte)(p)
+			x.TotalBytes = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.UsableBytes = int64(binary.BigEndian.Uint64(b[8:16]))
+		}
 	} else {
 		x.TotalBytes = -1
-	}
-	if v >= 4 {
-		x.UsableBytes = r.Int64()
-	} else {
 		x.UsableBytes = -1
 	}
 	if v >= 5 {
@@ -230,13 +230,16 @@ func (x *DescribeLogDirsResult) Encode(w *wire.Writer, v int16) {
 		x.Topics[i].Encode(w, v)
 	}
 	if v >= 4 {
-		w.Int64(x.TotalBytes)
-	}
-	if v >= 4 {
-		w.Int64(x.UsableBytes)
+		{
+			b := (*[16]byte)(w.Next(16))
+			binary.BigEndian.PutUint64(b[0:8], uint64(x.TotalBytes))
+			binary.BigEndian.PutUint64(b[8:16], uint64(x.UsableBytes))
+		}
+	} else {
 	}
 	if v >= 5 {
 		w.Bool(x.IsCordoned)
+	} else {
 	}
 	if flex {
 		w.NoTags()
@@ -307,10 +310,13 @@ func (x *DescribeLogDirsPartition) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *DescribeLogDirsPartition) Decode(r *wire.Reader, v int16) {
 	flex := v >= 2
-	x.PartitionIndex = r.Int32()
-	x.PartitionSize = r.Int64()
-	x.OffsetLag = r.Int64()
-	x.IsFutureKey = r.Bool()
+	if p := r.Fixed(21); p != nil {
+		b := (*[21]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.PartitionSize = int64(binary.BigEndian.Uint64(b[4:12]))
+		x.OffsetLag = int64(binary.BigEndian.Uint64(b[12:20]))
+		x.IsFutureKey = b[20] != 0
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -320,10 +326,16 @@ func (x *DescribeLogDirsPartition) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *DescribeLogDirsPartition) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
-	w.Int32(x.PartitionIndex)
-	w.Int64(x.PartitionSize)
-	w.Int64(x.OffsetLag)
-	w.Bool(x.IsFutureKey)
+	{
+		b := (*[21]byte)(w.Next(21))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.PartitionSize))
+		binary.BigEndian.PutUint64(b[12:20], uint64(x.OffsetLag))
+		b[20] = 0
+		if x.IsFutureKey {
+			b[20] = 1
+		}
+	}
 	if flex {
 		w.NoTags()
 	}

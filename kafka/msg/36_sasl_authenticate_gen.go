@@ -98,6 +98,7 @@ func (x *SaslAuthenticateResponse) Encode(w *wire.Writer, v int16) {
 	w.BytesValue(x.AuthBytes, flex)
 	if v >= 1 {
 		w.Int64(x.SessionLifetimeMs)
+	} else {
 	}
 	if flex {
 		w.NoTags()

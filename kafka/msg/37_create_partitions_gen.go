@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // CreatePartitionsRequest has versions 0-3, flexible from 2.
 type CreatePartitionsRequest struct {
@@ -37,8 +41,11 @@ func (x *CreatePartitionsRequest) Decode(r *wire.Reader, v int16) {
 		}
 		x.Topics = s
 	}
-	x.TimeoutMs = r.Int32()
-	x.ValidateOnly = r.Bool()
+	if p := r.Fixed(5); p != nil {
+		b := (*[5]byte)(p)
+		x.TimeoutMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ValidateOnly = b[4] != 0
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -56,8 +63,14 @@ func (x *CreatePartitionsRequest) Encode(w *wire.Writer, v int16) {
 	for i := range x.Topics {
 		x.Topics[i].Encode(w, v)
 	}
-	w.Int32(x.TimeoutMs)
-	w.Bool(x.ValidateOnly)
+	{
+		b := (*[5]byte)(w.Next(5))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.TimeoutMs))
+		b[4] = 0
+		if x.ValidateOnly {
+			b[4] = 1
+		}
+	}
 	if flex {
 		w.NoTags()
 	}
@@ -129,9 +142,7 @@ func (x *CreatePartitionsAssignment) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(flex, 4)
 		s := wire.Resize(x.BrokerIds, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.BrokerIds = s
 	}
 	if flex {
@@ -143,10 +154,7 @@ func (x *CreatePartitionsAssignment) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *CreatePartitionsAssignment) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
-	w.ArrayLen(len(x.BrokerIds), flex)
-	for i := range x.BrokerIds {
-		w.Int32(x.BrokerIds[i])
-	}
+	w.Int32s(x.BrokerIds, flex, false)
 	if flex {
 		w.NoTags()
 	}

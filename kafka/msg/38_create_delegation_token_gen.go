@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // CreateDelegationTokenRequest has versions 1-3, flexible from 2.
 type CreateDelegationTokenRequest struct {
@@ -65,13 +69,17 @@ func (x *CreateDelegationTokenRequest) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
 	if v >= 3 {
 		w.NullString(x.OwnerPrincipalType, flex, v >= 3)
-	} else if x.OwnerPrincipalType != (wire.NullString{String: "", Valid: true}) {
-		w.Fail("CreateDelegationTokenRequest.OwnerPrincipalType", wire.ErrNotInThis)
+	} else {
+		if x.OwnerPrincipalType != (wire.NullString{String: "", Valid: true}) {
+			w.Fail("CreateDelegationTokenRequest.OwnerPrincipalType", wire.ErrNotInThis)
+		}
 	}
 	if v >= 3 {
 		w.NullString(x.OwnerPrincipalName, flex, v >= 3)
-	} else if x.OwnerPrincipalName != (wire.NullString{String: "", Valid: true}) {
-		w.Fail("CreateDelegationTokenRequest.OwnerPrincipalName", wire.ErrNotInThis)
+	} else {
+		if x.OwnerPrincipalName != (wire.NullString{String: "", Valid: true}) {
+			w.Fail("CreateDelegationTokenRequest.OwnerPrincipalName", wire.ErrNotInThis)
+		}
 	}
 	w.ArrayLen(len(x.Renewers), flex)
 	for i := range x.Renewers {
@@ -171,9 +179,12 @@ func (x *CreateDelegationTokenResponse) Decode(r *wire.Reader, v int16) {
 	} else {
 		x.TokenRequesterPrincipalName = ""
 	}
-	x.IssueTimestampMs = r.Int64()
-	x.ExpiryTimestampMs = r.Int64()
-	x.MaxTimestampMs = r.Int64()
+	if p := r.Fixed(24); p != nil {
+		b := (*[24]byte)(p)
+		x.IssueTimestampMs = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.ExpiryTimestampMs = int64(binary.BigEndian.Uint64(b[8:16]))
+		x.MaxTimestampMs = int64(binary.BigEndian.Uint64(b[16:24]))
+	}
 	x.TokenId = r.String(flex)
 	x.Hmac = r.Bytes(flex)
 	x.ThrottleTimeMs = r.Int32()
@@ -195,17 +206,24 @@ func (x *CreateDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
 	w.String(x.PrincipalName, flex)
 	if v >= 3 {
 		w.String(x.TokenRequesterPrincipalType, flex)
-	} else if x.TokenRequesterPrincipalType != "" {
-		w.Fail("CreateDelegationTokenResponse.TokenRequesterPrincipalType", wire.ErrNotInThis)
+	} else {
+		if x.TokenRequesterPrincipalType != "" {
+			w.Fail("CreateDelegationTokenResponse.TokenRequesterPrincipalType", wire.ErrNotInThis)
+		}
 	}
 	if v >= 3 {
 		w.String(x.TokenRequesterPrincipalName, flex)
-	} else if x.TokenRequesterPrincipalName != "" {
-		w.Fail("CreateDelegationTokenResponse.TokenRequesterPrincipalName", wire.ErrNotInThis)
+	} else {
+		if x.TokenRequesterPrincipalName != "" {
+			w.Fail("CreateDelegationTokenResponse.TokenRequesterPrincipalName", wire.ErrNotInThis)
+		}
 	}
-	w.Int64(x.IssueTimestampMs)
-	w.Int64(x.ExpiryTimestampMs)
-	w.Int64(x.MaxTimestampMs)
+	{
+		b := (*[24]byte)(w.Next(24))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.IssueTimestampMs))
+		binary.BigEndian.PutUint64(b[8:16], uint64(x.ExpiryTimestampMs))
+		binary.BigEndian.PutUint64(b[16:24], uint64(x.MaxTimestampMs))
+	}
 	w.String(x.TokenId, flex)
 	w.BytesValue(x.Hmac, flex)
 	w.Int32(x.ThrottleTimeMs)

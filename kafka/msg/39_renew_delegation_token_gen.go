@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // RenewDelegationTokenRequest has versions 1-2, flexible from 2.
 type RenewDelegationTokenRequest struct {
@@ -74,9 +78,12 @@ func (x *RenewDelegationTokenResponse) Decode(r *wire.Reader, v int16) {
 		return
 	}
 	flex := v >= 2
-	x.ErrorCode = r.Int16()
-	x.ExpiryTimestampMs = r.Int64()
-	x.ThrottleTimeMs = r.Int32()
+	if p := r.Fixed(14); p != nil {
+		b := (*[14]byte)(p)
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+		x.ExpiryTimestampMs = int64(binary.BigEndian.Uint64(b[2:10]))
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[10:14]))
+	}
 	if flex {
 		r.SkipTags()
 	}
@@ -90,9 +97,12 @@ func (x *RenewDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
 		return
 	}
 	flex := v >= 2
-	w.Int16(x.ErrorCode)
-	w.Int64(x.ExpiryTimestampMs)
-	w.Int32(x.ThrottleTimeMs)
+	{
+		b := (*[14]byte)(w.Next(14))
+		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint64(b[2:10], uint64(x.ExpiryTimestampMs))
+		binary.BigEndian.PutUint32(b[10:14], uint32(x.ThrottleTimeMs))
+	}
 	if flex {
 		w.NoTags()
 	}

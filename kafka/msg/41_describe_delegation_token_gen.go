@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DescribeDelegationTokenRequest has versions 1-3, flexible from 2.
 type DescribeDelegationTokenRequest struct {
@@ -193,9 +197,12 @@ func (x *DescribedDelegationToken) Decode(r *wire.Reader, v int16) {
 	} else {
 		x.TokenRequesterPrincipalName = ""
 	}
-	x.IssueTimestamp = r.Int64()
-	x.ExpiryTimestamp = r.Int64()
-	x.MaxTimestamp = r.Int64()
+	if p := r.Fixed(24); p != nil {
+		b := (*[24]byte)(p)
+		x.IssueTimestamp = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.ExpiryTimestamp = int64(binary.BigEndian.Uint64(b[8:16]))
+		x.MaxTimestamp = int64(binary.BigEndian.Uint64(b[16:24]))
+	}
 	x.TokenId = r.String(flex)
 	x.Hmac = r.Bytes(flex)
 	{
@@ -219,17 +226,24 @@ func (x *DescribedDelegationToken) Encode(w *wire.Writer, v int16) {
 	w.String(x.PrincipalName, flex)
 	if v >= 3 {
 		w.String(x.TokenRequesterPrincipalType, flex)
-	} else if x.TokenRequesterPrincipalType != "" {
-		w.Fail("DescribedDelegationToken.TokenRequesterPrincipalType", wire.ErrNotInThis)
+	} else {
+		if x.TokenRequesterPrincipalType != "" {
+			w.Fail("DescribedDelegationToken.TokenRequesterPrincipalType", wire.ErrNotInThis)
+		}
 	}
 	if v >= 3 {
 		w.String(x.TokenRequesterPrincipalName, flex)
-	} else if x.TokenRequesterPrincipalName != "" {
-		w.Fail("DescribedDelegationToken.TokenRequesterPrincipalName", wire.ErrNotInThis)
+	} else {
+		if x.TokenRequesterPrincipalName != "" {
+			w.Fail("DescribedDelegationToken.TokenRequesterPrincipalName", wire.ErrNotInThis)
+		}
 	}
-	w.Int64(x.IssueTimestamp)
-	w.Int64(x.ExpiryTimestamp)
-	w.Int64(x.MaxTimestamp)
+	{
+		b := (*[24]byte)(w.Next(24))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.IssueTimestamp))
+		binary.BigEndian.PutUint64(b[8:16], uint64(x.ExpiryTimestamp))
+		binary.BigEndian.PutUint64(b[16:24], uint64(x.MaxTimestamp))
+	}
 	w.String(x.TokenId, flex)
 	w.BytesValue(x.Hmac, flex)
 	w.ArrayLen(len(x.Renewers), flex)

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // ElectLeadersRequest has versions 0-2, flexible from 2.
 type ElectLeadersRequest struct {
@@ -59,8 +63,10 @@ func (x *ElectLeadersRequest) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
 	if v >= 1 {
 		w.Int8(x.ElectionType)
-	} else if x.ElectionType != 0 {
-		w.Fail("ElectLeadersRequest.ElectionType", wire.ErrNotInThis)
+	} else {
+		if x.ElectionType != 0 {
+			w.Fail("ElectLeadersRequest.ElectionType", wire.ErrNotInThis)
+		}
 	}
 	w.NullArrayLen(len(x.TopicPartitions), x.TopicPartitions == nil, flex, true)
 	for i := range x.TopicPartitions {
@@ -92,9 +98,7 @@ func (x *ElectLeadersRequestTopicPartitions) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(flex, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	if flex {
@@ -107,10 +111,7 @@ func (x *ElectLeadersRequestTopicPartitions) Decode(r *wire.Reader, v int16) {
 func (x *ElectLeadersRequestTopicPartitions) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
 	w.String(x.Topic, flex)
-	w.ArrayLen(len(x.Partitions), flex)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, flex, false)
 	if flex {
 		w.NoTags()
 	}
@@ -171,8 +172,10 @@ func (x *ElectLeadersResponse) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.ThrottleTimeMs)
 	if v >= 1 {
 		w.Int16(x.ErrorCode)
-	} else if x.ErrorCode != 0 {
-		w.Fail("ElectLeadersResponse.ErrorCode", wire.ErrNotInThis)
+	} else {
+		if x.ErrorCode != 0 {
+			w.Fail("ElectLeadersResponse.ErrorCode", wire.ErrNotInThis)
+		}
 	}
 	w.ArrayLen(len(x.ReplicaElectionResults), flex)
 	for i := range x.ReplicaElectionResults {
@@ -245,8 +248,11 @@ func (x *PartitionResult) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *PartitionResult) Decode(r *wire.Reader, v int16) {
 	flex := v >= 2
-	x.PartitionId = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionId = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(flex, true)
 	if flex {
 		r.SkipTags()
@@ -257,8 +263,11 @@ func (x *PartitionResult) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *PartitionResult) Encode(w *wire.Writer, v int16) {
 	flex := v >= 2
-	w.Int32(x.PartitionId)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionId))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, flex, true)
 	if flex {
 		w.NoTags()

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // AlterPartitionReassignmentsRequest has versions 0-1, flexible from 0.
 type AlterPartitionReassignmentsRequest struct {
@@ -55,8 +59,10 @@ func (x *AlterPartitionReassignmentsRequest) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.TimeoutMs)
 	if v >= 1 {
 		w.Bool(x.AllowReplicationFactorChange)
-	} else if !x.AllowReplicationFactorChange {
-		w.Fail("AlterPartitionReassignmentsRequest.AllowReplicationFactorChange", wire.ErrNotInThis)
+	} else {
+		if !x.AllowReplicationFactorChange {
+			w.Fail("AlterPartitionReassignmentsRequest.AllowReplicationFactorChange", wire.ErrNotInThis)
+		}
 	}
 	w.ArrayLen(len(x.Topics), true)
 	for i := range x.Topics {
@@ -121,9 +127,7 @@ func (x *ReassignablePartition) Decode(r *wire.Reader, v int16) {
 	x.PartitionIndex = r.Int32()
 	if n := r.NullArrayLen(true, 4, true); n >= 0 {
 		s := wire.Resize(x.Replicas, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Replicas = s
 	} else {
 		x.Replicas = nil
@@ -135,10 +139,7 @@ func (x *ReassignablePartition) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *ReassignablePartition) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.PartitionIndex)
-	w.NullArrayLen(len(x.Replicas), x.Replicas == nil, true, true)
-	for i := range x.Replicas {
-		w.Int32(x.Replicas[i])
-	}
+	w.Int32s(x.Replicas, true, true)
 	w.NoTags()
 }
 
@@ -199,6 +200,7 @@ func (x *AlterPartitionReassignmentsResponse) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.ThrottleTimeMs)
 	if v >= 1 {
 		w.Bool(x.AllowReplicationFactorChange)
+	} else {
 	}
 	w.Int16(x.ErrorCode)
 	w.NullString(x.ErrorMessage, true, true)
@@ -264,8 +266,11 @@ func (x *ReassignablePartitionResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ReassignablePartitionResponse) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	r.SkipTags()
 }
@@ -273,8 +278,11 @@ func (x *ReassignablePartitionResponse) Decode(r *wire.Reader, v int16) {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ReassignablePartitionResponse) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	w.NoTags()
 }

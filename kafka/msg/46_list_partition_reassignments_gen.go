@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // ListPartitionReassignmentsRequest has versions 0, flexible from 0.
 type ListPartitionReassignmentsRequest struct {
@@ -73,9 +77,7 @@ func (x *ListPartitionReassignmentsTopics) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.PartitionIndexes, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.PartitionIndexes = s
 	}
 	r.SkipTags()
@@ -85,10 +87,7 @@ func (x *ListPartitionReassignmentsTopics) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *ListPartitionReassignmentsTopics) Encode(w *wire.Writer, v int16) {
 	w.String(x.Name, true)
-	w.ArrayLen(len(x.PartitionIndexes), true)
-	for i := range x.PartitionIndexes {
-		w.Int32(x.PartitionIndexes[i])
-	}
+	w.Int32s(x.PartitionIndexes, true, false)
 	w.NoTags()
 }
 
@@ -118,8 +117,11 @@ func (x *ListPartitionReassignmentsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	{
 		n := r.ArrayLen(true, 3)
@@ -139,8 +141,11 @@ func (x *ListPartitionReassignmentsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListPartitionReassignmentsResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	w.ArrayLen(len(x.Topics), true)
 	for i := range x.Topics {
@@ -210,25 +215,19 @@ func (x *OngoingPartitionReassignment) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.Replicas, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Replicas = s
 	}
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.AddingReplicas, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.AddingReplicas = s
 	}
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.RemovingReplicas, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.RemovingReplicas = s
 	}
 	r.SkipTags()
@@ -238,17 +237,8 @@ func (x *OngoingPartitionReassignment) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *OngoingPartitionReassignment) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.PartitionIndex)
-	w.ArrayLen(len(x.Replicas), true)
-	for i := range x.Replicas {
-		w.Int32(x.Replicas[i])
-	}
-	w.ArrayLen(len(x.AddingReplicas), true)
-	for i := range x.AddingReplicas {
-		w.Int32(x.AddingReplicas[i])
-	}
-	w.ArrayLen(len(x.RemovingReplicas), true)
-	for i := range x.RemovingReplicas {
-		w.Int32(x.RemovingReplicas[i])
-	}
+	w.Int32s(x.Replicas, true, false)
+	w.Int32s(x.AddingReplicas, true, false)
+	w.Int32s(x.RemovingReplicas, true, false)
 	w.NoTags()
 }

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // OffsetDeleteRequest has versions 0, never flexible.
 type OffsetDeleteRequest struct {
@@ -133,8 +137,11 @@ func (x *OffsetDeleteResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ErrorCode = r.Int16()
-	x.ThrottleTimeMs = r.Int32()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[2:6]))
+	}
 	{
 		n := r.ArrayLen(false, 6)
 		s := wire.Resize(x.Topics, n)
@@ -152,8 +159,11 @@ func (x *OffsetDeleteResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("OffsetDeleteResponse", wire.ErrVersion)
 		return
 	}
-	w.Int16(x.ErrorCode)
-	w.Int32(x.ThrottleTimeMs)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint32(b[2:6], uint32(x.ThrottleTimeMs))
+	}
 	w.ArrayLen(len(x.Topics), false)
 	for i := range x.Topics {
 		x.Topics[i].Encode(w, v)
@@ -211,13 +221,19 @@ func (x *OffsetDeleteResponsePartition) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetDeleteResponsePartition) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *OffsetDeleteResponsePartition) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 }

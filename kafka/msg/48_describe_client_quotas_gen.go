@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DescribeClientQuotasRequest has versions 0-1, flexible from 1.
 type DescribeClientQuotasRequest struct {
@@ -124,8 +128,11 @@ func (x *DescribeClientQuotasResponse) Decode(r *wire.Reader, v int16) {
 		return
 	}
 	flex := v >= 1
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(flex, true)
 	if n := r.NullArrayLen(flex, 3, true); n >= 0 {
 		s := wire.Resize(x.Entries, n)
@@ -149,8 +156,11 @@ func (x *DescribeClientQuotasResponse) Encode(w *wire.Writer, v int16) {
 		return
 	}
 	flex := v >= 1
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, flex, true)
 	w.NullArrayLen(len(x.Entries), x.Entries == nil, flex, true)
 	for i := range x.Entries {

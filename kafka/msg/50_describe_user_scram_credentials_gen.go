@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DescribeUserScramCredentialsRequest has versions 0, flexible from 0.
 type DescribeUserScramCredentialsRequest struct {
@@ -100,8 +104,11 @@ func (x *DescribeUserScramCredentialsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	{
 		n := r.ArrayLen(true, 6)
@@ -121,8 +128,11 @@ func (x *DescribeUserScramCredentialsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeUserScramCredentialsResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	w.ArrayLen(len(x.Results), true)
 	for i := range x.Results {
@@ -192,15 +202,21 @@ func (x *CredentialInfo) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *CredentialInfo) Decode(r *wire.Reader, v int16) {
-	x.Mechanism = r.Int8()
-	x.Iterations = r.Int32()
+	if p := r.Fixed(5); p != nil {
+		b := (*[5]byte)(p)
+		x.Mechanism = int8(b[0])
+		x.Iterations = int32(binary.BigEndian.Uint32(b[1:5]))
+	}
 	r.SkipTags()
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *CredentialInfo) Encode(w *wire.Writer, v int16) {
-	w.Int8(x.Mechanism)
-	w.Int32(x.Iterations)
+	{
+		b := (*[5]byte)(w.Next(5))
+		b[0] = byte(x.Mechanism)
+		binary.BigEndian.PutUint32(b[1:5], uint32(x.Iterations))
+	}
 	w.NoTags()
 }

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // AlterUserScramCredentialsRequest has versions 0, flexible from 0.
 type AlterUserScramCredentialsRequest struct {
@@ -113,8 +117,11 @@ func (x *ScramCredentialUpsertion) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *ScramCredentialUpsertion) Decode(r *wire.Reader, v int16) {
 	x.Name = r.String(true)
-	x.Mechanism = r.Int8()
-	x.Iterations = r.Int32()
+	if p := r.Fixed(5); p != nil {
+		b := (*[5]byte)(p)
+		x.Mechanism = int8(b[0])
+		x.Iterations = int32(binary.BigEndian.Uint32(b[1:5]))
+	}
 	x.Salt = r.Bytes(true)
 	x.SaltedPassword = r.Bytes(true)
 	r.SkipTags()
@@ -124,8 +131,11 @@ func (x *ScramCredentialUpsertion) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *ScramCredentialUpsertion) Encode(w *wire.Writer, v int16) {
 	w.String(x.Name, true)
-	w.Int8(x.Mechanism)
-	w.Int32(x.Iterations)
+	{
+		b := (*[5]byte)(w.Next(5))
+		b[0] = byte(x.Mechanism)
+		binary.BigEndian.PutUint32(b[1:5], uint32(x.Iterations))
+	}
 	w.BytesValue(x.Salt, true)
 	w.BytesValue(x.SaltedPassword, true)
 	w.NoTags()

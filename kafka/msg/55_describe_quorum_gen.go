@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DescribeQuorumRequest has versions 0-2, flexible from 0.
 type DescribeQuorumRequest struct {
@@ -176,6 +180,7 @@ func (x *DescribeQuorumResponse) Encode(w *wire.Writer, v int16) {
 	w.Int16(x.ErrorCode)
 	if v >= 2 {
 		w.NullString(x.ErrorMessage, true, v >= 2)
+	} else {
 	}
 	w.ArrayLen(len(x.Topics), true)
 	for i := range x.Topics {
@@ -186,8 +191,10 @@ func (x *DescribeQuorumResponse) Encode(w *wire.Writer, v int16) {
 		for i := range x.Nodes {
 			x.Nodes[i].Encode(w, v)
 		}
-	} else if len(x.Nodes) != 0 {
-		w.Fail("DescribeQuorumResponse.Nodes", wire.ErrNotInThis)
+	} else {
+		if len(x.Nodes) != 0 {
+			w.Fail("DescribeQuorumResponse.Nodes", wire.ErrNotInThis)
+		}
 	}
 	w.NoTags()
 }
@@ -257,16 +264,22 @@ func (x *DescribeQuorumResponsePartitionData) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *DescribeQuorumResponsePartitionData) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	if v >= 2 {
 		x.ErrorMessage = r.NullString(true, v >= 2)
 	} else {
 		x.ErrorMessage = wire.NullString{String: "", Valid: true}
 	}
-	x.LeaderId = r.Int32()
-	x.LeaderEpoch = r.Int32()
-	x.HighWatermark = r.Int64()
+	if p := r.Fixed(16); p != nil {
+		b := (*[16]byte)(p)
+		x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+		x.HighWatermark = int64(binary.BigEndian.Uint64(b[8:16]))
+	}
 	{
 		n := r.ArrayLen(true, 13)
 		s := wire.Resize(x.CurrentVoters, n)
@@ -289,14 +302,21 @@ func (x *DescribeQuorumResponsePartitionData) Decode(r *wire.Reader, v int16) {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *DescribeQuorumResponsePartitionData) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	if v >= 2 {
 		w.NullString(x.ErrorMessage, true, v >= 2)
+	} else {
 	}
-	w.Int32(x.LeaderId)
-	w.Int32(x.LeaderEpoch)
-	w.Int64(x.HighWatermark)
+	{
+		b := (*[16]byte)(w.Next(16))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+		binary.BigEndian.PutUint64(b[8:16], uint64(x.HighWatermark))
+	}
 	w.ArrayLen(len(x.CurrentVoters), true)
 	for i := range x.CurrentVoters {
 		x.CurrentVoters[i].Encode(w, v)
@@ -407,13 +427,13 @@ func (x *DescribeQuorumResponseReplicaState) Decode(r *wire.Reader, v int16) {
 	}
 	x.LogEndOffset = r.Int64()
 	if v >= 1 {
-		x.LastFetchTimestamp = r.Int64()
+		if p := r.Fixed(16); p != nil {
+			b := (*[16]byte)(p)
+			x.LastFetchTimestamp = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.LastCaughtUpTimestamp = int64(binary.BigEndian.Uint64(b[8:16]))
+		}
 	} else {
 		x.LastFetchTimestamp = -1
-	}
-	if v >= 1 {
-		x.LastCaughtUpTimestamp = r.Int64()
-	} else {
 		x.LastCaughtUpTimestamp = -1
 	}
 	r.SkipTags()
@@ -425,15 +445,19 @@ func (x *DescribeQuorumResponseReplicaState) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.ReplicaId)
 	if v >= 2 {
 		w.UUID(x.ReplicaDirectoryId)
-	} else if x.ReplicaDirectoryId != (wire.UUID{}) {
-		w.Fail("DescribeQuorumResponseReplicaState.ReplicaDirectoryId", wire.ErrNotInThis)
+	} else {
+		if x.ReplicaDirectoryId != (wire.UUID{}) {
+			w.Fail("DescribeQuorumResponseReplicaState.ReplicaDirectoryId", wire.ErrNotInThis)
+		}
 	}
 	w.Int64(x.LogEndOffset)
 	if v >= 1 {
-		w.Int64(x.LastFetchTimestamp)
-	}
-	if v >= 1 {
-		w.Int64(x.LastCaughtUpTimestamp)
+		{
+			b := (*[16]byte)(w.Next(16))
+			binary.BigEndian.PutUint64(b[0:8], uint64(x.LastFetchTimestamp))
+			binary.BigEndian.PutUint64(b[8:16], uint64(x.LastCaughtUpTimestamp))
+		}
+	} else {
 	}
 	w.NoTags()
 }

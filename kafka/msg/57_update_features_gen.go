@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // UpdateFeaturesRequest has versions 0-2, flexible from 0.
 type UpdateFeaturesRequest struct {
@@ -59,8 +63,10 @@ func (x *UpdateFeaturesRequest) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 1 {
 		w.Bool(x.ValidateOnly)
-	} else if x.ValidateOnly {
-		w.Fail("UpdateFeaturesRequest.ValidateOnly", wire.ErrNotInThis)
+	} else {
+		if x.ValidateOnly {
+			w.Fail("UpdateFeaturesRequest.ValidateOnly", wire.ErrNotInThis)
+		}
 	}
 	w.NoTags()
 }
@@ -106,13 +112,17 @@ func (x *FeatureUpdateKey) Encode(w *wire.Writer, v int16) {
 	w.Int16(x.MaxVersionLevel)
 	if v <= 0 {
 		w.Bool(x.AllowDowngrade)
-	} else if x.AllowDowngrade {
-		w.Fail("FeatureUpdateKey.AllowDowngrade", wire.ErrNotInThis)
+	} else {
+		if x.AllowDowngrade {
+			w.Fail("FeatureUpdateKey.AllowDowngrade", wire.ErrNotInThis)
+		}
 	}
 	if v >= 1 {
 		w.Int8(x.UpgradeType)
-	} else if x.UpgradeType != 1 {
-		w.Fail("FeatureUpdateKey.UpgradeType", wire.ErrNotInThis)
+	} else {
+		if x.UpgradeType != 1 {
+			w.Fail("FeatureUpdateKey.UpgradeType", wire.ErrNotInThis)
+		}
 	}
 	w.NoTags()
 }
@@ -143,8 +153,11 @@ func (x *UpdateFeaturesResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	if v <= 1 {
 		{
@@ -168,14 +181,18 @@ func (x *UpdateFeaturesResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("UpdateFeaturesResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	if v <= 1 {
 		w.ArrayLen(len(x.Results), true)
 		for i := range x.Results {
 			x.Results[i].Encode(w, v)
 		}
+	} else {
 	}
 	w.NoTags()
 }

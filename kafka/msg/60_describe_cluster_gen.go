@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DescribeClusterRequest has versions 0-2, flexible from 0.
 type DescribeClusterRequest struct {
@@ -52,13 +56,17 @@ func (x *DescribeClusterRequest) Encode(w *wire.Writer, v int16) {
 	w.Bool(x.IncludeClusterAuthorizedOperations)
 	if v >= 1 {
 		w.Int8(x.EndpointType)
-	} else if x.EndpointType != 1 {
-		w.Fail("DescribeClusterRequest.EndpointType", wire.ErrNotInThis)
+	} else {
+		if x.EndpointType != 1 {
+			w.Fail("DescribeClusterRequest.EndpointType", wire.ErrNotInThis)
+		}
 	}
 	if v >= 2 {
 		w.Bool(x.IncludeFencedBrokers)
-	} else if x.IncludeFencedBrokers {
-		w.Fail("DescribeClusterRequest.IncludeFencedBrokers", wire.ErrNotInThis)
+	} else {
+		if x.IncludeFencedBrokers {
+			w.Fail("DescribeClusterRequest.IncludeFencedBrokers", wire.ErrNotInThis)
+		}
 	}
 	w.NoTags()
 }
@@ -97,8 +105,11 @@ func (x *DescribeClusterResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	if v >= 1 {
 		x.EndpointType = r.Int8()
@@ -126,13 +137,18 @@ func (x *DescribeClusterResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeClusterResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	if v >= 1 {
 		w.Int8(x.EndpointType)
-	} else if x.EndpointType != 1 {
-		w.Fail("DescribeClusterResponse.EndpointType", wire.ErrNotInThis)
+	} else {
+		if x.EndpointType != 1 {
+			w.Fail("DescribeClusterResponse.EndpointType", wire.ErrNotInThis)
+		}
 	}
 	w.String(x.ClusterId, true)
 	w.Int32(x.ControllerId)
@@ -186,8 +202,10 @@ func (x *DescribeClusterBroker) Encode(w *wire.Writer, v int16) {
 	w.NullString(x.Rack, true, true)
 	if v >= 2 {
 		w.Bool(x.IsFenced)
-	} else if x.IsFenced {
-		w.Fail("DescribeClusterBroker.IsFenced", wire.ErrNotInThis)
+	} else {
+		if x.IsFenced {
+			w.Fail("DescribeClusterBroker.IsFenced", wire.ErrNotInThis)
+		}
 	}
 	w.NoTags()
 }

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DescribeProducersRequest has versions 0, flexible from 0.
 type DescribeProducersRequest struct {
@@ -68,9 +72,7 @@ func (x *DescribeProducersRequestTopicRequest) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.PartitionIndexes, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.PartitionIndexes = s
 	}
 	r.SkipTags()
@@ -80,10 +82,7 @@ func (x *DescribeProducersRequestTopicRequest) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *DescribeProducersRequestTopicRequest) Encode(w *wire.Writer, v int16) {
 	w.String(x.Name, true)
-	w.ArrayLen(len(x.PartitionIndexes), true)
-	for i := range x.PartitionIndexes {
-		w.Int32(x.PartitionIndexes[i])
-	}
+	w.Int32s(x.PartitionIndexes, true, false)
 	w.NoTags()
 }
 
@@ -193,8 +192,11 @@ func (x *PartitionResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *PartitionResponse) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	{
 		n := r.ArrayLen(true, 37)
@@ -210,8 +212,11 @@ func (x *PartitionResponse) Decode(r *wire.Reader, v int16) {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *PartitionResponse) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	w.ArrayLen(len(x.ActiveProducers), true)
 	for i := range x.ActiveProducers {
@@ -243,23 +248,29 @@ func (x *ProducerState) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ProducerState) Decode(r *wire.Reader, v int16) {
-	x.ProducerId = r.Int64()
-	x.ProducerEpoch = r.Int32()
-	x.LastSequence = r.Int32()
-	x.LastTimestamp = r.Int64()
-	x.CoordinatorEpoch = r.Int32()
-	x.CurrentTxnStartOffset = r.Int64()
+	if p := r.Fixed(36); p != nil {
+		b := (*[36]byte)(p)
+		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.ProducerEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
+		x.LastSequence = int32(binary.BigEndian.Uint32(b[12:16]))
+		x.LastTimestamp = int64(binary.BigEndian.Uint64(b[16:24]))
+		x.CoordinatorEpoch = int32(binary.BigEndian.Uint32(b[24:28]))
+		x.CurrentTxnStartOffset = int64(binary.BigEndian.Uint64(b[28:36]))
+	}
 	r.SkipTags()
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ProducerState) Encode(w *wire.Writer, v int16) {
-	w.Int64(x.ProducerId)
-	w.Int32(x.ProducerEpoch)
-	w.Int32(x.LastSequence)
-	w.Int64(x.LastTimestamp)
-	w.Int32(x.CoordinatorEpoch)
-	w.Int64(x.CurrentTxnStartOffset)
+	{
+		b := (*[36]byte)(w.Next(36))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint32(b[8:12], uint32(x.ProducerEpoch))
+		binary.BigEndian.PutUint32(b[12:16], uint32(x.LastSequence))
+		binary.BigEndian.PutUint64(b[16:24], uint64(x.LastTimestamp))
+		binary.BigEndian.PutUint32(b[24:28], uint32(x.CoordinatorEpoch))
+		binary.BigEndian.PutUint64(b[28:36], uint64(x.CurrentTxnStartOffset))
+	}
 	w.NoTags()
 }

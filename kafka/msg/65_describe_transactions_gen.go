@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DescribeTransactionsRequest has versions 0, flexible from 0.
 type DescribeTransactionsRequest struct {
@@ -128,10 +132,13 @@ func (x *DescribeTransactionsResponseTransactionState) Decode(r *wire.Reader, v 
 	x.ErrorCode = r.Int16()
 	x.TransactionalId = r.String(true)
 	x.TransactionState = r.String(true)
-	x.TransactionTimeoutMs = r.Int32()
-	x.TransactionStartTimeMs = r.Int64()
-	x.ProducerId = r.Int64()
-	x.ProducerEpoch = r.Int16()
+	if p := r.Fixed(22); p != nil {
+		b := (*[22]byte)(p)
+		x.TransactionTimeoutMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.TransactionStartTimeMs = int64(binary.BigEndian.Uint64(b[4:12]))
+		x.ProducerId = int64(binary.BigEndian.Uint64(b[12:20]))
+		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[20:22]))
+	}
 	{
 		n := r.ArrayLen(true, 3)
 		s := wire.Resize(x.Topics, n)
@@ -149,10 +156,13 @@ func (x *DescribeTransactionsResponseTransactionState) Encode(w *wire.Writer, v 
 	w.Int16(x.ErrorCode)
 	w.String(x.TransactionalId, true)
 	w.String(x.TransactionState, true)
-	w.Int32(x.TransactionTimeoutMs)
-	w.Int64(x.TransactionStartTimeMs)
-	w.Int64(x.ProducerId)
-	w.Int16(x.ProducerEpoch)
+	{
+		b := (*[22]byte)(w.Next(22))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.TransactionTimeoutMs))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.TransactionStartTimeMs))
+		binary.BigEndian.PutUint64(b[12:20], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(b[20:22], uint16(x.ProducerEpoch))
+	}
 	w.ArrayLen(len(x.Topics), true)
 	for i := range x.Topics {
 		x.Topics[i].Encode(w, v)
@@ -179,9 +189,7 @@ func (x *DescribeTransactionsResponseTopicData) Decode(r *wire.Reader, v int16) 
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	r.SkipTags()
@@ -191,9 +199,6 @@ func (x *DescribeTransactionsResponseTopicData) Decode(r *wire.Reader, v int16) 
 // not be dropped is set.
 func (x *DescribeTransactionsResponseTopicData) Encode(w *wire.Writer, v int16) {
 	w.String(x.Topic, true)
-	w.ArrayLen(len(x.Partitions), true)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, true, false)
 	w.NoTags()
 }

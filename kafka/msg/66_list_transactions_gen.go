@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // ListTransactionsRequest has versions 0-2, flexible from 0.
 type ListTransactionsRequest struct {
@@ -76,13 +80,17 @@ func (x *ListTransactionsRequest) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 1 {
 		w.Int64(x.DurationFilter)
-	} else if x.DurationFilter != -1 {
-		w.Fail("ListTransactionsRequest.DurationFilter", wire.ErrNotInThis)
+	} else {
+		if x.DurationFilter != -1 {
+			w.Fail("ListTransactionsRequest.DurationFilter", wire.ErrNotInThis)
+		}
 	}
 	if v >= 2 {
 		w.NullString(x.TransactionalIdPattern, true, v >= 2)
-	} else if x.TransactionalIdPattern.Valid {
-		w.Fail("ListTransactionsRequest.TransactionalIdPattern", wire.ErrNotInThis)
+	} else {
+		if x.TransactionalIdPattern.Valid {
+			w.Fail("ListTransactionsRequest.TransactionalIdPattern", wire.ErrNotInThis)
+		}
 	}
 	w.NoTags()
 }
@@ -113,8 +121,11 @@ func (x *ListTransactionsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	{
 		n := r.ArrayLen(true, 1)
 		s := wire.Resize(x.UnknownStateFilters, n)
@@ -141,8 +152,11 @@ func (x *ListTransactionsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListTransactionsResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.ArrayLen(len(x.UnknownStateFilters), true)
 	for i := range x.UnknownStateFilters {
 		w.String(x.UnknownStateFilters[i], true)

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // ConsumerGroupHeartbeatRequest has versions 0-1, flexible from 0.
 type ConsumerGroupHeartbeatRequest struct {
@@ -94,8 +98,10 @@ func (x *ConsumerGroupHeartbeatRequest) Encode(w *wire.Writer, v int16) {
 	}
 	if v >= 1 {
 		w.NullString(x.SubscribedTopicRegex, true, v >= 1)
-	} else if x.SubscribedTopicRegex.Valid {
-		w.Fail("ConsumerGroupHeartbeatRequest.SubscribedTopicRegex", wire.ErrNotInThis)
+	} else {
+		if x.SubscribedTopicRegex.Valid {
+			w.Fail("ConsumerGroupHeartbeatRequest.SubscribedTopicRegex", wire.ErrNotInThis)
+		}
 	}
 	w.NullString(x.ServerAssignor, true, true)
 	w.NullArrayLen(len(x.TopicPartitions), x.TopicPartitions == nil, true, true)
@@ -124,9 +130,7 @@ func (x *ConsumerGroupHeartbeatRequestTopicPartitions) Decode(r *wire.Reader, v 
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	r.SkipTags()
@@ -136,10 +140,7 @@ func (x *ConsumerGroupHeartbeatRequestTopicPartitions) Decode(r *wire.Reader, v 
 // not be dropped is set.
 func (x *ConsumerGroupHeartbeatRequestTopicPartitions) Encode(w *wire.Writer, v int16) {
 	w.UUID(x.TopicId)
-	w.ArrayLen(len(x.Partitions), true)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, true, false)
 	w.NoTags()
 }
 
@@ -175,12 +176,18 @@ func (x *ConsumerGroupHeartbeatResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	x.MemberId = r.NullString(true, true)
-	x.MemberEpoch = r.Int32()
-	x.HeartbeatIntervalMs = r.Int32()
+	if p := r.Fixed(8); p != nil {
+		b := (*[8]byte)(p)
+		x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.HeartbeatIntervalMs = int32(binary.BigEndian.Uint32(b[4:8]))
+	}
 	if r.Present() {
 		if x.Assignment == nil {
 			x.Assignment = new(ConsumerGroupHeartbeatResponseAssignment)
@@ -199,12 +206,18 @@ func (x *ConsumerGroupHeartbeatResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ConsumerGroupHeartbeatResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	w.NullString(x.MemberId, true, true)
-	w.Int32(x.MemberEpoch)
-	w.Int32(x.HeartbeatIntervalMs)
+	{
+		b := (*[8]byte)(w.Next(8))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.HeartbeatIntervalMs))
+	}
 	w.Present(x.Assignment != nil)
 	if x.Assignment != nil {
 		x.Assignment.Encode(w, v)
@@ -265,9 +278,7 @@ func (x *ConsumerGroupHeartbeatResponseTopicPartitions) Decode(r *wire.Reader, v
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	r.SkipTags()
@@ -277,9 +288,6 @@ func (x *ConsumerGroupHeartbeatResponseTopicPartitions) Decode(r *wire.Reader, v
 // not be dropped is set.
 func (x *ConsumerGroupHeartbeatResponseTopicPartitions) Encode(w *wire.Writer, v int16) {
 	w.UUID(x.TopicId)
-	w.ArrayLen(len(x.Partitions), true)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, true, false)
 	w.NoTags()
 }

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // ConsumerGroupDescribeRequest has versions 0-1, flexible from 0.
 type ConsumerGroupDescribeRequest struct {
@@ -135,8 +139,11 @@ func (x *ConsumerGroupDescribeResponseDescribedGroup) Decode(r *wire.Reader, v i
 	x.ErrorMessage = r.NullString(true, true)
 	x.GroupId = r.String(true)
 	x.GroupState = r.String(true)
-	x.GroupEpoch = r.Int32()
-	x.AssignmentEpoch = r.Int32()
+	if p := r.Fixed(8); p != nil {
+		b := (*[8]byte)(p)
+		x.GroupEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.AssignmentEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+	}
 	x.AssignorName = r.String(true)
 	{
 		n := r.ArrayLen(true, 16)
@@ -157,8 +164,11 @@ func (x *ConsumerGroupDescribeResponseDescribedGroup) Encode(w *wire.Writer, v i
 	w.NullString(x.ErrorMessage, true, true)
 	w.String(x.GroupId, true)
 	w.String(x.GroupState, true)
-	w.Int32(x.GroupEpoch)
-	w.Int32(x.AssignmentEpoch)
+	{
+		b := (*[8]byte)(w.Next(8))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.GroupEpoch))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.AssignmentEpoch))
+	}
 	w.String(x.AssignorName, true)
 	w.ArrayLen(len(x.Members), true)
 	for i := range x.Members {
@@ -244,6 +254,7 @@ func (x *ConsumerGroupDescribeResponseMember) Encode(w *wire.Writer, v int16) {
 	x.TargetAssignment.Encode(w, v)
 	if v >= 1 {
 		w.Int8(x.MemberType)
+	} else {
 	}
 	w.NoTags()
 }
@@ -270,9 +281,7 @@ func (x *ConsumerGroupDescribeResponseTopicPartitions) Decode(r *wire.Reader, v 
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	r.SkipTags()
@@ -283,10 +292,7 @@ func (x *ConsumerGroupDescribeResponseTopicPartitions) Decode(r *wire.Reader, v 
 func (x *ConsumerGroupDescribeResponseTopicPartitions) Encode(w *wire.Writer, v int16) {
 	w.UUID(x.TopicId)
 	w.String(x.TopicName, true)
-	w.ArrayLen(len(x.Partitions), true)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, true, false)
 	w.NoTags()
 }
 

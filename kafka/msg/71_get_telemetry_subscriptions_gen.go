@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // GetTelemetrySubscriptionsRequest has versions 0, flexible from 0.
 type GetTelemetrySubscriptionsRequest struct {
@@ -75,10 +79,13 @@ func (x *GetTelemetrySubscriptionsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
-	x.ClientInstanceId = r.UUID()
-	x.SubscriptionId = r.Int32()
+	if p := r.Fixed(26); p != nil {
+		b := (*[26]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		x.ClientInstanceId = wire.UUID(b[6:22])
+		x.SubscriptionId = int32(binary.BigEndian.Uint32(b[22:26]))
+	}
 	{
 		n := r.ArrayLen(true, 1)
 		s := wire.Resize(x.AcceptedCompressionTypes, n)
@@ -87,9 +94,12 @@ func (x *GetTelemetrySubscriptionsResponse) Decode(r *wire.Reader, v int16) {
 		}
 		x.AcceptedCompressionTypes = s
 	}
-	x.PushIntervalMs = r.Int32()
-	x.TelemetryMaxBytes = r.Int32()
-	x.DeltaTemporality = r.Bool()
+	if p := r.Fixed(9); p != nil {
+		b := (*[9]byte)(p)
+		x.PushIntervalMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.TelemetryMaxBytes = int32(binary.BigEndian.Uint32(b[4:8]))
+		x.DeltaTemporality = b[8] != 0
+	}
 	{
 		n := r.ArrayLen(true, 1)
 		s := wire.Resize(x.RequestedMetrics, n)
@@ -108,17 +118,26 @@ func (x *GetTelemetrySubscriptionsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("GetTelemetrySubscriptionsResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
-	w.UUID(x.ClientInstanceId)
-	w.Int32(x.SubscriptionId)
+	{
+		b := (*[26]byte)(w.Next(26))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		copy(b[6:22], x.ClientInstanceId[:])
+		binary.BigEndian.PutUint32(b[22:26], uint32(x.SubscriptionId))
+	}
 	w.ArrayLen(len(x.AcceptedCompressionTypes), true)
 	for i := range x.AcceptedCompressionTypes {
 		w.Int8(x.AcceptedCompressionTypes[i])
 	}
-	w.Int32(x.PushIntervalMs)
-	w.Int32(x.TelemetryMaxBytes)
-	w.Bool(x.DeltaTemporality)
+	{
+		b := (*[9]byte)(w.Next(9))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PushIntervalMs))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.TelemetryMaxBytes))
+		b[8] = 0
+		if x.DeltaTemporality {
+			b[8] = 1
+		}
+	}
 	w.ArrayLen(len(x.RequestedMetrics), true)
 	for i := range x.RequestedMetrics {
 		w.String(x.RequestedMetrics[i], true)

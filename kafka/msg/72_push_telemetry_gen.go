@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // PushTelemetryRequest has versions 0, flexible from 0.
 type PushTelemetryRequest struct {
@@ -32,10 +36,13 @@ func (x *PushTelemetryRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ClientInstanceId = r.UUID()
-	x.SubscriptionId = r.Int32()
-	x.Terminating = r.Bool()
-	x.CompressionType = r.Int8()
+	if p := r.Fixed(22); p != nil {
+		b := (*[22]byte)(p)
+		x.ClientInstanceId = wire.UUID(b[0:16])
+		x.SubscriptionId = int32(binary.BigEndian.Uint32(b[16:20]))
+		x.Terminating = b[20] != 0
+		x.CompressionType = int8(b[21])
+	}
 	x.Metrics = r.Bytes(true)
 	r.SkipTags()
 }
@@ -47,10 +54,16 @@ func (x *PushTelemetryRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("PushTelemetryRequest", wire.ErrVersion)
 		return
 	}
-	w.UUID(x.ClientInstanceId)
-	w.Int32(x.SubscriptionId)
-	w.Bool(x.Terminating)
-	w.Int8(x.CompressionType)
+	{
+		b := (*[22]byte)(w.Next(22))
+		copy(b[0:16], x.ClientInstanceId[:])
+		binary.BigEndian.PutUint32(b[16:20], uint32(x.SubscriptionId))
+		b[20] = 0
+		if x.Terminating {
+			b[20] = 1
+		}
+		b[21] = byte(x.CompressionType)
+	}
 	w.BytesValue(x.Metrics, true)
 	w.NoTags()
 }
@@ -77,8 +90,11 @@ func (x *PushTelemetryResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	r.SkipTags()
 }
 
@@ -89,7 +105,10 @@ func (x *PushTelemetryResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("PushTelemetryResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NoTags()
 }

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // ListConfigResourcesRequest has versions 0-1, flexible from 0.
 type ListConfigResourcesRequest struct {
@@ -51,8 +55,10 @@ func (x *ListConfigResourcesRequest) Encode(w *wire.Writer, v int16) {
 		for i := range x.ResourceTypes {
 			w.Int8(x.ResourceTypes[i])
 		}
-	} else if len(x.ResourceTypes) != 0 {
-		w.Fail("ListConfigResourcesRequest.ResourceTypes", wire.ErrNotInThis)
+	} else {
+		if len(x.ResourceTypes) != 0 {
+			w.Fail("ListConfigResourcesRequest.ResourceTypes", wire.ErrNotInThis)
+		}
 	}
 	w.NoTags()
 }
@@ -81,8 +87,11 @@ func (x *ListConfigResourcesResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	{
 		n := r.ArrayLen(true, 2)
 		s := wire.Resize(x.ConfigResources, n)
@@ -101,8 +110,11 @@ func (x *ListConfigResourcesResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListConfigResourcesResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.ArrayLen(len(x.ConfigResources), true)
 	for i := range x.ConfigResources {
 		x.ConfigResources[i].Encode(w, v)
@@ -140,6 +152,7 @@ func (x *ConfigResource) Encode(w *wire.Writer, v int16) {
 	w.String(x.ResourceName, true)
 	if v >= 1 {
 		w.Int8(x.ResourceType)
+	} else {
 	}
 	w.NoTags()
 }

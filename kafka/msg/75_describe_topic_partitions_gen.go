@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DescribeTopicPartitionsRequest has versions 0, flexible from 0.
 type DescribeTopicPartitionsRequest struct {
@@ -207,8 +211,11 @@ func (x *DescribeTopicPartitionsResponseTopic) Default() {
 func (x *DescribeTopicPartitionsResponseTopic) Decode(r *wire.Reader, v int16) {
 	x.ErrorCode = r.Int16()
 	x.Name = r.NullString(true, true)
-	x.TopicId = r.UUID()
-	x.IsInternal = r.Bool()
+	if p := r.Fixed(17); p != nil {
+		b := (*[17]byte)(p)
+		x.TopicId = wire.UUID(b[0:16])
+		x.IsInternal = b[16] != 0
+	}
 	{
 		n := r.ArrayLen(true, 20)
 		s := wire.Resize(x.Partitions, n)
@@ -226,8 +233,14 @@ func (x *DescribeTopicPartitionsResponseTopic) Decode(r *wire.Reader, v int16) {
 func (x *DescribeTopicPartitionsResponseTopic) Encode(w *wire.Writer, v int16) {
 	w.Int16(x.ErrorCode)
 	w.NullString(x.Name, true, true)
-	w.UUID(x.TopicId)
-	w.Bool(x.IsInternal)
+	{
+		b := (*[17]byte)(w.Next(17))
+		copy(b[0:16], x.TopicId[:])
+		b[16] = 0
+		if x.IsInternal {
+			b[16] = 1
+		}
+	}
 	w.ArrayLen(len(x.Partitions), true)
 	for i := range x.Partitions {
 		x.Partitions[i].Encode(w, v)
@@ -265,40 +278,35 @@ func (x *DescribeTopicPartitionsResponsePartition) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *DescribeTopicPartitionsResponsePartition) Decode(r *wire.Reader, v int16) {
-	x.ErrorCode = r.Int16()
-	x.PartitionIndex = r.Int32()
-	x.LeaderId = r.Int32()
-	x.LeaderEpoch = r.Int32()
+	if p := r.Fixed(14); p != nil {
+		b := (*[14]byte)(p)
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[2:6]))
+		x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+	}
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.ReplicaNodes, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.ReplicaNodes = s
 	}
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.IsrNodes, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.IsrNodes = s
 	}
 	if n := r.NullArrayLen(true, 4, true); n >= 0 {
 		s := wire.Resize(x.EligibleLeaderReplicas, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.EligibleLeaderReplicas = s
 	} else {
 		x.EligibleLeaderReplicas = nil
 	}
 	if n := r.NullArrayLen(true, 4, true); n >= 0 {
 		s := wire.Resize(x.LastKnownElr, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.LastKnownElr = s
 	} else {
 		x.LastKnownElr = nil
@@ -306,9 +314,7 @@ func (x *DescribeTopicPartitionsResponsePartition) Decode(r *wire.Reader, v int1
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.OfflineReplicas, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.OfflineReplicas = s
 	}
 	r.SkipTags()
@@ -317,30 +323,18 @@ func (x *DescribeTopicPartitionsResponsePartition) Decode(r *wire.Reader, v int1
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *DescribeTopicPartitionsResponsePartition) Encode(w *wire.Writer, v int16) {
-	w.Int16(x.ErrorCode)
-	w.Int32(x.PartitionIndex)
-	w.Int32(x.LeaderId)
-	w.Int32(x.LeaderEpoch)
-	w.ArrayLen(len(x.ReplicaNodes), true)
-	for i := range x.ReplicaNodes {
-		w.Int32(x.ReplicaNodes[i])
+	{
+		b := (*[14]byte)(w.Next(14))
+		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint32(b[2:6], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(b[10:14], uint32(x.LeaderEpoch))
 	}
-	w.ArrayLen(len(x.IsrNodes), true)
-	for i := range x.IsrNodes {
-		w.Int32(x.IsrNodes[i])
-	}
-	w.NullArrayLen(len(x.EligibleLeaderReplicas), x.EligibleLeaderReplicas == nil, true, true)
-	for i := range x.EligibleLeaderReplicas {
-		w.Int32(x.EligibleLeaderReplicas[i])
-	}
-	w.NullArrayLen(len(x.LastKnownElr), x.LastKnownElr == nil, true, true)
-	for i := range x.LastKnownElr {
-		w.Int32(x.LastKnownElr[i])
-	}
-	w.ArrayLen(len(x.OfflineReplicas), true)
-	for i := range x.OfflineReplicas {
-		w.Int32(x.OfflineReplicas[i])
-	}
+	w.Int32s(x.ReplicaNodes, true, false)
+	w.Int32s(x.IsrNodes, true, false)
+	w.Int32s(x.EligibleLeaderReplicas, true, true)
+	w.Int32s(x.LastKnownElr, true, true)
+	w.Int32s(x.OfflineReplicas, true, false)
 	w.NoTags()
 }
 

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // ShareFetchRequest has versions 1-2, flexible from 1.
 type ShareFetchRequest struct {
@@ -48,20 +52,23 @@ func (x *ShareFetchRequest) Decode(r *wire.Reader, v int16) {
 	}
 	x.GroupId = r.NullString(true, true)
 	x.MemberId = r.NullString(true, true)
-	x.ShareSessionEpoch = r.Int32()
-	x.MaxWaitMs = r.Int32()
-	x.MinBytes = r.Int32()
-	x.MaxBytes = r.Int32()
-	x.MaxRecords = r.Int32()
-	x.BatchSize = r.Int32()
-	if v >= 2 {
-		x.ShareAcquireMode = r.Int8()
-	} else {
-		x.ShareAcquireMode = 0
+	if p := r.Fixed(24); p != nil {
+		b := (*[24]byte)(p)
+		x.ShareSessionEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.MaxWaitMs = int32(binary.BigEndian.Uint32(b[4:8]))
+		x.MinBytes = int32(binary.BigEndian.Uint32(b[8:12]))
+		x.MaxBytes = int32(binary.BigEndian.Uint32(b[12:16]))
+		x.MaxRecords = int32(binary.BigEndian.Uint32(b[16:20]))
+		x.BatchSize = int32(binary.BigEndian.Uint32(b[20:24]))
 	}
 	if v >= 2 {
-		x.IsRenewAck = r.Bool()
+		if p := r.Fixed(2); p != nil {
+			b := (*[2]byte)(p)
+			x.ShareAcquireMode = int8(b[0])
+			x.IsRenewAck = b[1] != 0
+		}
 	} else {
+		x.ShareAcquireMode = 0
 		x.IsRenewAck = false
 	}
 	{
@@ -92,19 +99,28 @@ func (x *ShareFetchRequest) Encode(w *wire.Writer, v int16) {
 	}
 	w.NullString(x.GroupId, true, true)
 	w.NullString(x.MemberId, true, true)
-	w.Int32(x.ShareSessionEpoch)
-	w.Int32(x.MaxWaitMs)
-	w.Int32(x.MinBytes)
-	w.Int32(x.MaxBytes)
-	w.Int32(x.MaxRecords)
-	w.Int32(x.BatchSize)
-	if v >= 2 {
-		w.Int8(x.ShareAcquireMode)
+	{
+		b := (*[24]byte)(w.Next(24))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ShareSessionEpoch))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.MaxWaitMs))
+		binary.BigEndian.PutUint32(b[8:12], uint32(x.MinBytes))
+		binary.BigEndian.PutUint32(b[12:16], uint32(x.MaxBytes))
+		binary.BigEndian.PutUint32(b[16:20], uint32(x.MaxRecords))
+		binary.BigEndian.PutUint32(b[20:24], uint32(x.BatchSize))
 	}
 	if v >= 2 {
-		w.Bool(x.IsRenewAck)
-	} else if x.IsRenewAck {
-		w.Fail("ShareFetchRequest.IsRenewAck", wire.ErrNotInThis)
+		{
+			b := (*[2]byte)(w.Next(2))
+			b[0] = byte(x.ShareAcquireMode)
+			b[1] = 0
+			if x.IsRenewAck {
+				b[1] = 1
+			}
+		}
+	} else {
+		if x.IsRenewAck {
+			w.Fail("ShareFetchRequest.IsRenewAck", wire.ErrNotInThis)
+		}
 	}
 	w.ArrayLen(len(x.Topics), true)
 	for i := range x.Topics {
@@ -210,8 +226,11 @@ func (x *ShareFetchRequestAcknowledgementBatch) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareFetchRequestAcknowledgementBatch) Decode(r *wire.Reader, v int16) {
-	x.FirstOffset = r.Int64()
-	x.LastOffset = r.Int64()
+	if p := r.Fixed(16); p != nil {
+		b := (*[16]byte)(p)
+		x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+	}
 	{
 		n := r.ArrayLen(true, 1)
 		s := wire.Resize(x.AcknowledgeTypes, n)
@@ -226,8 +245,11 @@ func (x *ShareFetchRequestAcknowledgementBatch) Decode(r *wire.Reader, v int16) 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareFetchRequestAcknowledgementBatch) Encode(w *wire.Writer, v int16) {
-	w.Int64(x.FirstOffset)
-	w.Int64(x.LastOffset)
+	{
+		b := (*[16]byte)(w.Next(16))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
+		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
+	}
 	w.ArrayLen(len(x.AcknowledgeTypes), true)
 	for i := range x.AcknowledgeTypes {
 		w.Int8(x.AcknowledgeTypes[i])
@@ -254,9 +276,7 @@ func (x *ShareFetchRequestForgottenTopic) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	r.SkipTags()
@@ -266,10 +286,7 @@ func (x *ShareFetchRequestForgottenTopic) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *ShareFetchRequestForgottenTopic) Encode(w *wire.Writer, v int16) {
 	w.UUID(x.TopicId)
-	w.ArrayLen(len(x.Partitions), true)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, true, false)
 	w.NoTags()
 }
 
@@ -303,8 +320,11 @@ func (x *ShareFetchResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	x.AcquisitionLockTimeoutMs = r.Int32()
 	{
@@ -333,8 +353,11 @@ func (x *ShareFetchResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ShareFetchResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	w.Int32(x.AcquisitionLockTimeoutMs)
 	w.ArrayLen(len(x.Responses), true)
@@ -413,8 +436,11 @@ func (x *ShareFetchResponsePartitionData) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareFetchResponsePartitionData) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	x.AcknowledgeErrorCode = r.Int16()
 	x.AcknowledgeErrorMessage = r.NullString(true, true)
@@ -434,8 +460,11 @@ func (x *ShareFetchResponsePartitionData) Decode(r *wire.Reader, v int16) {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareFetchResponsePartitionData) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	w.Int16(x.AcknowledgeErrorCode)
 	w.NullString(x.AcknowledgeErrorMessage, true, true)
@@ -463,16 +492,22 @@ func (x *ShareFetchResponseLeaderIdAndEpoch) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareFetchResponseLeaderIdAndEpoch) Decode(r *wire.Reader, v int16) {
-	x.LeaderId = r.Int32()
-	x.LeaderEpoch = r.Int32()
+	if p := r.Fixed(8); p != nil {
+		b := (*[8]byte)(p)
+		x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+	}
 	r.SkipTags()
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareFetchResponseLeaderIdAndEpoch) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.LeaderId)
-	w.Int32(x.LeaderEpoch)
+	{
+		b := (*[8]byte)(w.Next(8))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+	}
 	w.NoTags()
 }
 
@@ -493,18 +528,24 @@ func (x *AcquiredRecords) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *AcquiredRecords) Decode(r *wire.Reader, v int16) {
-	x.FirstOffset = r.Int64()
-	x.LastOffset = r.Int64()
-	x.DeliveryCount = r.Int16()
+	if p := r.Fixed(18); p != nil {
+		b := (*[18]byte)(p)
+		x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+		x.DeliveryCount = int16(binary.BigEndian.Uint16(b[16:18]))
+	}
 	r.SkipTags()
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *AcquiredRecords) Encode(w *wire.Writer, v int16) {
-	w.Int64(x.FirstOffset)
-	w.Int64(x.LastOffset)
-	w.Int16(x.DeliveryCount)
+	{
+		b := (*[18]byte)(w.Next(18))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
+		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
+		binary.BigEndian.PutUint16(b[16:18], uint16(x.DeliveryCount))
+	}
 	w.NoTags()
 }
 

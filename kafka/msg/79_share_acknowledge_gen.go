@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // ShareAcknowledgeRequest has versions 1-2, flexible from 1.
 type ShareAcknowledgeRequest struct {
@@ -63,8 +67,10 @@ func (x *ShareAcknowledgeRequest) Encode(w *wire.Writer, v int16) {
 	w.Int32(x.ShareSessionEpoch)
 	if v >= 2 {
 		w.Bool(x.IsRenewAck)
-	} else if x.IsRenewAck {
-		w.Fail("ShareAcknowledgeRequest.IsRenewAck", wire.ErrNotInThis)
+	} else {
+		if x.IsRenewAck {
+			w.Fail("ShareAcknowledgeRequest.IsRenewAck", wire.ErrNotInThis)
+		}
 	}
 	w.ArrayLen(len(x.Topics), true)
 	for i := range x.Topics {
@@ -166,8 +172,11 @@ func (x *ShareAcknowledgeRequestAcknowledgementBatch) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareAcknowledgeRequestAcknowledgementBatch) Decode(r *wire.Reader, v int16) {
-	x.FirstOffset = r.Int64()
-	x.LastOffset = r.Int64()
+	if p := r.Fixed(16); p != nil {
+		b := (*[16]byte)(p)
+		x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+		x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+	}
 	{
 		n := r.ArrayLen(true, 1)
 		s := wire.Resize(x.AcknowledgeTypes, n)
@@ -182,8 +191,11 @@ func (x *ShareAcknowledgeRequestAcknowledgementBatch) Decode(r *wire.Reader, v i
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareAcknowledgeRequestAcknowledgementBatch) Encode(w *wire.Writer, v int16) {
-	w.Int64(x.FirstOffset)
-	w.Int64(x.LastOffset)
+	{
+		b := (*[16]byte)(w.Next(16))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
+		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
+	}
 	w.ArrayLen(len(x.AcknowledgeTypes), true)
 	for i := range x.AcknowledgeTypes {
 		w.Int8(x.AcknowledgeTypes[i])
@@ -221,8 +233,11 @@ func (x *ShareAcknowledgeResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	if v >= 2 {
 		x.AcquisitionLockTimeoutMs = r.Int32()
@@ -255,11 +270,15 @@ func (x *ShareAcknowledgeResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ShareAcknowledgeResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	if v >= 2 {
 		w.Int32(x.AcquisitionLockTimeoutMs)
+	} else {
 	}
 	w.ArrayLen(len(x.Responses), true)
 	for i := range x.Responses {
@@ -329,8 +348,11 @@ func (x *ShareAcknowledgeResponsePartitionData) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareAcknowledgeResponsePartitionData) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	x.CurrentLeader.Decode(r, v)
 	r.SkipTags()
@@ -339,8 +361,11 @@ func (x *ShareAcknowledgeResponsePartitionData) Decode(r *wire.Reader, v int16) 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareAcknowledgeResponsePartitionData) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	x.CurrentLeader.Encode(w, v)
 	w.NoTags()
@@ -361,16 +386,22 @@ func (x *ShareAcknowledgeResponseLeaderIdAndEpoch) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareAcknowledgeResponseLeaderIdAndEpoch) Decode(r *wire.Reader, v int16) {
-	x.LeaderId = r.Int32()
-	x.LeaderEpoch = r.Int32()
+	if p := r.Fixed(8); p != nil {
+		b := (*[8]byte)(p)
+		x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+	}
 	r.SkipTags()
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareAcknowledgeResponseLeaderIdAndEpoch) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.LeaderId)
-	w.Int32(x.LeaderEpoch)
+	{
+		b := (*[8]byte)(w.Next(8))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+	}
 	w.NoTags()
 }
 

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // StreamsGroupHeartbeatRequest has versions 0, flexible from 0.
 type StreamsGroupHeartbeatRequest struct {
@@ -58,8 +62,11 @@ func (x *StreamsGroupHeartbeatRequest) Decode(r *wire.Reader, v int16) {
 	}
 	x.GroupId = r.String(true)
 	x.MemberId = r.String(true)
-	x.MemberEpoch = r.Int32()
-	x.EndpointInformationEpoch = r.Int32()
+	if p := r.Fixed(8); p != nil {
+		b := (*[8]byte)(p)
+		x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.EndpointInformationEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+	}
 	x.InstanceId = r.NullString(true, true)
 	x.RackId = r.NullString(true, true)
 	x.RebalanceTimeoutMs = r.Int32()
@@ -147,8 +154,11 @@ func (x *StreamsGroupHeartbeatRequest) Encode(w *wire.Writer, v int16) {
 	}
 	w.String(x.GroupId, true)
 	w.String(x.MemberId, true)
-	w.Int32(x.MemberEpoch)
-	w.Int32(x.EndpointInformationEpoch)
+	{
+		b := (*[8]byte)(w.Next(8))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.EndpointInformationEpoch))
+	}
 	w.NullString(x.InstanceId, true, true)
 	w.NullString(x.RackId, true, true)
 	w.Int32(x.RebalanceTimeoutMs)
@@ -445,8 +455,11 @@ func (x *StreamsGroupHeartbeatRequestTopicInfo) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *StreamsGroupHeartbeatRequestTopicInfo) Decode(r *wire.Reader, v int16) {
 	x.Name = r.String(true)
-	x.Partitions = r.Int32()
-	x.ReplicationFactor = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	{
 		n := r.ArrayLen(true, 3)
 		s := wire.Resize(x.TopicConfigs, n)
@@ -462,8 +475,11 @@ func (x *StreamsGroupHeartbeatRequestTopicInfo) Decode(r *wire.Reader, v int16) 
 // not be dropped is set.
 func (x *StreamsGroupHeartbeatRequestTopicInfo) Encode(w *wire.Writer, v int16) {
 	w.String(x.Name, true)
-	w.Int32(x.Partitions)
-	w.Int16(x.ReplicationFactor)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partitions))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
+	}
 	w.ArrayLen(len(x.TopicConfigs), true)
 	for i := range x.TopicConfigs {
 		x.TopicConfigs[i].Encode(w, v)
@@ -517,8 +533,11 @@ func (x *StreamsGroupHeartbeatRequestTaskOffset) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *StreamsGroupHeartbeatRequestTaskOffset) Decode(r *wire.Reader, v int16) {
 	x.SubtopologyId = r.String(true)
-	x.Partition = r.Int32()
-	x.Offset = r.Int64()
+	if p := r.Fixed(12); p != nil {
+		b := (*[12]byte)(p)
+		x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+	}
 	r.SkipTags()
 }
 
@@ -526,8 +545,11 @@ func (x *StreamsGroupHeartbeatRequestTaskOffset) Decode(r *wire.Reader, v int16)
 // not be dropped is set.
 func (x *StreamsGroupHeartbeatRequestTaskOffset) Encode(w *wire.Writer, v int16) {
 	w.String(x.SubtopologyId, true)
-	w.Int32(x.Partition)
-	w.Int64(x.Offset)
+	{
+		b := (*[12]byte)(w.Next(12))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
+	}
 	w.NoTags()
 }
 
@@ -550,9 +572,7 @@ func (x *StreamsGroupHeartbeatRequestTaskIds) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	r.SkipTags()
@@ -562,10 +582,7 @@ func (x *StreamsGroupHeartbeatRequestTaskIds) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *StreamsGroupHeartbeatRequestTaskIds) Encode(w *wire.Writer, v int16) {
 	w.String(x.SubtopologyId, true)
-	w.ArrayLen(len(x.Partitions), true)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, true, false)
 	w.NoTags()
 }
 
@@ -615,14 +632,20 @@ func (x *StreamsGroupHeartbeatResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	x.MemberId = r.String(true)
-	x.MemberEpoch = r.Int32()
-	x.HeartbeatIntervalMs = r.Int32()
-	x.AcceptableRecoveryLag = r.Int32()
-	x.TaskOffsetIntervalMs = r.Int32()
+	if p := r.Fixed(16); p != nil {
+		b := (*[16]byte)(p)
+		x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.HeartbeatIntervalMs = int32(binary.BigEndian.Uint32(b[4:8]))
+		x.AcceptableRecoveryLag = int32(binary.BigEndian.Uint32(b[8:12]))
+		x.TaskOffsetIntervalMs = int32(binary.BigEndian.Uint32(b[12:16]))
+	}
 	if n := r.NullArrayLen(true, 3, true); n >= 0 {
 		s := wire.Resize(x.Status, n)
 		for i := range s {
@@ -679,14 +702,20 @@ func (x *StreamsGroupHeartbeatResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("StreamsGroupHeartbeatResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	w.String(x.MemberId, true)
-	w.Int32(x.MemberEpoch)
-	w.Int32(x.HeartbeatIntervalMs)
-	w.Int32(x.AcceptableRecoveryLag)
-	w.Int32(x.TaskOffsetIntervalMs)
+	{
+		b := (*[16]byte)(w.Next(16))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.HeartbeatIntervalMs))
+		binary.BigEndian.PutUint32(b[8:12], uint32(x.AcceptableRecoveryLag))
+		binary.BigEndian.PutUint32(b[12:16], uint32(x.TaskOffsetIntervalMs))
+	}
 	w.NullArrayLen(len(x.Status), x.Status == nil, true, true)
 	for i := range x.Status {
 		x.Status[i].Encode(w, v)
@@ -810,9 +839,7 @@ func (x *StreamsGroupHeartbeatResponseTopicPartition) Decode(r *wire.Reader, v i
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	r.SkipTags()
@@ -822,10 +849,7 @@ func (x *StreamsGroupHeartbeatResponseTopicPartition) Decode(r *wire.Reader, v i
 // not be dropped is set.
 func (x *StreamsGroupHeartbeatResponseTopicPartition) Encode(w *wire.Writer, v int16) {
 	w.String(x.Topic, true)
-	w.ArrayLen(len(x.Partitions), true)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, true, false)
 	w.NoTags()
 }
 
@@ -848,9 +872,7 @@ func (x *StreamsGroupHeartbeatResponseTaskIds) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	r.SkipTags()
@@ -860,10 +882,7 @@ func (x *StreamsGroupHeartbeatResponseTaskIds) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *StreamsGroupHeartbeatResponseTaskIds) Encode(w *wire.Writer, v int16) {
 	w.String(x.SubtopologyId, true)
-	w.ArrayLen(len(x.Partitions), true)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, true, false)
 	w.NoTags()
 }
 

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // StreamsGroupDescribeRequest has versions 0, flexible from 0.
 type StreamsGroupDescribeRequest struct {
@@ -135,8 +139,11 @@ func (x *StreamsGroupDescribeResponseDescribedGroup) Decode(r *wire.Reader, v in
 	x.ErrorMessage = r.NullString(true, true)
 	x.GroupId = r.String(true)
 	x.GroupState = r.String(true)
-	x.GroupEpoch = r.Int32()
-	x.AssignmentEpoch = r.Int32()
+	if p := r.Fixed(8); p != nil {
+		b := (*[8]byte)(p)
+		x.GroupEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.AssignmentEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+	}
 	if r.Present() {
 		if x.Topology == nil {
 			x.Topology = new(StreamsGroupDescribeResponseTopology)
@@ -164,8 +171,11 @@ func (x *StreamsGroupDescribeResponseDescribedGroup) Encode(w *wire.Writer, v in
 	w.NullString(x.ErrorMessage, true, true)
 	w.String(x.GroupId, true)
 	w.String(x.GroupState, true)
-	w.Int32(x.GroupEpoch)
-	w.Int32(x.AssignmentEpoch)
+	{
+		b := (*[8]byte)(w.Next(8))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.GroupEpoch))
+		binary.BigEndian.PutUint32(b[4:8], uint32(x.AssignmentEpoch))
+	}
 	w.Present(x.Topology != nil)
 	if x.Topology != nil {
 		x.Topology.Encode(w, v)
@@ -463,8 +473,11 @@ func (x *StreamsGroupDescribeResponseTaskOffset) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *StreamsGroupDescribeResponseTaskOffset) Decode(r *wire.Reader, v int16) {
 	x.SubtopologyId = r.String(true)
-	x.Partition = r.Int32()
-	x.Offset = r.Int64()
+	if p := r.Fixed(12); p != nil {
+		b := (*[12]byte)(p)
+		x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+	}
 	r.SkipTags()
 }
 
@@ -472,8 +485,11 @@ func (x *StreamsGroupDescribeResponseTaskOffset) Decode(r *wire.Reader, v int16)
 // not be dropped is set.
 func (x *StreamsGroupDescribeResponseTaskOffset) Encode(w *wire.Writer, v int16) {
 	w.String(x.SubtopologyId, true)
-	w.Int32(x.Partition)
-	w.Int64(x.Offset)
+	{
+		b := (*[12]byte)(w.Next(12))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
+	}
 	w.NoTags()
 }
 
@@ -558,9 +574,7 @@ func (x *StreamsGroupDescribeResponseTaskIds) Decode(r *wire.Reader, v int16) {
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	r.SkipTags()
@@ -570,10 +584,7 @@ func (x *StreamsGroupDescribeResponseTaskIds) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *StreamsGroupDescribeResponseTaskIds) Encode(w *wire.Writer, v int16) {
 	w.String(x.SubtopologyId, true)
-	w.ArrayLen(len(x.Partitions), true)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, true, false)
 	w.NoTags()
 }
 
@@ -625,8 +636,11 @@ func (x *StreamsGroupDescribeResponseTopicInfo) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *StreamsGroupDescribeResponseTopicInfo) Decode(r *wire.Reader, v int16) {
 	x.Name = r.String(true)
-	x.Partitions = r.Int32()
-	x.ReplicationFactor = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	{
 		n := r.ArrayLen(true, 3)
 		s := wire.Resize(x.TopicConfigs, n)
@@ -642,8 +656,11 @@ func (x *StreamsGroupDescribeResponseTopicInfo) Decode(r *wire.Reader, v int16) 
 // not be dropped is set.
 func (x *StreamsGroupDescribeResponseTopicInfo) Encode(w *wire.Writer, v int16) {
 	w.String(x.Name, true)
-	w.Int32(x.Partitions)
-	w.Int16(x.ReplicationFactor)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partitions))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
+	}
 	w.ArrayLen(len(x.TopicConfigs), true)
 	for i := range x.TopicConfigs {
 		x.TopicConfigs[i].Encode(w, v)

@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DescribeShareGroupOffsetsRequest has versions 0-1, flexible from 0.
 type DescribeShareGroupOffsetsRequest struct {
@@ -107,9 +111,7 @@ func (x *DescribeShareGroupOffsetsRequestTopic) Decode(r *wire.Reader, v int16) 
 	{
 		n := r.ArrayLen(true, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 	r.SkipTags()
@@ -119,10 +121,7 @@ func (x *DescribeShareGroupOffsetsRequestTopic) Decode(r *wire.Reader, v int16) 
 // not be dropped is set.
 func (x *DescribeShareGroupOffsetsRequestTopic) Encode(w *wire.Writer, v int16) {
 	w.String(x.TopicName, true)
-	w.ArrayLen(len(x.Partitions), true)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, true, false)
 	w.NoTags()
 }
 
@@ -286,9 +285,12 @@ func (x *DescribeShareGroupOffsetsResponsePartition) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *DescribeShareGroupOffsetsResponsePartition) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
-	x.StartOffset = r.Int64()
-	x.LeaderEpoch = r.Int32()
+	if p := r.Fixed(16); p != nil {
+		b := (*[16]byte)(p)
+		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.StartOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+	}
 	if v >= 1 {
 		x.Lag = r.Int64()
 	} else {
@@ -302,11 +304,15 @@ func (x *DescribeShareGroupOffsetsResponsePartition) Decode(r *wire.Reader, v in
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *DescribeShareGroupOffsetsResponsePartition) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.Int64(x.StartOffset)
-	w.Int32(x.LeaderEpoch)
+	{
+		b := (*[16]byte)(w.Next(16))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.StartOffset))
+		binary.BigEndian.PutUint32(b[12:16], uint32(x.LeaderEpoch))
+	}
 	if v >= 1 {
 		w.Int64(x.Lag)
+	} else {
 	}
 	w.Int16(x.ErrorCode)
 	w.NullString(x.ErrorMessage, true, true)

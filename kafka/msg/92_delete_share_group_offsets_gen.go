@@ -2,7 +2,11 @@
 
 package msg
 
-import "chronik/kafka/wire"
+import (
+	"encoding/binary"
+
+	"chronik/kafka/wire"
+)
 
 // DeleteShareGroupOffsetsRequest has versions 0, flexible from 0.
 type DeleteShareGroupOffsetsRequest struct {
@@ -103,8 +107,11 @@ func (x *DeleteShareGroupOffsetsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(6); p != nil {
+		b := (*[6]byte)(p)
+		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	{
 		n := r.ArrayLen(true, 21)
@@ -124,8 +131,11 @@ func (x *DeleteShareGroupOffsetsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DeleteShareGroupOffsetsResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[6]byte)(w.Next(6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	w.ArrayLen(len(x.Responses), true)
 	for i := range x.Responses {
@@ -154,8 +164,11 @@ func (x *DeleteShareGroupOffsetsResponseTopic) Default() {
 // r's frame with strings and bytes. Errors are in r.
 func (x *DeleteShareGroupOffsetsResponseTopic) Decode(r *wire.Reader, v int16) {
 	x.TopicName = r.String(true)
-	x.TopicId = r.UUID()
-	x.ErrorCode = r.Int16()
+	if p := r.Fixed(18); p != nil {
+		b := (*[18]byte)(p)
+		x.TopicId = wire.UUID(b[0:16])
+		x.ErrorCode = int16(binary.BigEndian.Uint16(b[16:18]))
+	}
 	x.ErrorMessage = r.NullString(true, true)
 	r.SkipTags()
 }
@@ -164,8 +177,11 @@ func (x *DeleteShareGroupOffsetsResponseTopic) Decode(r *wire.Reader, v int16) {
 // not be dropped is set.
 func (x *DeleteShareGroupOffsetsResponseTopic) Encode(w *wire.Writer, v int16) {
 	w.String(x.TopicName, true)
-	w.UUID(x.TopicId)
-	w.Int16(x.ErrorCode)
+	{
+		b := (*[18]byte)(w.Next(18))
+		copy(b[0:16], x.TopicId[:])
+		binary.BigEndian.PutUint16(b[16:18], uint16(x.ErrorCode))
+	}
 	w.NullString(x.ErrorMessage, true, true)
 	w.NoTags()
 }

@@ -79,12 +79,15 @@ func (x *ConsumerProtocolSubscription) Encode(w *wire.Writer, v int16) {
 		for i := range x.OwnedPartitions {
 			x.OwnedPartitions[i].Encode(w, v)
 		}
+	} else {
 	}
 	if v >= 2 {
 		w.Int32(x.GenerationId)
+	} else {
 	}
 	if v >= 3 {
 		w.NullString(x.RackId, false, v >= 3)
+	} else {
 	}
 }
 
@@ -107,9 +110,7 @@ func (x *ConsumerProtocolSubscriptionTopicPartition) Decode(r *wire.Reader, v in
 	{
 		n := r.ArrayLen(false, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 }
@@ -118,10 +119,7 @@ func (x *ConsumerProtocolSubscriptionTopicPartition) Decode(r *wire.Reader, v in
 // not be dropped is set.
 func (x *ConsumerProtocolSubscriptionTopicPartition) Encode(w *wire.Writer, v int16) {
 	w.String(x.Topic, false)
-	w.ArrayLen(len(x.Partitions), false)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, false, false)
 }
 
 // ConsumerProtocolAssignment has versions 0-3, never flexible.
@@ -187,9 +185,7 @@ func (x *ConsumerProtocolAssignmentTopicPartition) Decode(r *wire.Reader, v int1
 	{
 		n := r.ArrayLen(false, 4)
 		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			s[i] = r.Int32()
-		}
+		r.Int32s(s)
 		x.Partitions = s
 	}
 }
@@ -198,8 +194,5 @@ func (x *ConsumerProtocolAssignmentTopicPartition) Decode(r *wire.Reader, v int1
 // not be dropped is set.
 func (x *ConsumerProtocolAssignmentTopicPartition) Encode(w *wire.Writer, v int16) {
 	w.String(x.Topic, false)
-	w.ArrayLen(len(x.Partitions), false)
-	for i := range x.Partitions {
-		w.Int32(x.Partitions[i])
-	}
+	w.Int32s(x.Partitions, false, false)
 }

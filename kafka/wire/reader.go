@@ -33,38 +33,41 @@ func (e *DecodeError) Unwrap() error { return e.Err }
 
 // Reader takes values off the front of a frame. The zero value is an empty input.
 type Reader struct {
-	b    []byte // what is left; its capacity ends with the frame, which gives the offset
-	size int    // of the whole frame
-	err  error
+	b   []byte // ends where reading has to: the frame's end, or that of a tagged field
+	off int    // bytes of b taken; all of them after an error
+	err error
 }
 
 // NewReader reads frame, which it aliases and never changes.
-func NewReader(frame []byte) Reader {
-	return Reader{b: frame[:len(frame):len(frame)], size: len(frame)}
-}
+func NewReader(frame []byte) Reader { return Reader{b: frame} }
 
 // Reset starts again on another frame.
-func (r *Reader) Reset(frame []byte) { *r = NewReader(frame) }
+func (r *Reader) Reset(frame []byte) { *r = Reader{b: frame} }
 
 // Err is the first error, a *DecodeError, or nil.
 func (r *Reader) Err() error { return r.err }
 
 // Len is the number of bytes left; 0 after an error.
-func (r *Reader) Len() int { return len(r.b) }
+func (r *Reader) Len() int { return len(r.b) - r.off }
 
-// Offset is the number of bytes taken so far.
-func (r *Reader) Offset() int { return r.size - cap(r.b) }
+// Offset is the number of bytes taken so far, or where the first error was met.
+func (r *Reader) Offset() int {
+	if de, ok := r.err.(*DecodeError); ok {
+		return de.Offset
+	}
+	return r.off
+}
 
 // Rest takes all bytes that are left.
 func (r *Reader) Rest() []byte {
-	b := r.b
-	r.b = r.b[len(r.b):]
+	b := r.b[r.off:len(r.b):len(r.b)]
+	r.off = len(r.b)
 	return b
 }
 
 // Done reports the first error, or ErrTrailing if input is left.
 func (r *Reader) Done() error {
-	if len(r.b) != 0 {
+	if r.off != len(r.b) {
 		r.Fail(ErrTrailing)
 	}
 	return r.err
@@ -73,20 +76,32 @@ func (r *Reader) Done() error {
 // Fail records err unless there is an earlier one, and ends the input.
 func (r *Reader) Fail(err error) {
 	if r.err == nil {
-		r.err = &DecodeError{Offset: r.Offset(), Err: err}
-		r.size = r.Offset()
+		r.err = &DecodeError{Offset: r.off, Err: err}
 	}
-	r.b = nil
+	r.off = len(r.b)
+}
+
+// Fixed takes n bytes, n > 0, for values of fixed size that the caller picks out of them.
+// It returns nil after ErrShort.
+func (r *Reader) Fixed(n int) []byte {
+	end := r.off + n
+	if end > len(r.b) {
+		r.Fail(ErrShort)
+		return nil
+	}
+	b := r.b[r.off:end]
+	r.off = end
+	return b
 }
 
 // Int8 takes one byte.
 func (r *Reader) Int8() int8 {
-	if len(r.b) < 1 {
+	if r.off >= len(r.b) {
 		r.Fail(ErrShort)
 		return 0
 	}
-	v := int8(r.b[0])
-	r.b = r.b[1:]
+	v := int8(r.b[r.off])
+	r.off++
 	return v
 }
 
@@ -98,13 +113,10 @@ func (r *Reader) Int16() int16 { return int16(r.Uint16()) }
 
 // Uint16 takes two bytes.
 func (r *Reader) Uint16() uint16 {
-	if len(r.b) < 2 {
-		r.Fail(ErrShort)
-		return 0
+	if b := r.Fixed(2); b != nil {
+		return binary.BigEndian.Uint16(b)
 	}
-	v := binary.BigEndian.Uint16(r.b)
-	r.b = r.b[2:]
-	return v
+	return 0
 }
 
 // Int32 takes four bytes.
@@ -112,24 +124,18 @@ func (r *Reader) Int32() int32 { return int32(r.Uint32()) }
 
 // Uint32 takes four bytes.
 func (r *Reader) Uint32() uint32 {
-	if len(r.b) < 4 {
-		r.Fail(ErrShort)
-		return 0
+	if b := r.Fixed(4); b != nil {
+		return binary.BigEndian.Uint32(b)
 	}
-	v := binary.BigEndian.Uint32(r.b)
-	r.b = r.b[4:]
-	return v
+	return 0
 }
 
 // Int64 takes eight bytes.
 func (r *Reader) Int64() int64 {
-	if len(r.b) < 8 {
-		r.Fail(ErrShort)
-		return 0
+	if b := r.Fixed(8); b != nil {
+		return int64(binary.BigEndian.Uint64(b))
 	}
-	v := binary.BigEndian.Uint64(r.b)
-	r.b = r.b[8:]
-	return int64(v)
+	return 0
 }
 
 // Float64 takes eight bytes, IEEE 754.
@@ -137,34 +143,35 @@ func (r *Reader) Float64() float64 { return math.Float64frombits(uint64(r.Int64(
 
 // UUID takes sixteen bytes.
 func (r *Reader) UUID() (u UUID) {
-	if len(r.b) < 16 {
-		r.Fail(ErrShort)
-		return
+	if b := r.Fixed(16); b != nil {
+		u = UUID(b)
 	}
-	u = UUID(r.b)
-	r.b = r.b[16:]
 	return
 }
 
 // Uvarint takes an unsigned base-128 number of at most 32 bits.
 func (r *Reader) Uvarint() uint32 {
-	if len(r.b) > 0 && r.b[0] < 0x80 {
-		v := r.b[0]
-		r.b = r.b[1:]
-		return uint32(v)
+	b := r.b[r.off:]
+	if len(b) > 0 && b[0] < 0x80 {
+		r.off++
+		return uint32(b[0])
 	}
-	return r.uvarintSlow()
+	if len(b) > 1 && b[1] < 0x80 {
+		r.off += 2
+		return uint32(b[0]&0x7f) | uint32(b[1])<<7
+	}
+	return r.uvarintSlow(b)
 }
 
-func (r *Reader) uvarintSlow() uint32 {
-	v, n := binary.Uvarint(r.b)
+func (r *Reader) uvarintSlow(b []byte) uint32 {
+	v, n := binary.Uvarint(b)
 	switch {
 	case n == 0:
 		r.Fail(ErrShort)
 	case n < 0 || n > 5 || v > math.MaxUint32:
 		r.Fail(ErrVarint)
 	default:
-		r.b = r.b[n:]
+		r.off += n
 		return uint32(v)
 	}
 	return 0
@@ -178,14 +185,14 @@ func (r *Reader) Varint() int32 {
 
 // Varlong takes a zigzag number of at most 64 bits.
 func (r *Reader) Varlong() int64 {
-	v, n := binary.Varint(r.b)
+	v, n := binary.Varint(r.b[r.off:])
 	switch {
 	case n == 0:
 		r.Fail(ErrShort)
 	case n < 0:
 		r.Fail(ErrVarint)
 	default:
-		r.b = r.b[n:]
+		r.off += n
 		return v
 	}
 	return 0
@@ -193,12 +200,13 @@ func (r *Reader) Varlong() int64 {
 
 // take returns the next n bytes, or nil after ErrLength. n is not negative.
 func (r *Reader) take(n int) []byte {
-	if n > len(r.b) {
+	end := r.off + n
+	if end > len(r.b) {
 		r.Fail(ErrLength)
 		return nil
 	}
-	b := r.b[:n:n]
-	r.b = r.b[n:]
+	b := r.b[r.off:end:end]
+	r.off = end
 	return b
 }
 
@@ -207,10 +215,6 @@ func (r *Reader) take(n int) []byte {
 func (r *Reader) count(flex bool) int {
 	if flex {
 		return int(r.Uvarint()) - 1
-	}
-	if len(r.b) < 4 {
-		r.Fail(ErrShort)
-		return 0
 	}
 	n := int(r.Int32())
 	if n < -1 {
@@ -229,10 +233,6 @@ func (r *Reader) stringLen(flex bool) int {
 			return 0
 		}
 		return n
-	}
-	if len(r.b) < 2 {
-		r.Fail(ErrShort)
-		return 0
 	}
 	n := int(r.Int16())
 	if n < -1 {
@@ -270,8 +270,8 @@ func (r *Reader) NullString(flex, null bool) NullString {
 	return NullString{alias(r.take(n)), true}
 }
 
-// Bytes takes bytes that must not be null. They alias the frame; the result is not nil
-// unless there was an error.
+// Bytes takes bytes that must not be null, so the result is not nil without an error.
+// They alias the frame.
 func (r *Reader) Bytes(flex bool) []byte { return r.NullBytes(flex, false) }
 
 // NullBytes takes bytes that may be null if null is true; null is nil. They alias the frame.
@@ -289,7 +289,7 @@ func (r *Reader) NullBytes(flex, null bool) []byte {
 // Records takes record data into dst, whose memory it reuses.
 func (r *Reader) Records(dst Records, flex, null bool) Records {
 	b := r.NullBytes(flex, null)
-	if b == nil {
+	if b == nil || r.err != nil {
 		return nil
 	}
 	if dst == nil {
@@ -321,7 +321,7 @@ func (r *Reader) NullArrayLen(flex bool, elementBytesMin int, null bool) int {
 		}
 		return -1
 	}
-	if n > len(r.b)/elementBytesMin {
+	if n*elementBytesMin > r.Len() {
 		r.Fail(ErrLength)
 		return 0
 	}
@@ -337,7 +337,7 @@ func (r *Reader) PresentTag() bool { return r.Uvarint() != 0 }
 // TagCount takes the number of tagged fields that follow.
 func (r *Reader) TagCount() int {
 	n := int(r.Uvarint())
-	if n > len(r.b)/2 {
+	if n > r.Len()/2 {
 		r.Fail(ErrLength)
 		return 0
 	}
@@ -345,44 +345,62 @@ func (r *Reader) TagCount() int {
 }
 
 // BeginTag takes number and size of a tagged field and confines the reader to its value.
-// rest is for EndTag or SkipTag, one of which must follow.
-func (r *Reader) BeginTag() (tag uint32, rest []byte) {
+// outer is for EndTag or SkipTag, one of which must follow.
+func (r *Reader) BeginTag() (tag uint32, outer []byte) {
 	tag = r.Uvarint()
 	n := r.Uvarint()
-	if uint64(n) > uint64(len(r.b)) {
+	if uint64(n) > uint64(r.Len()) {
 		r.Fail(ErrLength)
-		return 0, nil
 	}
-	rest = r.b[n:]
-	r.b = r.b[:n]
-	return tag, rest
+	if r.err != nil {
+		return 0, r.b
+	}
+	outer = r.b
+	r.b = r.b[:r.off+int(n)]
+	return tag, outer
 }
 
 // EndTag ends a tagged field that has been read; what BeginTag said must be used up.
-func (r *Reader) EndTag(rest []byte) {
-	if len(r.b) != 0 {
+func (r *Reader) EndTag(outer []byte) {
+	if r.off != len(r.b) {
 		r.Fail(ErrTag)
 	}
-	if r.err == nil {
-		r.b = rest
-	}
+	r.SkipTag(outer)
 }
 
 // SkipTag ends a tagged field that this version of ours does not know.
-func (r *Reader) SkipTag(rest []byte) {
-	if r.err == nil {
-		r.b = rest
+func (r *Reader) SkipTag(outer []byte) {
+	r.off = len(r.b)
+	r.b = outer
+	if r.err != nil {
+		r.off = len(outer)
 	}
 }
 
 // SkipTags takes a whole tag section that holds nothing of interest.
 func (r *Reader) SkipTags() {
-	if len(r.b) > 0 && r.b[0] == 0 {
-		r.b = r.b[1:]
+	if r.off < len(r.b) && r.b[r.off] == 0 {
+		r.off++
 		return
 	}
+	r.skipTagsSlow()
+}
+
+func (r *Reader) skipTagsSlow() {
 	for n := r.TagCount(); n > 0; n-- {
-		_, rest := r.BeginTag()
-		r.SkipTag(rest)
+		_, outer := r.BeginTag()
+		r.SkipTag(outer)
+	}
+}
+
+// Int32s takes len(dst) int32s, which ArrayLen has found to be there.
+func (r *Reader) Int32s(dst []int32) {
+	if len(dst) == 0 {
+		return
+	}
+	b := r.Fixed(4 * len(dst))
+	for i := 0; i < len(dst) && len(b) >= 4; i++ {
+		dst[i] = int32(binary.BigEndian.Uint32(b))
+		b = b[4:]
 	}
 }

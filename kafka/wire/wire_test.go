@@ -61,12 +61,13 @@ func TestReaderFirstErrorSticks(t *testing.T) {
 	r := NewReader([]byte{0xff, 0xff, 1, 2, 3, 4, 5, 6, 7, 8})
 	r.String(false)
 	first := r.Err()
-	if r.Int64() != 0 || r.String(true) != "" || r.Bytes(false) != nil || r.ArrayLen(false, 1) != 0 || r.Uvarint() != 0 || r.Len() != 0 || r.Present() {
+	if r.Int64() != 0 || r.String(true) != "" || len(r.Bytes(false)) != 0 || r.ArrayLen(false, 1) != 0 || r.Uvarint() != 0 || r.Len() != 0 || r.Present() {
 		t.Error("a value was read behind an error")
 	}
 	tag, rest := r.BeginTag()
 	r.EndTag(rest)
 	r.SkipTag([]byte{1})
+	r.Int32s(make([]int32, 1))
 	if tag != 0 || r.Len() != 0 {
 		t.Error("a tag was read behind an error")
 	}

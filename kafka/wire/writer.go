@@ -16,7 +16,8 @@ var (
 
 // Writer appends values to a buffer of its own. The zero value is ready.
 type Writer struct {
-	b       []byte
+	b       []byte // all of it may be written to; what is written is b[:n]
+	n       int
 	cuts    []cut // where spliced slices go in, ascending
 	out     net.Buffers
 	spliced int // bytes in cuts
@@ -25,25 +26,25 @@ type Writer struct {
 }
 
 type cut struct {
-	at   int // offset in b
+	at   int // offset in Writer.b
 	data []byte
 }
 
 // NewWriter uses buf's memory for its output.
-func NewWriter(buf []byte) *Writer { return &Writer{b: buf[:0]} }
+func NewWriter(buf []byte) *Writer { return &Writer{b: buf[:cap(buf)]} }
 
 // Reset forgets all output and keeps the memory. It drops the references to spliced slices.
 func (w *Writer) Reset() {
 	clear(w.cuts)
 	clear(w.out)
-	w.b, w.cuts, w.out, w.spliced, w.framed, w.err = w.b[:0], w.cuts[:0], w.out[:0], 0, false, nil
+	w.n, w.cuts, w.out, w.spliced, w.framed, w.err = 0, w.cuts[:0], w.out[:0], 0, false, nil
 }
 
 // BeginFrame resets the writer and reserves the int32 size that opens a frame; Buffers and
 // Bytes fill it in.
 func (w *Writer) BeginFrame() {
 	w.Reset()
-	w.b = append(w.b, 0, 0, 0, 0)
+	w.Int32(0)
 	w.framed = true
 }
 
@@ -58,7 +59,7 @@ func (w *Writer) Fail(field string, err error) {
 }
 
 // Len is the number of bytes written, spliced ones included.
-func (w *Writer) Len() int { return len(w.b) + w.spliced }
+func (w *Writer) Len() int { return w.n + w.spliced }
 
 // Buffers is the output in order: own bytes and spliced slices by turns. It is valid until
 // the next Reset or BeginFrame; net.Buffers.WriteTo may consume it.
@@ -73,8 +74,8 @@ func (w *Writer) Buffers() net.Buffers {
 		}
 		w.out = append(w.out, c.data)
 	}
-	if from < len(w.b) {
-		w.out = append(w.out, w.b[from:])
+	if from < w.n {
+		w.out = append(w.out, w.b[from:w.n])
 	}
 	return w.out
 }
@@ -84,7 +85,7 @@ func (w *Writer) Buffers() net.Buffers {
 func (w *Writer) Bytes() []byte {
 	w.patchSize()
 	if len(w.cuts) == 0 {
-		return w.b
+		return w.b[:w.n:w.n]
 	}
 	flat := make([]byte, 0, w.Len())
 	for _, b := range w.Buffers() {
@@ -110,14 +111,14 @@ func (w *Writer) patchSize() {
 func (w *Writer) Splice(slices [][]byte) {
 	for _, s := range slices {
 		if len(s) > 0 {
-			w.cuts = append(w.cuts, cut{len(w.b), s})
+			w.cuts = append(w.cuts, cut{w.n, s})
 			w.spliced += len(s)
 		}
 	}
 }
 
 // Raw appends b as it is.
-func (w *Writer) Raw(b []byte) { w.b = append(w.b, b...) }
+func (w *Writer) Raw(b []byte) { copy(w.Next(len(b)), b) }
 
 // Bool appends 0 or 1.
 func (w *Writer) Bool(v bool) {
@@ -128,38 +129,69 @@ func (w *Writer) Bool(v bool) {
 	}
 }
 
+// Next appends n bytes for the caller to fill in, at once, with values of fixed size.
+func (w *Writer) Next(n int) []byte {
+	end := w.n + n
+	if end > len(w.b) {
+		w.grow(end)
+	}
+	b := w.b[w.n:end]
+	w.n = end
+	return b
+}
+
+// grow makes room for at least size bytes. It is rare: the memory is kept.
+//
+//go:noinline
+func (w *Writer) grow(size int) {
+	b := make([]byte, max(size, 2*len(w.b), 512))
+	copy(b, w.b[:w.n])
+	w.b = b
+}
+
 // Int8 appends one byte.
-func (w *Writer) Int8(v int8) { w.b = append(w.b, byte(v)) }
+func (w *Writer) Int8(v int8) { w.Next(1)[0] = byte(v) }
 
 // Int16 appends two bytes.
-func (w *Writer) Int16(v int16) { w.b = binary.BigEndian.AppendUint16(w.b, uint16(v)) }
+func (w *Writer) Int16(v int16) { binary.BigEndian.PutUint16(w.Next(2), uint16(v)) }
 
 // Uint16 appends two bytes.
-func (w *Writer) Uint16(v uint16) { w.b = binary.BigEndian.AppendUint16(w.b, v) }
+func (w *Writer) Uint16(v uint16) { binary.BigEndian.PutUint16(w.Next(2), v) }
 
 // Int32 appends four bytes.
-func (w *Writer) Int32(v int32) { w.b = binary.BigEndian.AppendUint32(w.b, uint32(v)) }
+func (w *Writer) Int32(v int32) { binary.BigEndian.PutUint32(w.Next(4), uint32(v)) }
 
 // Uint32 appends four bytes.
-func (w *Writer) Uint32(v uint32) { w.b = binary.BigEndian.AppendUint32(w.b, v) }
+func (w *Writer) Uint32(v uint32) { binary.BigEndian.PutUint32(w.Next(4), v) }
 
 // Int64 appends eight bytes.
-func (w *Writer) Int64(v int64) { w.b = binary.BigEndian.AppendUint64(w.b, uint64(v)) }
+func (w *Writer) Int64(v int64) { binary.BigEndian.PutUint64(w.Next(8), uint64(v)) }
 
 // Float64 appends eight bytes, IEEE 754.
 func (w *Writer) Float64(v float64) { w.Int64(int64(math.Float64bits(v))) }
 
 // UUID appends sixteen bytes.
-func (w *Writer) UUID(v UUID) { w.b = append(w.b, v[:]...) }
+func (w *Writer) UUID(v UUID) { copy(w.Next(16), v[:]) }
 
 // Uvarint appends an unsigned base-128 number.
-func (w *Writer) Uvarint(v uint32) { w.b = binary.AppendUvarint(w.b, uint64(v)) }
+func (w *Writer) Uvarint(v uint32) {
+	if v < 0x80 {
+		w.Next(1)[0] = byte(v)
+	} else {
+		w.uvarintSlow(uint64(v))
+	}
+}
+
+func (w *Writer) uvarintSlow(v uint64) {
+	var b [binary.MaxVarintLen64]byte
+	w.Raw(b[:binary.PutUvarint(b[:], v)])
+}
 
 // Varint appends a zigzag number of 32 bits.
-func (w *Writer) Varint(v int32) { w.b = binary.AppendVarint(w.b, int64(v)) }
+func (w *Writer) Varint(v int32) { w.Varlong(int64(v)) }
 
 // Varlong appends a zigzag number of 64 bits.
-func (w *Writer) Varlong(v int64) { w.b = binary.AppendVarint(w.b, v) }
+func (w *Writer) Varlong(v int64) { w.uvarintSlow(uint64(v)<<1 ^ uint64(v>>63)) }
 
 // count appends the length of bytes or of an array; -1 is null.
 func (w *Writer) count(n int, flex bool) {
@@ -176,6 +208,12 @@ func (w *Writer) count(n int, flex bool) {
 
 // String appends a string that is not null. More than 32767 bytes are ErrTooLong.
 func (w *Writer) String(s string, flex bool) {
+	if flex && len(s) < 0x7f {
+		b := w.Next(1 + len(s))
+		b[0] = byte(len(s) + 1)
+		copy(b[1:], s)
+		return
+	}
 	if len(s) > math.MaxInt16 {
 		w.Fail("string", ErrTooLong)
 		s = ""
@@ -185,7 +223,7 @@ func (w *Writer) String(s string, flex bool) {
 	} else {
 		w.Int16(int16(len(s)))
 	}
-	w.b = append(w.b, s...)
+	copy(w.Next(len(s)), s)
 }
 
 // NullString appends s. A null is written as "" when null is false: the version has no null.
@@ -193,7 +231,7 @@ func (w *Writer) NullString(s NullString, flex, null bool) {
 	if s.Valid || !null {
 		w.String(s.String, flex)
 	} else if flex {
-		w.b = append(w.b, 0)
+		w.Int8(0)
 	} else {
 		w.Int16(-1)
 	}
@@ -202,7 +240,7 @@ func (w *Writer) NullString(s NullString, flex, null bool) {
 // BytesValue appends b with its length; nil is empty.
 func (w *Writer) BytesValue(b []byte, flex bool) {
 	w.count(len(b), flex)
-	w.b = append(w.b, b...)
+	w.Raw(b)
 }
 
 // NullBytes appends b; nil is null, or empty when null is false.
@@ -235,6 +273,22 @@ func (w *Writer) NullArrayLen(n int, isNil, flex, null bool) {
 	w.count(n, flex)
 }
 
+// Int32s appends an array of int32; nil is null, or empty when null is false.
+func (w *Writer) Int32s(v []int32, flex, null bool) {
+	var b []byte
+	if n := len(v); flex && n < 0x7f && (v != nil || !null) {
+		b = w.Next(1 + 4*n)
+		b[0] = byte(n + 1)
+		b = b[1:]
+	} else {
+		w.NullArrayLen(n, v == nil, flex, null)
+		b = w.Next(4 * n)
+	}
+	for i, x := range v {
+		binary.BigEndian.PutUint32(b[4*i:4*i+4], uint32(x))
+	}
+}
+
 // Present appends the marker of a struct that may be null.
 func (w *Writer) Present(ok bool) {
 	if ok {
@@ -248,21 +302,21 @@ func (w *Writer) Present(ok bool) {
 func (w *Writer) PresentTag(ok bool) { w.Bool(ok) }
 
 // NoTags appends an empty tag section.
-func (w *Writer) NoTags() { w.b = append(w.b, 0) }
+func (w *Writer) NoTags() { w.Int8(0) }
 
 // BeginTag opens a tagged field; EndTag, given the result, puts the size of what was
 // written since in front of it. Nothing may be spliced in between.
 func (w *Writer) BeginTag(tag uint32) (start int) {
 	w.Uvarint(tag)
-	return len(w.b)
+	return w.n
 }
 
 // EndTag closes a tagged field.
 func (w *Writer) EndTag(start int) {
 	var size [binary.MaxVarintLen64]byte
-	value := len(w.b) - start
+	value := w.n - start
 	n := binary.PutUvarint(size[:], uint64(value))
-	w.b = append(w.b, size[:n]...)
+	w.Next(n)
 	copy(w.b[start+n:], w.b[start:start+value])
 	copy(w.b[start:], size[:n])
 }

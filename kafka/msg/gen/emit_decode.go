@@ -6,23 +6,78 @@ func (e *emitter) decode() {
 	e.p("// r's frame with strings and bytes. Errors are in r.")
 	e.p("func (x *%s) Decode(r *wire.Reader, v int16) {", e.s.Name)
 	e.begin("r")
-	for _, f := range e.s.Fields {
-		in := e.in(f.Versions)
+	for fields := e.s.Fields; len(fields) > 0; {
+		run := e.run(fields)
+		fields = fields[len(run):]
+		in := e.in(run[0].Versions)
 		switch {
-		case f.Tag >= 0:
-			e.setDefault(f)
+		case run[0].Tag >= 0:
+			e.setDefault(run[0])
 		case in == "":
-			e.decodeField(f)
+			e.decodeRun(run)
 		default:
 			e.p("if %s {", in)
-			e.decodeField(f)
+			e.decodeRun(run)
 			e.p("} else {")
-			e.setDefault(f)
+			for _, f := range run {
+				e.setDefault(f)
+			}
 			e.p("}")
 		}
 	}
 	e.decodeTags()
 	e.p("}\n")
+}
+
+// run is the longest start of fields that is read and written as one piece: values of
+// fixed size that the same versions have. It has at least one field.
+func (e *emitter) run(fields []*Field) []*Field {
+	n := 1
+	if fixed(fields[0]) {
+		for n < len(fields) && fixed(fields[n]) && fields[n].Versions == fields[0].Versions {
+			n++
+		}
+	}
+	return fields[:n]
+}
+
+// fixed reports whether the field is a plain value whose bytes can be picked from a run.
+func fixed(f *Field) bool {
+	_, scalar := scalars[f.Type]
+	return scalar && f.Type != "float64" && !f.Array && f.Tag < 0
+}
+
+func runBytes(run []*Field) int {
+	n := 0
+	for _, f := range run {
+		n += scalars[f.Type].size
+	}
+	return n
+}
+
+// decodeRun reads a run, with one check for all of its bytes.
+func (e *emitter) decodeRun(run []*Field) {
+	if len(run) == 1 {
+		e.decodeField(run[0])
+		return
+	}
+	e.p("if p := r.Fixed(%d); p != nil {", runBytes(run))
+	e.p("b := (*[%d]byte)(p)", runBytes(run))
+	at := 0
+	for _, f := range run {
+		size := scalars[f.Type].size
+		e.p("x.%[1]s = "+pick[f.Type], f.Name, at, at+size)
+		at += size
+	}
+	e.p("}")
+}
+
+// pick holds how a value is made of the bytes %[2]d to %[3]d of b.
+var pick = map[string]string{
+	"bool": "b[%[2]d] != 0", "int8": "int8(b[%[2]d])",
+	"int16": "int16(binary.BigEndian.Uint16(b[%[2]d:%[3]d]))", "uint16": "binary.BigEndian.Uint16(b[%[2]d:%[3]d])",
+	"int32": "int32(binary.BigEndian.Uint32(b[%[2]d:%[3]d]))", "uint32": "binary.BigEndian.Uint32(b[%[2]d:%[3]d])",
+	"int64": "int64(binary.BigEndian.Uint64(b[%[2]d:%[3]d]))", "uuid": "wire.UUID(b[%[2]d:%[3]d])",
 }
 
 func (e *emitter) decodeTags() {
@@ -39,7 +94,7 @@ func (e *emitter) decodeTags() {
 		return
 	}
 	e.p("for n := r.TagCount(); n > 0; n-- {")
-	e.p("tag, rest := r.BeginTag()")
+	e.p("tag, outer := r.BeginTag()")
 	e.p("switch {")
 	for _, f := range tagged {
 		if in := e.in(f.Versions); in != "" && f.Versions.Lo > e.m.Flex {
@@ -48,9 +103,9 @@ func (e *emitter) decodeTags() {
 			e.p("case tag == %d:", f.Tag)
 		}
 		e.decodeField(f)
-		e.p("r.EndTag(rest)")
+		e.p("r.EndTag(outer)")
 	}
-	e.p("default:\nr.SkipTag(rest)")
+	e.p("default:\nr.SkipTag(outer)")
 	e.p("}\n}")
 }
 
@@ -94,13 +149,15 @@ func (e *emitter) decodeArray(f *Field, flex string) {
 		e.p("{\nn := r.ArrayLen(%s, %d)", flex, least)
 	}
 	e.p("s := wire.Resize(%s, n)", name)
-	e.p("for i := range s {")
-	if f.Struct != nil {
-		e.p("s[i].Decode(r, v)")
-	} else {
-		e.p("s[i] = %s", e.readValue(f, flex))
+	switch {
+	case f.Struct != nil:
+		e.p("for i := range s {\ns[i].Decode(r, v)\n}")
+	case f.Type == "int32":
+		e.p("r.Int32s(s)")
+	default:
+		e.p("for i := range s {\ns[i] = %s\n}", e.readValue(f, flex))
 	}
-	e.p("}\n%s = s", name)
+	e.p("%s = s", name)
 	if f.nullable() {
 		e.p("} else {\n%s = nil", name)
 	}

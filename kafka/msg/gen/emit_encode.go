@@ -8,29 +8,64 @@ func (e *emitter) encode() {
 	e.p("// not be dropped is set.")
 	e.p("func (x *%s) Encode(w *wire.Writer, v int16) {", e.s.Name)
 	e.begin("w")
-	for _, f := range e.s.Fields {
-		in := e.in(f.Versions)
-		if f.Tag >= 0 {
-			if in != "" && !f.Ignorable {
-				e.p("if !(%s) && (%s) {", in, e.differs(f))
-				e.p("w.Fail(%q, wire.ErrNotInThis)\n}", e.s.Name+"."+f.Name)
+	for fields := e.s.Fields; len(fields) > 0; {
+		run := e.run(fields)
+		fields = fields[len(run):]
+		in := e.in(run[0].Versions)
+		switch {
+		case run[0].Tag >= 0:
+			if in != "" && !run[0].Ignorable {
+				e.p("if !(%s) {", in)
+				e.refuse(run)
+				e.p("}")
 			}
-			continue
+		case in == "":
+			e.encodeRun(run)
+		default:
+			e.p("if %s {", in)
+			e.encodeRun(run)
+			e.p("} else {")
+			e.refuse(run)
+			e.p("}")
 		}
-		if in == "" {
-			e.encodeField(f)
-			continue
-		}
-		e.p("if %s {", in)
-		e.encodeField(f)
-		if !f.Ignorable {
-			e.p("} else if %s {", e.differs(f))
-			e.p("w.Fail(%q, wire.ErrNotInThis)", e.s.Name+"."+f.Name)
-		}
-		e.p("}")
 	}
 	e.encodeTags()
 	e.p("}\n")
+}
+
+// refuse reports the fields of the run that are set and may not be dropped.
+func (e *emitter) refuse(run []*Field) {
+	for _, f := range run {
+		if !f.Ignorable {
+			e.p("if %s {", e.differs(f))
+			e.p("w.Fail(%q, wire.ErrNotInThis)\n}", e.s.Name+"."+f.Name)
+		}
+	}
+}
+
+// encodeRun writes a run of fields, with one check for all of their bytes.
+func (e *emitter) encodeRun(run []*Field) {
+	if len(run) == 1 {
+		e.encodeField(run[0])
+		return
+	}
+	n := runBytes(run)
+	e.p("{\nb := (*[%d]byte)(w.Next(%d))", n, n)
+	at := 0
+	for _, f := range run {
+		size := scalars[f.Type].size
+		e.p(put[f.Type], "x."+f.Name, at, at+size)
+		at += size
+	}
+	e.p("}")
+}
+
+// put holds how a value is put into the bytes %[2]d to %[3]d of b.
+var put = map[string]string{
+	"bool": "b[%[2]d] = 0\nif %[1]s {\nb[%[2]d] = 1\n}", "int8": "b[%[2]d] = byte(%[1]s)",
+	"int16": "binary.BigEndian.PutUint16(b[%[2]d:%[3]d], uint16(%[1]s))", "uint16": "binary.BigEndian.PutUint16(b[%[2]d:%[3]d], %[1]s)",
+	"int32": "binary.BigEndian.PutUint32(b[%[2]d:%[3]d], uint32(%[1]s))", "uint32": "binary.BigEndian.PutUint32(b[%[2]d:%[3]d], %[1]s)",
+	"int64": "binary.BigEndian.PutUint64(b[%[2]d:%[3]d], uint64(%[1]s))", "uuid": "copy(b[%[2]d:%[3]d], %[1]s[:])",
 }
 
 // encodeTags writes the tag section: first how many tagged fields differ from their
@@ -104,6 +139,10 @@ func (e *emitter) encodeField(f *Field) {
 
 func (e *emitter) encodeArray(f *Field, flex string) {
 	name := "x." + f.Name
+	if f.Type == "int32" {
+		e.p("w.Int32s(%s, %s, %s)", name, flex, e.inOr(f.Null))
+		return
+	}
 	if f.nullable() {
 		e.p("w.NullArrayLen(len(%s), %s == nil, %s, %s)", name, name, flex, e.inOr(f.Null))
 	} else {

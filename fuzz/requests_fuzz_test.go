@@ -1,0 +1,147 @@
+package fuzz
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/hex"
+	"encoding/json"
+	"os"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+
+	"chronik/kafka/msg"
+	"chronik/kafka/wire"
+)
+
+// golden calls f with each golden vector of the protocol's messages.
+func golden(f *testing.F, file string, add func(key, version int16, body, frame []byte)) {
+	in, err := os.Open("../kafka/msg/testdata/" + file + ".jsonl.gz")
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer in.Close()
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		f.Fatal(err)
+	}
+	s := bufio.NewScanner(z)
+	s.Buffer(nil, 1<<20)
+	for s.Scan() {
+		var v struct {
+			Key, Version int16
+			Hex, Frame   string
+		}
+		if err := json.Unmarshal(s.Bytes(), &v); err != nil {
+			f.Fatal(err)
+		}
+		body, err := hex.DecodeString(v.Hex)
+		if err != nil {
+			f.Fatal(err)
+		}
+		frame, err := hex.DecodeString(v.Frame)
+		if err != nil {
+			f.Fatal(err)
+		}
+		add(v.Key, v.Version, body, frame)
+	}
+	if s.Err() != nil {
+		f.Fatal(s.Err())
+	}
+}
+
+// FuzzRequestFrame feeds a frame's bytes, without the size, to the request header and then
+// to the decoder that the header names, as a server does.
+//
+// Properties checked:
+//   - no panic, whatever the bytes;
+//   - a decoder never changes the frame;
+//   - allocation is at most 64 bytes a byte of input, and 64 KiB.
+func FuzzRequestFrame(f *testing.F) {
+	for _, file := range []string{"requests", "requests-legacy"} {
+		golden(f, file, func(_, _ int16, _, frame []byte) {
+			if len(frame) > 4 {
+				f.Add(frame[4:])
+			}
+		})
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		before := bytes.Clone(frame)
+		var start, end runtime.MemStats
+		runtime.ReadMemStats(&start)
+		r := wire.NewReader(frame)
+		var h msg.RequestHeader
+		h.Decode(&r)
+		if a := msg.Lookup(h.ApiKey); a != nil && a.Has(h.ApiVersion) && r.Err() == nil {
+			a.NewRequest().Decode(&r, h.ApiVersion)
+		}
+		runtime.ReadMemStats(&end)
+		if got := end.TotalAlloc - start.TotalAlloc; got > 64*uint64(len(frame))+64<<10 {
+			t.Errorf("%d bytes allocated for %d bytes of input", got, len(frame))
+		}
+		if !bytes.Equal(frame, before) {
+			t.Error("the frame was changed")
+		}
+	})
+}
+
+// FuzzRequest decodes a body as the request that key and version name.
+//
+// Properties checked:
+//   - no panic, whatever the bytes;
+//   - what decodes can be encoded in the same version;
+//   - decode, encode, decode is identity: the second decode gives the first one's fields,
+//     and encodes to the same bytes (the first input may have had unknown tags or wide
+//     varints, which are not kept).
+func FuzzRequest(f *testing.F) {
+	for _, file := range []string{"requests", "requests-legacy"} {
+		golden(f, file, func(key, version int16, body, _ []byte) { f.Add(key, version, body) })
+	}
+	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
+		if a := msg.Lookup(key); a != nil {
+			identity(t, a.NewRequest(), a.NewRequest(), version, body)
+		}
+	})
+}
+
+// FuzzResponse is FuzzRequest for responses, which we decode only in tests and tools.
+//
+// Properties checked: those of FuzzRequest.
+func FuzzResponse(f *testing.F) {
+	for _, file := range []string{"responses", "responses-legacy"} {
+		golden(f, file, func(key, version int16, body, _ []byte) { f.Add(key, version, body) })
+	}
+	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
+		if a := msg.Lookup(key); a != nil {
+			identity(t, a.NewResponse(), a.NewResponse(), version, body)
+		}
+	})
+}
+
+func identity(t *testing.T, first, second msg.Message, version int16, body []byte) {
+	r := wire.NewReader(body)
+	first.Decode(&r, version)
+	if r.Done() != nil {
+		return
+	}
+	var once, twice wire.Writer
+	first.Encode(&once, version)
+	if once.Err() != nil {
+		t.Fatalf("decoded, but cannot be encoded: %v", once.Err())
+	}
+	r.Reset(once.Bytes())
+	second.Decode(&r, version)
+	if r.Done() != nil {
+		t.Fatalf("what was encoded cannot be decoded: %v\n%x", r.Err(), once.Bytes())
+	}
+	second.Encode(&twice, version)
+	if twice.Err() != nil || !bytes.Equal(once.Bytes(), twice.Bytes()) {
+		t.Fatalf("encoding again differs: %v\n%x\n%x", twice.Err(), once.Bytes(), twice.Bytes())
+	}
+	// NaN is the one value that does not equal itself; only quotas have floating point.
+	if !reflect.DeepEqual(first, second) && !strings.Contains(reflect.TypeOf(first).String(), "Quotas") {
+		t.Fatalf("decoding again differs:\n%+v\n%+v", first, second)
+	}
+}
