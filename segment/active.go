@@ -1,0 +1,342 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"chronik/internal/vfs"
+)
+
+// Preallocation: an idle segment costs zeroFirst bytes of disk, and each
+// extension doubles the file up to zeroMost at a time.
+const (
+	zeroFirst = 16 << 10
+	zeroMost  = 16 << 20
+)
+
+// Active is a segment that takes appends.
+type Active struct {
+	*Segment
+	capacity Pos // data ends here at the latest
+	last     Term
+	terms    []TermRun // of this segment; the writer's
+
+	synced   atomic.Int64 // every byte before this position is durable
+	zeroed   atomic.Int64 // written and inside of the file up to here
+	extendMu sync.Mutex
+	failure  atomic.Pointer[error]
+}
+
+// CreateOptions describe a new segment.
+type CreateOptions struct {
+	FS         vfs.FS
+	Path       string
+	ID         uint64
+	Salt       uint32 // random, so that bytes of an earlier life of the disk never verify
+	BaseIndex  Index
+	PrevTerm   Term
+	BaseOffset Offset
+	Now        int64 // ms
+	// Capacity is where frames end at the latest, in bytes of file.
+	Capacity int64
+}
+
+// capacityOf rounds up to pages and bounds.
+func capacityOf(n int64) Pos {
+	n = max(n, zeroFirst)
+	n = min(n, int64(posMax))
+	return Pos(n+vfs.PageSize-1) &^ (vfs.PageSize - 1)
+}
+
+// Create makes a segment's file, durable except for its name, which the caller
+// makes so (SyncDir) before the segment is published. One reference, the
+// caller's. After an error the file may be left behind.
+func Create(o CreateOptions) (*Active, error) {
+	f, err := o.FS.Create(o.Path)
+	if err != nil {
+		return nil, err
+	}
+	a, err := create(f, o)
+	if err != nil {
+		f.Close()
+		o.FS.Remove(o.Path)
+		return nil, err
+	}
+	return a, nil
+}
+
+func create(f vfs.File, o CreateOptions) (*Active, error) {
+	meta := Meta{ID: o.ID, Salt: o.Salt, BaseIndex: o.BaseIndex, PrevTerm: o.PrevTerm, BaseOffset: o.BaseOffset, MaxTimestamp: -1}
+	page := make([]byte, zeroFirst)
+	putFileHeader(page, &meta, o.Now)
+	if _, err := f.WriteAt(page, 0); err != nil {
+		return nil, err
+	}
+	if err := f.Datasync(); err != nil {
+		return nil, err
+	}
+	a := newActive(o.FS, o.Path, f, meta, capacityOf(o.Capacity))
+	m, err := f.Map(int64(a.capacity))
+	if err != nil {
+		return nil, err
+	}
+	a.opened.Store(&mapped{m: m})
+	a.zeroed.Store(zeroFirst)
+	return a, nil
+}
+
+func newActive(fsys vfs.FS, path string, f vfs.File, meta Meta, capacity Pos) *Active {
+	a := &Active{Segment: &Segment{fs: fsys, path: path, meta: meta, file: f, tab: new(table)}, capacity: capacity, last: meta.PrevTerm}
+	a.refs.Store(1)
+	a.end.Store(int64(dataStart))
+	a.synced.Store(int64(dataStart))
+	a.next.Store(int64(meta.BaseOffset))
+	a.maxTime.Store(-1)
+	return a
+}
+
+// Terms returns the term runs of the frames so far. The writer's; it must not
+// be changed.
+func (a *Active) Terms() []TermRun { return a.terms }
+
+// LastTerm is the term of the last frame, or of the entry before the segment.
+func (a *Active) LastTerm() Term { return a.last }
+
+// Err is what poisoned the segment, nil while it is sound.
+func (a *Active) Err() error {
+	if p := a.failure.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (a *Active) poison(err error) error {
+	err = fmt.Errorf("%w: %w", ErrPoisoned, err)
+	if !a.failure.CompareAndSwap(nil, &err) {
+		return a.Err()
+	}
+	return err
+}
+
+// fit is how many of the entries have room, and the bytes they take.
+func (a *Active) fit(entries []Entry) (n int, bytes Pos) {
+	end := a.End()
+	for n < len(entries) && a.Frames()+n < FramesMax {
+		e := &entries[n]
+		length := Pos(FrameLen(len(e.Payload)))
+		if end+bytes+length > a.capacity || e.BaseOffset-a.meta.BaseOffset > math.MaxUint32 {
+			break
+		}
+		bytes += length
+		n++
+	}
+	return n, bytes
+}
+
+// check refuses entries that do not continue the log: that is our own mistake,
+// never the disk's.
+func (a *Active) check(entries []Entry) error {
+	index, term, next := a.NextIndex(), a.last, a.NextOffset()
+	for i := range entries {
+		e := &entries[i]
+		switch {
+		case len(e.Payload) > PayloadBytesMax:
+			return ErrTooLarge
+		case e.Index != index || e.Term < term || e.BaseOffset < next:
+			return fmt.Errorf("BUG: segment: append of (index %d, term %d, offset %d) after (index %d, term %d, next offset %d)",
+				e.Index, e.Term, e.BaseOffset, index-1, term, next)
+		case e.Kind != KindData && e.Kind != KindConf && e.Kind != KindConfV2:
+			return fmt.Errorf("BUG: segment: append of kind %d", e.Kind)
+		case e.BaseOffset > math.MaxInt64-Offset(e.Count):
+			return fmt.Errorf("BUG: segment: offset %d + %d overflows", e.BaseOffset, e.Count)
+		}
+		index, term, next = index+1, e.Term, e.Next()
+	}
+	return nil
+}
+
+// Append writes the front of entries as far as there is room and publishes
+// them; it returns how many. 0 and nil means that the segment is full. They are
+// readable on return and durable after Sync. After ErrNoSpace nothing was
+// published and the segment is sound; after another error it is poisoned.
+// Payloads belong to the caller again.
+func (a *Active) Append(entries []Entry, now int64) (int, error) {
+	if err := a.Err(); err != nil {
+		return 0, err
+	}
+	if err := a.check(entries); err != nil {
+		return 0, err
+	}
+	n, bytes := a.fit(entries)
+	if n == 0 {
+		return 0, nil
+	}
+	end := a.End()
+	if end+bytes > Pos(a.zeroed.Load()) {
+		if err := a.extend(end+bytes, false); err != nil {
+			return 0, err
+		}
+	}
+	if err := a.write(entries[:n], end); err != nil {
+		return 0, a.undo(end, bytes, err)
+	}
+	if end == dataStart {
+		a.firstAppend.Store(now)
+	}
+	a.publish(entries[:n], end)
+	return n, nil
+}
+
+// undo removes what a failed write left: a later, shorter frame must not be
+// followed by a whole frame of the failed attempt. The zeroes need no sync of
+// their own: they precede the next sync of this file, and without one there is
+// nothing acknowledged behind them.
+func (a *Active) undo(end, bytes Pos, err error) error {
+	if !errors.Is(err, vfs.ErrNoSpace) {
+		return a.poison(err)
+	}
+	if zerr := a.file.Zero(int64(end), int64(bytes)); zerr != nil {
+		return a.poison(errors.Join(err, zerr))
+	}
+	return err
+}
+
+func (a *Active) publish(entries []Entry, pos Pos) {
+	frames, running := a.frames.Load(), a.maxTime.Load()
+	for i := range entries {
+		e := &entries[i]
+		running = max(running, e.MaxTimestamp)
+		a.tab.put(frames, row{uint32(pos / 8), uint32(e.BaseOffset - a.meta.BaseOffset), running})
+		if e.Term != a.last || len(a.terms) == 0 {
+			a.terms = append(a.terms, TermRun{e.Term, e.Index, e.BaseOffset})
+			a.last = e.Term
+		}
+		pos += Pos(FrameLen(len(e.Payload)))
+		frames++
+	}
+	a.maxTime.Store(running)
+	a.next.Store(int64(entries[len(entries)-1].Next()))
+	a.end.Store(int64(pos))
+	a.frames.Store(frames) // last: readers that see the count see the rows
+}
+
+// WantsExtend tells that the zeroed room runs low and Extend should be called,
+// beside the appends.
+func (a *Active) WantsExtend() bool {
+	z := Pos(a.zeroed.Load())
+	return z < a.capacity && z-a.End() < min(z, zeroMost)/2
+}
+
+// Extend zeroes the next chunk and makes it durable, so that an append and its
+// sync only touch extents that are already written. A full disk is no failure
+// here: the append that needs the room reports it.
+func (a *Active) Extend() error {
+	err := a.extend(0, true)
+	if errors.Is(err, vfs.ErrNoSpace) {
+		return nil
+	}
+	return err
+}
+
+// extend zeroes at least up to need. Without sync the zeroes become durable
+// together with the frames that are about to replace them.
+func (a *Active) extend(need Pos, sync bool) error {
+	a.extendMu.Lock()
+	defer a.extendMu.Unlock()
+	z := Pos(a.zeroed.Load())
+	if z >= a.capacity || (need > 0 && z >= need) {
+		return nil
+	}
+	to := min(max(z+min(z, zeroMost), need), a.capacity)
+	to = (to + vfs.PageSize - 1) &^ (vfs.PageSize - 1)
+	if err := a.file.Zero(int64(z), int64(to-z)); err != nil {
+		if errors.Is(err, vfs.ErrNoSpace) {
+			return err
+		}
+		return a.poison(err)
+	}
+	if sync {
+		if err := a.file.Datasync(); err != nil {
+			return a.poison(err)
+		}
+	}
+	a.zeroed.Store(int64(to))
+	return nil
+}
+
+// Sync makes every frame published before the call durable. A failure poisons
+// the segment.
+func (a *Active) Sync() error {
+	if err := a.Err(); err != nil {
+		return err
+	}
+	end := a.end.Load()
+	if end <= a.synced.Load() {
+		return nil
+	}
+	if err := a.file.Datasync(); err != nil {
+		return a.poison(err)
+	}
+	for {
+		old := a.synced.Load()
+		if old >= end || a.synced.CompareAndSwap(old, end) {
+			return a.Err() // another sync may have failed meanwhile: then this one proves nothing
+		}
+	}
+}
+
+// Mark writes how far the segment is durable behind the last frame, so that
+// recovery after a clean close knows it. Not synced: when it is lost, nothing
+// is, except for that knowledge.
+func (a *Active) Mark() error {
+	if err := a.Err(); err != nil {
+		return err
+	}
+	end := a.End()
+	if end+FrameHeaderLen > Pos(a.zeroed.Load()) {
+		return nil
+	}
+	b := make([]byte, FrameHeaderLen)
+	e := Entry{Index: a.NextIndex(), Term: a.last, Kind: kindMark, BaseOffset: a.NextOffset(), MaxTimestamp: -1}
+	putHeader(b, &e, a.meta.Salt, Pos(a.synced.Load()))
+	sealHash(b)
+	_, err := a.file.WriteAt(b, int64(end))
+	return err
+}
+
+// Seal syncs the frames, writes the trailer that keeps the first n of them
+// (n > 0) and the owner's checkpoint, syncs that and returns the description
+// for the manifest. The segment itself still reads as before; the sealed one
+// is opened anew with OpenSealed.
+func (a *Active) Seal(n int, checkpoint []byte) (Meta, error) {
+	if err := a.Sync(); err != nil {
+		return Meta{}, err
+	}
+	meta, err := a.keep(n)
+	if err != nil {
+		return meta, err
+	}
+	a.extendMu.Lock() // no zeroing beside the trailer
+	defer a.extendMu.Unlock()
+	at := a.End()
+	err = writeTrailer(a.file, at, &meta, a.tab.at, clip(a.terms, meta.BaseIndex+Index(n)), checkpoint)
+	if err != nil {
+		if !errors.Is(err, vfs.ErrNoSpace) {
+			err = a.poison(err)
+		}
+		return meta, err
+	}
+	if end := int64(meta.Footer + footerLen); end < a.zeroed.Load() {
+		at := (end + vfs.PageSize - 1) &^ (vfs.PageSize - 1)
+		// What is left of the zeroed room goes back; failing costs space only.
+		_ = a.file.Release(at, a.zeroed.Load()-at)
+	}
+	a.zeroed.Store(int64(a.capacity)) // a late Extend finds nothing to do
+	return meta, nil
+}
+
+// SyncedThrough is the position before which every byte is known durable.
+func (a *Active) SyncedThrough() Pos { return Pos(a.synced.Load()) }

@@ -1,0 +1,192 @@
+package segment
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"chronik/internal/vfs"
+)
+
+// Recovery says how an unsealed segment was found.
+type Recovery struct {
+	Frames    int
+	TornAt    Pos   // where the torn tail began; 0 when the end was clean
+	TornBytes int64 // from there to the last byte that was not zero
+}
+
+// RecoverOptions describe the segment that the manifest calls active.
+type RecoverOptions struct {
+	FS       vfs.FS
+	Path     string
+	Meta     Meta  // ID, Salt, BaseIndex, PrevTerm, BaseOffset
+	Capacity int64 // as for Create; the file's present size if that is more
+	// SyncedThrough is what the manifest knows to have been durable, 0 if nothing.
+	SyncedThrough Pos
+}
+
+// Recover opens an unsealed segment by the procedure of FORMAT.md: it verifies
+// every frame, cuts a torn tail (durably, so that its bytes cannot come back),
+// and refuses corruption (*CorruptError) and newer versions (*VersionError)
+// without changing the file. One reference, the caller's.
+func Recover(o RecoverOptions) (*Active, Recovery, error) {
+	f, err := o.FS.Open(o.Path)
+	if err != nil {
+		return nil, Recovery{}, err
+	}
+	a, rec, err := recoverFile(f, o)
+	if err != nil {
+		f.Close()
+		return nil, rec, err
+	}
+	return a, rec, nil
+}
+
+func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, Recovery{}, err
+	}
+	if size < int64(dataStart) {
+		return nil, Recovery{}, corrupt(o.Path, Pos(size), "file size", fmt.Sprint(">= ", dataStart), size)
+	}
+	meta := Meta{ID: o.Meta.ID, Salt: o.Meta.Salt, BaseIndex: o.Meta.BaseIndex, PrevTerm: o.Meta.PrevTerm,
+		BaseOffset: o.Meta.BaseOffset, MaxTimestamp: -1}
+	a := newActive(o.FS, o.Path, f, meta, capacityOf(max(o.Capacity, size)))
+	m, err := f.Map(int64(a.capacity))
+	if err != nil {
+		return nil, Recovery{}, err
+	}
+	a.opened.Store(&mapped{m: m})
+	rec, err := a.scan(m.Bytes[:min(size, int64(a.capacity))], o.SyncedThrough)
+	if err == nil && rec.TornBytes > 0 {
+		err = a.cutTail(rec)
+	}
+	if err != nil {
+		m.Close()
+		return nil, rec, err
+	}
+	a.zeroed.Store(size &^ (vfs.PageSize - 1))
+	return a, rec, nil
+}
+
+// cutTail removes a torn tail: it zeroes it and makes that durable before
+// anything can be appended over its front.
+func (a *Active) cutTail(rec Recovery) error {
+	if err := a.file.Zero(int64(rec.TornAt), rec.TornBytes); err != nil {
+		return err
+	}
+	return a.file.Datasync()
+}
+
+// scan walks the frames of b, the whole file, and decides what its end is.
+func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
+	defer caught(debug.SetPanicOnFault(true), a.path, &err)
+	created, err := parseFileHeader(a.path, b, &a.meta)
+	if err != nil {
+		return rec, err
+	}
+	pos := dataStart
+	var h header
+	var bad error
+	for a.Frames() < FramesMax {
+		if bad = verifyFrame(b[pos:], a.meta.Salt, &h); bad != nil {
+			break
+		}
+		synced = max(synced, h.synced)
+		if h.Kind == kindMark {
+			break
+		}
+		if h.Index != a.NextIndex() || h.Term < a.last || h.BaseOffset < a.NextOffset() {
+			return rec, corrupt(a.path, pos, "order of frames",
+				fmt.Sprintf("index %d, term >= %d, offset >= %d", a.NextIndex(), a.last, a.NextOffset()),
+				fmt.Sprintf("index %d, term %d, offset %d", h.Index, h.Term, h.BaseOffset))
+		}
+		if pos == dataStart {
+			a.firstAppend.Store(created)
+		}
+		a.publish([]Entry{h.Entry}, pos)
+		pos += Pos(h.length)
+	}
+	rec.Frames = a.Frames()
+	if errors.Is(bad, errFrameVersion) {
+		return rec, a.frameError(pos, b[pos:], bad)
+	}
+	tail := pos
+	if bad == nil && h.Kind == kindMark {
+		tail += FrameHeaderLen
+	}
+	last, later, newer := a.search(b, tail)
+	if newer != nil {
+		return rec, newer
+	}
+	if synced = max(synced, later); pos < synced {
+		if bad == nil {
+			bad = errors.New("frames end")
+		}
+		return rec, corrupt(a.path, pos, fmt.Sprintf("%v before position %d, which was durable", bad, synced), "a frame", "none")
+	}
+	if last > tail {
+		rec.TornAt, rec.TornBytes = tail, int64(last-tail)
+	}
+	return rec, nil
+}
+
+// search looks through the bytes from pos on: where the last one that is not
+// zero ends, and how far the frames among them that verify say the file was
+// durable. Frames with an index below the next are copies in somebody's
+// payload.
+func (a *Active) search(b []byte, pos Pos) (last, synced Pos, newer error) {
+	var h header
+	end := Pos(len(b)) &^ 7
+	for p := pos; p < end; {
+		if le.Uint64(b[p:]) == 0 && (p+16 > end || le.Uint64(b[p+8:]) == 0) {
+			p += 8
+			continue
+		}
+		if p+16 <= end && le.Uint32(b[p+8:]) == frameMagic {
+			err := verifyFrame(b[p:], a.meta.Salt, &h)
+			if errors.Is(err, errFrameVersion) {
+				return 0, 0, a.frameError(p, b[p:], err)
+			}
+			if err == nil && h.Index >= a.NextIndex() {
+				synced = max(synced, h.synced)
+				p += Pos(h.length)
+				last = p
+				continue
+			}
+		}
+		if le.Uint64(b[p:]) != 0 {
+			last = p + 8
+		}
+		p += 8
+	}
+	for p := end; p < Pos(len(b)); p++ {
+		if b[p] != 0 {
+			last = p + 1
+		}
+	}
+	return last, synced, nil
+}
+
+// HasFrames tells whether a segment file without a manifest was ever written
+// to: whether anything stands where the first frame begins.
+func HasFrames(fsys vfs.FS, path string) (bool, error) {
+	f, err := fsys.OpenReadOnly(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var b [FrameHeaderLen]byte
+	n, err := f.ReadAt(b[:], int64(dataStart))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	for _, c := range b[:n] {
+		if c != 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}

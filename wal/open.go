@@ -1,0 +1,204 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"chronik/internal/vfs"
+	"chronik/segment"
+)
+
+// Recovery says how a log was found.
+type Recovery struct {
+	Created   bool        // there was none
+	Scanned   int         // frames of the unsealed tail that were verified
+	TornBytes int64       // cut from a torn tail; 0 when the end was clean
+	TornAt    segment.Pos // where, in the active segment's file
+	TornPath  string
+	Removed   int // files that no manifest knows, left by a crash
+}
+
+// Open opens the log in a directory and makes one where there is none. It
+// verifies the unsealed tail, frame by frame, and nothing else. Damage is a
+// *segment.CorruptError, a format of the future a *segment.VersionError; both
+// leave the files as they are.
+func Open(o Options) (*Log, Recovery, error) {
+	o.defaults()
+	var rec Recovery
+	if err := o.FS.MkdirAll(o.Dir); err != nil {
+		return nil, rec, err
+	}
+	l := &Log{o: o, nextID: 1}
+	l.sync.log = l
+	m, err := loadManifest(o.FS, o.Dir)
+	switch {
+	case err == nil:
+		err = l.load(m, &rec)
+	case errors.Is(err, fs.ErrNotExist):
+		err = l.create(&rec)
+	}
+	if err != nil {
+		return nil, rec, err
+	}
+	if rec.TornBytes > 0 {
+		o.Logger.Warn("torn tail cut", "path", rec.TornPath, "position", rec.TornAt, "bytes", rec.TornBytes)
+	}
+	l.sync.opened()
+	return l, rec, nil
+}
+
+// create begins an empty log at index 1, offset 0. Segments without a manifest
+// are those of a creation that a crash interrupted, unless they hold frames.
+func (l *Log) create(rec *Recovery) error {
+	names, err := l.o.FS.ReadDir(l.o.Dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".seg") {
+			continue
+		}
+		p := path.Join(l.o.Dir, name)
+		used, err := segment.HasFrames(l.o.FS, p)
+		if err != nil {
+			return err
+		}
+		if used {
+			return &segment.CorruptError{Path: path.Join(l.o.Dir, manifestName), What: "manifest", Want: "present beside " + name, Got: "missing"}
+		}
+	}
+	if err := l.sweep(nil, rec); err != nil {
+		return err
+	}
+	a, err := l.begin(1, 0, 0, 0)
+	if err != nil {
+		return err
+	}
+	rec.Created = true
+	return l.commit(&view{segs: []*segment.Segment{a.Segment}, active: a})
+}
+
+// load takes the segments the manifest lists and recovers the active one.
+func (l *Log) load(m *manifest, rec *Recovery) error {
+	l.generation, l.nextID, l.cut = m.generation, m.nextID, m.cut
+	v := &view{start: m.start, terms: m.terms}
+	known := map[string]bool{}
+	for i := range m.segments {
+		meta := &m.segments[i]
+		p := l.segmentPath(meta.ID)
+		known[path.Base(p)] = true
+		if _, err := l.o.FS.Stat(p); errors.Is(err, fs.ErrNotExist) {
+			return &segment.CorruptError{Path: p, What: "segment of the manifest", Want: "present", Got: "missing"}
+		} else if err != nil {
+			return err
+		}
+		if i < len(m.segments)-1 {
+			v.segs = append(v.segs, segment.OpenSealed(l.o.FS, p, *meta))
+		}
+	}
+	meta := m.segments[len(m.segments)-1]
+	a, r, err := segment.Recover(segment.RecoverOptions{FS: l.o.FS, Path: l.segmentPath(meta.ID), Meta: meta,
+		Capacity: l.o.SegmentBytes(), SyncedThrough: meta.DataEnd})
+	if err != nil {
+		return err
+	}
+	rec.Scanned, rec.TornAt, rec.TornBytes, rec.TornPath = r.Frames, r.TornAt, r.TornBytes, a.Path()
+	if m.start < 0 || m.start > a.NextOffset() {
+		a.Release()
+		return &segment.CorruptError{Path: path.Join(l.o.Dir, manifestName), Offset: 48, What: "start offset",
+			Want: fmt.Sprint("<= ", a.NextOffset()), Got: fmt.Sprint(m.start)}
+	}
+	v.active, v.segs = a, append(v.segs, a.Segment)
+	v.terms = joinTerms(v.terms, a.Terms())
+	if err := l.sweep(known, rec); err != nil {
+		a.Release()
+		return err
+	}
+	l.view.Store(v)
+	return nil
+}
+
+// sweep removes what a crash left between two manifests.
+func (l *Log) sweep(known map[string]bool, rec *Recovery) error {
+	names, err := l.o.FS.ReadDir(l.o.Dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if known[name] || (name != manifestTemp && !strings.HasSuffix(name, ".seg")) {
+			continue
+		}
+		if err := l.o.FS.Remove(path.Join(l.o.Dir, name)); err != nil {
+			return err
+		}
+		rec.Removed++
+	}
+	return nil
+}
+
+// begin makes the file of a new active segment, with room for a frame of need
+// bytes. The file is in the directory durably, but counts only once the
+// manifest has it.
+func (l *Log) begin(base Index, prev Term, off Offset, need int) (*segment.Active, error) {
+	id := l.nextID
+	l.nextID++
+	a, err := segment.Create(segment.CreateOptions{
+		FS: l.o.FS, Path: l.segmentPath(id), ID: id, Salt: l.salt(), BaseIndex: base, PrevTerm: prev, BaseOffset: off,
+		Now: l.now(), Capacity: max(l.o.SegmentBytes(), int64(need)+vfs.PageSize),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
+		l.discard(a.Segment)
+		return nil, err
+	}
+	return a, nil
+}
+
+// discard forgets a segment and removes its file. A file that cannot be
+// removed now is swept by the next Open.
+func (l *Log) discard(s *segment.Segment) {
+	if err := l.o.FS.Remove(s.Path()); err != nil {
+		l.o.Logger.Error("segment not removed", "segment", s.Path(), "err", err)
+	}
+	s.Release()
+}
+
+// joinTerms appends the runs of more that are not a continuation.
+func joinTerms(terms, more []TermRun) []TermRun {
+	out := append([]TermRun(nil), terms...)
+	for _, t := range more {
+		if len(out) == 0 || out[len(out)-1].Term != t.Term {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// Remove deletes a closed log and its directory. The manifest goes last but
+// one, so that a crash leaves either a log or something Open makes empty.
+func Remove(fsys vfs.FS, dir string) error {
+	names, err := fsys.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := fsys.Remove(path.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	if err := fsys.SyncDir(dir); err != nil {
+		return err
+	}
+	if err := fsys.Remove(dir); err != nil {
+		return err
+	}
+	return fsys.SyncDir(path.Dir(dir))
+}
