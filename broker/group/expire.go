@@ -23,7 +23,7 @@ func (s *Shard) emitTombstones(fx *Effects, g *group, doomed []slot, answer func
 		records[i] = Record{Key: record.OffsetKey(g.id, at.topic.name, at.partition)}
 	}
 	p := pendingAppend{
-		dropped: func(now time.Time, _ *Effects) { s.timers.arm(&g.sweep, now.Add(cleanRetry)) },
+		dropped: func(now time.Time, _ *Effects) { s.sweepBy(now.Add(cleanRetry), g) },
 	}
 	if answer != nil {
 		p.answer = func(_ time.Time, err Error, fx *Effects) { answer(err, fx) }
@@ -51,9 +51,7 @@ func (s *Shard) TopicDeleted(now time.Time, topic string, fx *Effects) {
 	groups := slices.Collect(maps.Keys(s.topics[topic]))
 	slices.SortFunc(groups, func(a, b *group) int { return strings.Compare(a.id, b.id) })
 	for _, g := range groups {
-		if g.state != Dead {
-			s.dropTopic(g, g.offsets[topic].sorted(), fx)
-		}
+		s.dropTopic(g, g.offsets[topic].sorted(), fx)
 	}
 }
 
@@ -72,14 +70,23 @@ func (s *Shard) dropTopic(g *group, doomed []slot, fx *Effects) {
 func (s *Shard) Topics() []string { return slices.Sorted(maps.Keys(s.topics)) }
 
 // armSweep makes sure a group is looked at when something of it may have to go (J64): with members after the check
-// interval, without them when the first offset expires.
+// interval, without them when the first offset expires. A group that will be looked at anyway is left alone: what
+// is committed later expires later, unless it brings its own retention (see sweepBy).
 func (s *Shard) armSweep(now time.Time, g *group) {
+	if g.sweep.pos != 0 {
+		return
+	}
 	at := now.Add(s.cfg.OffsetsRetentionCheck)
 	if g.state == Empty {
 		if first, ok := s.firstExpiry(g); ok && first.After(at) {
 			at = first
 		}
 	}
+	s.timers.arm(&g.sweep, at)
+}
+
+// sweepBy makes sure a group is looked at not later than at.
+func (s *Shard) sweepBy(at time.Time, g *group) {
 	if g.sweep.pos == 0 || at.Before(g.sweep.at) {
 		s.timers.arm(&g.sweep, at)
 	}
@@ -135,8 +142,11 @@ func (s *Shard) sweepGroup(now time.Time, g *group, fx *Effects) {
 	for _, at := range g.sortedOffsets() {
 		switch {
 		case at.entry.deletedBefore > 0:
-			if s.appends[at.entry.deletedBefore] == nil {
+			// A commit under way is of the topic made anew: a tombstone emitted now would remove it.
+			if s.appends[at.entry.deletedBefore] == nil && at.entry.commits == 0 {
 				deleted = append(deleted, at)
+			} else {
+				s.sweepBy(now.Add(cleanRetry), g)
 			}
 			kept++
 		case len(expired) < tombstonesMax && s.expires(now, g, at):
@@ -152,6 +162,9 @@ func (s *Shard) sweepGroup(now time.Time, g *group, fx *Effects) {
 		return
 	case len(expired) > 0:
 		s.emitTombstones(fx, g, expired, nil)
+		if len(expired) == tombstonesMax {
+			s.sweepBy(now.Add(cleanRetry), g) // there are more
+		}
 	}
 	s.armSweep(now, g)
 }
@@ -181,7 +194,7 @@ func (s *Shard) endGroup(fx *Effects, g *group, answer func(Error, *Effects)) {
 		applied: func(time.Time, *Effects) { s.forget(g) },
 		dropped: func(now time.Time, _ *Effects) {
 			g.state = Empty
-			s.timers.arm(&g.sweep, now.Add(cleanRetry))
+			s.sweepBy(now.Add(cleanRetry), g)
 		},
 	}
 	if answer != nil {

@@ -239,6 +239,7 @@ func (s *Shard) replaceStatic(now time.Time, g *group, m *member, id string, req
 		s.rebalance(now, g, fx)
 		return
 	}
+	g.subscribe()
 	r := g.joinResponse(m)
 	r.Members = nil
 	switch {

@@ -133,6 +133,9 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 			}
 			settle()
 			s.armSweep(now, g)
+			if req.Retention >= 0 {
+				s.sweepBy(now.Add(max(req.Retention, s.cfg.OffsetsRetentionCheck)), g)
+			}
 		},
 		dropped: func(time.Time, *Effects) { settle() },
 		answer: func(_ time.Time, err Error, fx *Effects) {

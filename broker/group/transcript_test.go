@@ -40,13 +40,16 @@ func TestTranscripts(t *testing.T) {
 				continue
 			}
 			name, _, _ := strings.Cut(section, "\n")
-			t.Run(strings.TrimSuffix(filepath.Base(f), ".txt")+"/"+name, func(t *testing.T) {
+			ok := t.Run(strings.TrimSuffix(filepath.Base(f), ".txt")+"/"+name, func(t *testing.T) {
 				got := runSection(t, section)
 				out.WriteString(got)
 				if !*rewrite {
 					compare(t, section, got)
 				}
 			})
+			if !ok && *rewrite {
+				out.WriteString(section)
+			}
 		}
 		if *rewrite {
 			if err := os.WriteFile(f, []byte(out.String()), 0o644); err != nil {
@@ -210,6 +213,8 @@ func (w *world) run(line string) string {
 		w.s.TopicDeleted(w.now, a.word(1), fx)
 	case "tick":
 		w.tick(a)
+	case "alive":
+		w.alive(a)
 	case "appended":
 		w.appended(a, fx)
 	case "manual":
@@ -322,6 +327,22 @@ func (w *world) tick(a args) {
 		}
 	}
 	w.now = end
+}
+
+// alive lets time pass while members heartbeat every ten minutes.
+func (w *world) alive(a args) {
+	d, err := time.ParseDuration(a.word(1))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for end := w.now.Add(d); w.now.Before(end); {
+		w.tick(parse(w.t, "tick 10m"))
+		for i := 2; i+1 < len(a.words); i += 2 {
+			if err := w.s.Heartbeat(w.now, HeartbeatRequest{Group: a.word(i), Generation: 1, MemberID: a.word(i + 1)}); err != None {
+				w.t.Fatalf("heartbeat at %v: %v", w.now.Sub(epoch), err)
+			}
+		}
+	}
 }
 
 // reload is a new leader: it knows the log.

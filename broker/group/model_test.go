@@ -1,0 +1,638 @@
+package group
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"chronik/broker/group/record"
+)
+
+var (
+	modelSeed  = flag.Uint64("model.seed", 0, "run the model test with this seed only")
+	modelRuns  = flag.Int("model.runs", 20, "runs of the model test, besides one with a random seed")
+	modelSteps = flag.Int("model.steps", 2000, "steps of each run of the model test")
+)
+
+// TestModel lets random clients do random things to a Shard, in virtual time, over a log whose appends are committed
+// late, fail or stay in doubt, with crashes in between. Invariants checked:
+//
+//   - a token is answered once, and in the end all are
+//   - a group has one leader; only one member of a generation is told to assign
+//   - a group's generation never falls
+//   - in Stable every member has what the leader of that generation gave it
+//   - what FetchOffsets says is what the committed records say; an acknowledged commit is among them
+//   - what a new Shard loads from the committed records is the durable state of the old one
+//   - the Shard's own counts and indexes agree with its maps
+func TestModel(t *testing.T) {
+	seeds := []uint64{*modelSeed}
+	if *modelSeed == 0 {
+		seeds = nil
+		for i := range uint64(*modelRuns) {
+			seeds = append(seeds, i+1)
+		}
+		seeds = append(seeds, uint64(time.Now().UnixNano()))
+	}
+	for _, seed := range seeds {
+		m := newModel(t, seed)
+		for m.step = range *modelSteps {
+			m.act()
+			m.check()
+		}
+		m.finish()
+		t.Logf("seed %d: %d replies, %d stable generations, %d commits, %d reloads", seed, m.replies, m.stable, m.acked, m.reloads)
+		if m.replies == 0 || m.stable == 0 || m.acked == 0 || m.reloads == 0 {
+			m.fatalf("nothing happened: %d replies, %d stable generations, %d commits, %d reloads", m.replies, m.stable, m.acked, m.reloads)
+		}
+	}
+}
+
+type client struct {
+	group, instance, name string
+	id                    string // as far as it knows
+	generation            int32
+	leader                bool
+	members               []JoinMember
+	next                  string // what a well-behaved client would do: "" join, "sync", "heartbeat", "wait"
+}
+
+// call is what a token is about.
+type call struct {
+	c       *client
+	req     CommitOffsetsRequest
+	doing   string
+	answers int
+}
+
+type generationOf struct {
+	g          *group
+	generation int32
+}
+
+type modelTP struct {
+	group, topic string
+	partition    int32
+}
+
+type model struct {
+	t       *testing.T
+	seed    uint64
+	step    int
+	rng     *rand.Rand
+	now     time.Time
+	cfg     Config
+	ids     int
+	s       *Shard
+	clients []*client
+	calls   map[Token]*call
+	tokens  Token
+	trace   []string
+
+	open    []Append // not settled, in order
+	doubted map[AppendID]bool
+	log     []Record // committed
+
+	offsets map[modelTP]int64    // by replay of the committed records
+	hidden  map[modelTP]AppendID // deleted with their topic: appends before this one do not show
+	clean   map[string]bool      // group -> its last record was committed, not failed
+
+	generations map[*group]int32
+	assigners   map[generationOf]string
+	settled     map[generationOf]bool // have been Stable
+	omitted     map[string]bool
+
+	replies, stable, acked, reloads int // so that a run in which nothing happens fails
+}
+
+func newModel(t *testing.T, seed uint64) *model {
+	m := &model{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), now: epoch}
+	m.cfg = DefaultConfig(func() string { m.ids++; return strconv.Itoa(m.ids) })
+	m.cfg.InitialRebalanceDelay = time.Duration(m.rng.IntN(2)) * 3 * time.Second
+	m.cfg.MembersMax = 3 + m.rng.IntN(4)
+	m.cfg.OffsetsRetention = time.Hour
+	m.calls, m.omitted, m.settled = map[Token]*call{}, map[string]bool{}, map[generationOf]bool{}
+	for i := range 12 {
+		c := &client{group: fmt.Sprintf("g%d", i%3), name: fmt.Sprintf("c%d", i)}
+		if i%4 == 3 {
+			c.instance = fmt.Sprintf("i%d", i/8)
+		}
+		m.clients = append(m.clients, c)
+	}
+	m.load()
+	return m
+}
+
+func (m *model) fatalf(format string, v ...any) {
+	m.t.Helper()
+	for _, line := range m.trace[max(0, len(m.trace)-40):] {
+		m.t.Log(line)
+	}
+	m.t.Fatalf("seed %d, step %d: %s\nreplay: go test ./broker/group -run TestModel -model.seed=%d -model.steps=%d",
+		m.seed, m.step, fmt.Sprintf(format, v...), m.seed, *modelSteps)
+}
+
+func (m *model) tracef(format string, v ...any) {
+	m.trace = append(m.trace, fmt.Sprintf("%4d %v ", m.step, m.now.Sub(epoch))+fmt.Sprintf(format, v...))
+}
+
+// load makes a new Shard from the committed log, as after a crash.
+func (m *model) load() {
+	m.s = NewShard(m.cfg)
+	m.open, m.doubted = nil, map[AppendID]bool{}
+	m.offsets, m.hidden, m.clean = map[modelTP]int64{}, map[modelTP]AppendID{}, map[string]bool{}
+	m.generations, m.assigners = map[*group]int32{}, map[generationOf]string{}
+	for _, r := range m.log {
+		if err := m.s.Load(r.Key, r.Value); err != nil {
+			m.fatalf("load: %v", err)
+		}
+		m.replay(0, r)
+	}
+	fx := &Effects{}
+	m.s.Loaded(m.now, fx)
+	m.take(fx)
+}
+
+// replay is the dumb reading of a committed record.
+func (m *model) replay(id AppendID, r Record) {
+	k, err := record.DecodeKey(r.Key)
+	if err != nil {
+		m.fatalf("%v", err)
+	}
+	if k.Kind == record.KindGroup {
+		m.clean[k.Group] = true
+		return
+	}
+	tp := modelTP{k.Group, k.Topic, k.Partition}
+	if r.Value == nil {
+		delete(m.offsets, tp)
+		return
+	}
+	o, err := record.DecodeOffset(r.Value)
+	if err != nil {
+		m.fatalf("%v", err)
+	}
+	if id == 0 || id >= m.hidden[tp] {
+		m.offsets[tp] = o.Offset
+	}
+}
+
+func (m *model) token(c *client, doing string) Token {
+	m.tokens++
+	m.calls[m.tokens] = &call{c: c, doing: doing}
+	m.tracef("%d: %s %s %q gen %d %s", m.tokens, c.name, doing, c.id, c.generation, c.instance)
+	return m.tokens
+}
+
+func (m *model) act() {
+	fx := &Effects{}
+	c := m.clients[m.rng.IntN(len(m.clients))]
+	switch n := m.rng.IntN(100); {
+	case n < 50:
+		m.behave(c, fx)
+	case n < 52:
+		m.join(c, fx)
+	case n < 54:
+		m.sync(c, fx)
+	case n < 56:
+		m.heartbeat(c)
+	case n < 57:
+		m.s.Leave(m.now, LeaveRequest{c.group, []MemberIdentity{{c.id, c.instance}}}, m.token(c, "leave"), fx)
+	case n < 68:
+		m.commit(c, fx)
+	case n < 69:
+		m.s.Delete(m.now, c.group, m.token(c, "delete"), fx)
+	case n < 70:
+		m.deleteOffsets(c, fx)
+	case n < 71:
+		m.deleteTopic(fx)
+	case n < 90:
+		m.settle()
+	case n < 98:
+		m.advance()
+	case n < 99:
+	case m.rng.IntN(4) == 0:
+		reached := m.rng.IntN(len(m.open) + 1) // appends that the next leader finds in its log
+		m.tracef("crash, %d of %d appends survive", reached, len(m.open))
+		for _, a := range m.open[:reached] {
+			m.log = append(m.log, a.Records...)
+		}
+		m.s.Resign(m.now, fx)
+		m.take(fx)
+		m.allAnswered()
+		m.load()
+		m.reloads++
+		return
+	}
+	m.take(fx)
+}
+
+// behave is what a client of good manners would do next.
+func (m *model) behave(c *client, fx *Effects) {
+	switch c.next {
+	case "":
+		m.join(c, fx)
+	case "sync":
+		m.sync(c, fx)
+	case "heartbeat":
+		m.heartbeat(c)
+	}
+}
+
+func (m *model) heartbeat(c *client) {
+	switch m.s.Heartbeat(m.now, HeartbeatRequest{c.group, c.generation, c.id, c.instance}) {
+	case None:
+	case UnknownMemberID, FencedInstanceID:
+		c.id, c.next = "", ""
+	default:
+		c.next = ""
+	}
+}
+
+func (m *model) join(c *client, fx *Effects) {
+	if m.rng.IntN(30) == 0 {
+		c.id = ""
+	}
+	c.next = "wait"
+	protocols := []Protocol{{"range", metadataOf("@t")}, {"rr", metadataOf("@t+u")}}
+	if m.rng.IntN(10) == 0 {
+		protocols = protocols[m.rng.IntN(2):][:1]
+	}
+	m.s.Join(m.now, JoinRequest{
+		Group: c.group, MemberID: c.id, InstanceID: c.instance, ClientID: c.name, ClientHost: "/h",
+		SessionTimeout:   time.Duration(6+m.rng.IntN(30)) * time.Second,
+		RebalanceTimeout: time.Duration(5+m.rng.IntN(60)) * time.Second,
+		ProtocolType:     "consumer", Protocols: protocols,
+		RequireKnownMemberID: m.rng.IntN(2) == 0, SkipAssignment: m.rng.IntN(2) == 0,
+	}, m.token(c, "join"), fx)
+}
+
+// given is the assignment that a member of a generation must have. The name outlives the replacement of an id.
+func given(generation int32, memberID, instanceID string) string {
+	if instanceID != "" {
+		memberID = instanceID
+	}
+	return fmt.Sprintf("%d for %s", generation, memberID)
+}
+
+func (m *model) sync(c *client, fx *Effects) {
+	c.next = "wait"
+	r := SyncRequest{Group: c.group, Generation: c.generation, MemberID: c.id, InstanceID: c.instance}
+	if c.leader {
+		for _, jm := range c.members {
+			b := given(c.generation, jm.MemberID, jm.InstanceID)
+			if m.rng.IntN(20) == 0 {
+				m.omitted[c.group+" "+b] = true
+				continue
+			}
+			r.Assignments = append(r.Assignments, Assignment{jm.MemberID, []byte(b)})
+		}
+	}
+	m.s.Sync(m.now, r, m.token(c, "sync"), fx)
+}
+
+func (m *model) commit(c *client, fx *Effects) {
+	r := CommitOffsetsRequest{Group: c.group, Generation: c.generation, MemberID: c.id, InstanceID: c.instance, Retention: -1}
+	if m.rng.IntN(3) == 0 {
+		r.Generation, r.MemberID, r.InstanceID = -1, "", ""
+	}
+	for range 1 + m.rng.IntN(3) {
+		r.Topics = append(r.Topics, TopicToCommit{Name: string("tuv"[m.rng.IntN(3)]), Partitions: []OffsetToCommit{
+			{Partition: int32(m.rng.IntN(2)), Offset: int64(m.rng.IntN(1000)), LeaderEpoch: -1},
+		}})
+	}
+	tok := m.token(c, "commit")
+	m.calls[tok].req = r
+	m.s.CommitOffsets(m.now, r, tok, fx)
+}
+
+func (m *model) deleteOffsets(c *client, fx *Effects) {
+	m.s.DeleteOffsets(m.now, DeleteOffsetsRequest{c.group, []TopicPartitions{
+		{Name: string("tuv"[m.rng.IntN(3)]), Partitions: []int32{0, 1}},
+	}}, m.token(c, "delete-offsets"), fx)
+}
+
+func (m *model) deleteTopic(fx *Effects) {
+	topic := string("tuv"[m.rng.IntN(3)])
+	m.tracef("topic %s deleted", topic)
+	m.s.TopicDeleted(m.now, topic, fx)
+	for g := range 3 {
+		for p := range int32(2) {
+			tp := modelTP{fmt.Sprintf("g%d", g), topic, p}
+			m.hidden[tp] = m.s.nextAppend
+			delete(m.offsets, tp)
+		}
+	}
+}
+
+// settle decides about the oldest outstanding appends.
+func (m *model) settle() {
+	for n := m.rng.IntN(4); n > 0 && len(m.open) > 0; n-- {
+		a := m.open[0]
+		var err error
+		switch m.rng.IntN(12) {
+		case 0:
+			err = []error{ErrNotEnoughReplicas, ErrStorage, ErrTooLarge, errors.New("other")}[m.rng.IntN(4)]
+		case 1:
+			err = ErrTimeout
+		}
+		if inDoubt(err) && m.doubted[a.ID] {
+			err = nil
+		}
+		m.outcome(a, err)
+	}
+}
+
+func (m *model) outcome(a Append, err error) {
+	m.tracef("append %d: %v", a.ID, err)
+	if inDoubt(err) {
+		m.doubted[a.ID] = true
+	} else {
+		m.open = m.open[1:]
+	}
+	for _, r := range a.Records {
+		if k, _ := record.DecodeKey(r.Key); k.Kind == record.KindGroup && err != nil {
+			m.clean[k.Group] = false
+		}
+	}
+	if err == nil {
+		m.log = append(m.log, a.Records...)
+		for _, r := range a.Records {
+			m.replay(a.ID, r)
+		}
+	}
+	fx := &Effects{}
+	m.s.Appended(m.now, a.ID, err, fx)
+	m.take(fx)
+}
+
+func (m *model) advance() {
+	end := m.now.Add(time.Duration(m.rng.IntN(3000)) * time.Millisecond)
+	if m.rng.IntN(100) == 0 {
+		end = m.now.Add(time.Hour)
+	}
+	m.advanceTo(end)
+}
+
+func (m *model) advanceTo(end time.Time) {
+	for {
+		at, ok := m.s.Deadline()
+		if !ok || at.After(end) {
+			break
+		}
+		m.now = at
+		fx := &Effects{}
+		m.s.Tick(m.now, fx)
+		m.take(fx)
+	}
+	m.now = end
+}
+
+// take hears the effects.
+func (m *model) take(fx *Effects) {
+	for _, r := range fx.Replies {
+		m.replies++
+		k := m.calls[r.Token]
+		if k == nil {
+			m.fatalf("token %d was never given", r.Token)
+		}
+		if k.answers++; k.answers > 1 {
+			m.fatalf("token %d (%s) answered twice: %+v", r.Token, k.doing, r.Response)
+		}
+		m.tracef("%d answered: %s", r.Token, showResponse(r.Response))
+		switch resp := r.Response.(type) {
+		case JoinResponse:
+			m.joined(k.c, resp)
+		case SyncResponse:
+			if k.c.next = ""; resp.Err == None {
+				k.c.next = "heartbeat"
+			}
+		case CommitOffsetsResponse:
+			m.committed(k, resp)
+		}
+	}
+	for _, a := range fx.Appends {
+		if n := len(m.open); n > 0 && m.open[n-1].ID >= a.ID {
+			m.fatalf("append %d after %d", a.ID, m.open[n-1].ID)
+		}
+		m.open = append(m.open, a)
+		m.tracef("append %d emitted, %d records", a.ID, len(a.Records))
+	}
+}
+
+func (m *model) joined(c *client, r JoinResponse) {
+	if c.next = ""; r.Err == None {
+		c.next = "sync"
+	}
+	switch {
+	case r.Err == MemberIDRequired:
+		c.id = r.MemberID
+	case r.Err == UnknownMemberID || r.Err == FencedInstanceID:
+		c.id, c.leader = "", false
+	case r.Err == None:
+		c.id, c.generation, c.members = r.MemberID, r.Generation, r.Members
+		c.leader = len(r.Members) > 0 && !r.SkipAssignment
+		if g := m.s.groups[c.group]; c.leader && m.s.phase == active {
+			if r.Leader != r.MemberID {
+				m.fatalf("%s got the members but %s leads", r.MemberID, r.Leader)
+			}
+			key := generationOf{g, r.Generation}
+			if other, ok := m.assigners[key]; ok && other != r.MemberID {
+				m.fatalf("generation %d of %s is assigned by %s and %s", r.Generation, c.group, other, r.MemberID)
+			}
+			m.assigners[key] = r.MemberID
+		}
+	}
+}
+
+func (m *model) committed(k *call, r CommitOffsetsResponse) {
+	if r.Err != None {
+		return
+	}
+	m.acked++
+	last := map[modelTP]int64{}
+	for _, t := range k.req.Topics {
+		last[modelTP{k.req.Group, t.Name, t.Partitions[0].Partition}] = t.Partitions[0].Offset
+	}
+	for tp, want := range last {
+		got, ok := m.offsets[tp]
+		if hidden := m.hidden[tp] > 0 && !ok; !hidden && got != want {
+			m.fatalf("%v: %d acknowledged, the log has %d", tp, want, got)
+		}
+	}
+}
+
+func (m *model) check() {
+	for id, g := range m.s.groups {
+		m.checkGroup(id, g)
+	}
+	if fault := heapFault(&m.s.timers); fault != "" {
+		m.fatalf("%s", fault)
+	}
+	m.checkOffsets(m.s, "fetch")
+	if m.step%50 == 0 {
+		m.checkReload()
+	}
+}
+
+func heapFault(ts *timers) string {
+	for i, t := range ts.heap {
+		if t.pos != i+1 {
+			return fmt.Sprintf("timer at %d says %d", i, t.pos-1)
+		}
+		if i > 0 && ts.less(i, (i-1)/2) {
+			return fmt.Sprintf("timer %d is before its parent", i)
+		}
+	}
+	return ""
+}
+
+func (m *model) checkGroup(id string, g *group) {
+	if g.generation < m.generations[g] {
+		m.fatalf("%s: generation fell from %d to %d", id, m.generations[g], g.generation)
+	}
+	if key := (generationOf{g, g.generation}); g.state == Stable && !m.settled[key] {
+		m.settled[key] = true
+		m.stable++
+	}
+	m.generations[g] = g.generation
+	joining, unsynced, instances, supported := 0, 0, 0, map[string]int{}
+	for mid, mem := range g.members {
+		switch {
+		case mem.id != mid:
+			m.fatalf("%s: member %s is under %s", id, mem.id, mid)
+		case mem.instanceID != "" && g.instances[mem.instanceID] != mid:
+			m.fatalf("%s: instance %s is %s, not %s", id, mem.instanceID, g.instances[mem.instanceID], mid)
+		case mem.syncing && g.state != CompletingRebalance:
+			m.fatalf("%s: %s waits in sync in %v", id, mid, g.state)
+		case mem.joining && g.state != PreparingRebalance && (g.state != Stable || mem.instanceID == ""):
+			m.fatalf("%s: %s waits in join in %v", id, mid, g.state)
+		case !mem.joining && !mem.syncing && mem.timer.pos == 0:
+			m.fatalf("%s: %s has no session timer in %v", id, mid, g.state)
+		case g.state == Stable && !m.hasGiven(g, mem):
+			m.fatalf("%s: %s has %q in generation %d", id, mid, mem.assignment, g.generation)
+		}
+		if mem.joining {
+			joining++
+		}
+		if mem.unsynced {
+			unsynced++
+		}
+		if mem.instanceID != "" {
+			instances++
+		}
+		for _, p := range mem.protocols {
+			supported[p.Name]++
+		}
+	}
+	switch {
+	case (g.leader == "") != (len(g.members) == 0) || g.leader != "" && g.members[g.leader] == nil:
+		m.fatalf("%s: leader %q of %d members", id, g.leader, len(g.members))
+	case joining != g.joining || unsynced != g.unsynced || instances != len(g.instances):
+		m.fatalf("%s: joining %d %d, unsynced %d %d, instances %d %d", id, joining, g.joining, unsynced, g.unsynced, instances, len(g.instances))
+	case len(g.members) > 0 && (g.state == Empty || g.state == Dead) || len(g.members) == 0 && (g.state == Stable || g.state == CompletingRebalance):
+		m.fatalf("%s: %d members in %v", id, len(g.members), g.state)
+	case g.state == PreparingRebalance && g.timer.pos == 0:
+		m.fatalf("%s: nothing ends the join phase", id)
+	case g.state == CompletingRebalance && g.unsynced > 0 && g.timer.pos == 0:
+		m.fatalf("%s: nothing ends the wait for syncs", id)
+	case g.state == CompletingRebalance && g.unsynced == 0 && g.syncAppend == 0:
+		m.fatalf("%s: all have synced and nothing is recorded", id)
+	}
+	for name, n := range supported {
+		if g.supported[name] != n {
+			m.fatalf("%s: %s is supported by %d, not %d", id, name, n, g.supported[name])
+		}
+	}
+}
+
+func (m *model) hasGiven(g *group, mem *member) bool {
+	want := given(g.generation, mem.id, mem.instanceID)
+	return string(mem.assignment) == want || len(mem.assignment) == 0 && m.omitted[g.id+" "+want]
+}
+
+func (m *model) checkOffsets(s *Shard, what string) {
+	n := 0
+	for g := range 3 {
+		id := fmt.Sprintf("g%d", g)
+		for _, t := range s.FetchOffsets(FetchOffsetsRequest{Group: id, All: true}).Topics {
+			for _, p := range t.Partitions {
+				n++
+				if want, ok := m.offsets[modelTP{id, t.Name, p.Partition}]; !ok || want != p.Offset {
+					m.fatalf("%s: %s %s-%d is %d, the log says %d %v", what, id, t.Name, p.Partition, p.Offset, want, ok)
+				}
+			}
+		}
+	}
+	if n != len(m.offsets) {
+		m.fatalf("%s: %d offsets, the log has %d", what, n, len(m.offsets))
+	}
+}
+
+// checkReload loads the committed records into a second Shard.
+func (m *model) checkReload() {
+	s := NewShard(m.cfg)
+	for _, r := range m.log {
+		if err := s.Load(r.Key, r.Value); err != nil {
+			m.fatalf("load: %v", err)
+		}
+	}
+	s.cfg.MembersMax = 1 << 30
+	s.Loaded(m.now, &Effects{})
+	if len(m.open) > 0 {
+		return // the live one is ahead
+	}
+	for id, g := range m.s.groups {
+		if !m.clean[id] || !g.recorded || g.state != Stable && g.state != Empty {
+			continue
+		}
+		live, loaded := describeAll(g), "missing"
+		if s.groups[id] != nil {
+			loaded = describeAll(s.groups[id])
+		}
+		if live != loaded {
+			m.fatalf("%s is\n%s\nbut loads as\n%s", id, live, loaded)
+		}
+	}
+}
+
+func describeAll(g *group) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %v %v %s %s gen %d leader %s", g.id, g.state, g.stateSince.UnixMilli(), g.protocolType, g.protocol, g.generation, g.leader)
+	for _, m := range g.sorted() {
+		fmt.Fprintf(&b, "\n%s/%s %s %s %v %v %x %q", m.id, m.instanceID, m.clientID, m.clientHost, m.sessionTimeout,
+			m.rebalanceTimeout, bytes.Clone(m.metadata(g.protocol)), m.assignment)
+	}
+	return b.String()
+}
+
+func (m *model) allAnswered() {
+	var open []Token
+	for tok, k := range m.calls {
+		if k.answers == 0 {
+			open = append(open, tok)
+		}
+	}
+	if slices.Sort(open); len(open) > 0 {
+		m.fatalf("not answered: %d (%s)", open, m.calls[open[0]].doing)
+	}
+}
+
+// finish lets the log work again and time pass: then nobody may be left waiting.
+func (m *model) finish() {
+	for range 50 {
+		for len(m.open) > 0 {
+			m.outcome(m.open[0], nil)
+		}
+		m.advanceTo(m.now.Add(2 * time.Minute))
+		m.check()
+	}
+	m.allAnswered()
+	m.checkReload()
+}
