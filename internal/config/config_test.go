@@ -322,7 +322,7 @@ func TestErrorsSayWhatIsWrongAndWhatWouldBeRight(t *testing.T) {
 }
 
 func TestUnknownVariablesAreWarnedOf(t *testing.T) {
-	c := mustLoad(t, "", Input{Environ: []string{"CHRONIK_NODEID=3", "OTHER=1"}})
+	c := mustLoad(t, "", Input{Environ: []string{"CHRONIK_NODEID=3", "OTHER=1", "CHRONIK_TEST_KEEP=1", "CHRONIK_BIN=x"}})
 	want := "CHRONIK_NODEID in the environment means nothing; did you mean CHRONIK_NODE_ID?"
 	if len(c.Warnings) != 1 || c.Warnings[0] != want {
 		t.Errorf("warnings %q", c.Warnings)

@@ -212,9 +212,11 @@ func (l *loader) environment() error {
 		}
 	}
 	for name := range l.env {
-		if !slices.Contains(known, name) {
+		// Other programs may have variables of that beginning; only what looks
+		// like a slip is worth a word.
+		if near := Nearest(name, known); name != near && editDistance(name, near) <= 3 {
 			l.c.Warnings = append(l.c.Warnings,
-				fmt.Sprintf("%s in the environment means nothing; did you mean %s?", name, Nearest(name, known)))
+				fmt.Sprintf("%s in the environment means nothing; did you mean %s?", name, near))
 		}
 	}
 	slices.Sort(l.c.Warnings)
