@@ -1,0 +1,100 @@
+package handler
+
+import (
+	"chronik/broker/group"
+	"chronik/kafka/msg"
+	"chronik/kafka/wire"
+)
+
+// OffsetFetch (key 9), versions 1 to 10. Several groups from 8, topics by id
+// from 10.
+
+func (c *call) offsetFetch(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchResponse) {
+	if c.version < 8 {
+		c.offsetFetchOne(req, resp)
+		return
+	}
+	for i := range req.Groups {
+		resp.Groups = append(resp.Groups, c.offsetFetchGroup(&req.Groups[i]))
+	}
+}
+
+// offsetFetchOne answers versions 1 to 7, which name one group.
+func (c *call) offsetFetchOne(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchResponse) {
+	ask := group.FetchOffsetsRequest{Group: req.GroupId, All: req.Topics == nil}
+	for _, t := range req.Topics {
+		id, _ := c.h.TopicID(t.Name)
+		ask.Topics = append(ask.Topics, group.TopicPartitions{Name: t.Name, ID: id, Partitions: t.PartitionIndexes})
+	}
+	got := c.h.FetchOffsets(c.s.conn.Context(), ask)
+	if got.Err != group.None {
+		c.refuseOffsetFetch(req, resp, got.Err)
+		return
+	}
+	for _, t := range got.Topics {
+		out := msg.OffsetFetchResponseTopic{Name: t.Name}
+		for _, p := range t.Partitions {
+			out.Partitions = append(out.Partitions, msg.OffsetFetchResponsePartition{
+				PartitionIndex: p.Partition, CommittedOffset: p.Offset, CommittedLeaderEpoch: p.LeaderEpoch, Metadata: wire.Str(p.Metadata),
+			})
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+}
+
+// refuseOffsetFetch puts the error of the group at the top, or before version
+// 2 into every partition (O10).
+func (c *call) refuseOffsetFetch(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchResponse, err group.Error) {
+	code := c.groupCode(err)
+	if c.version >= 2 {
+		resp.ErrorCode = code
+		return
+	}
+	for _, t := range req.Topics {
+		out := msg.OffsetFetchResponseTopic{Name: t.Name}
+		for _, p := range t.PartitionIndexes {
+			out.Partitions = append(out.Partitions, msg.OffsetFetchResponsePartition{
+				PartitionIndex: p, CommittedOffset: -1, CommittedLeaderEpoch: -1, Metadata: wire.Str(""), ErrorCode: code,
+			})
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+}
+
+func (c *call) offsetFetchGroup(req *msg.OffsetFetchRequestGroup) msg.OffsetFetchResponseGroup {
+	out := msg.OffsetFetchResponseGroup{GroupId: req.GroupId}
+	ask := group.FetchOffsetsRequest{Group: req.GroupId, All: req.Topics == nil}
+	for _, t := range req.Topics {
+		name, id, err := c.topicOf(t.Name, t.TopicId, c.version >= 10)
+		if err != nil { // O11
+			lost := msg.OffsetFetchResponseTopics{TopicId: t.TopicId}
+			for _, p := range t.PartitionIndexes {
+				lost.Partitions = append(lost.Partitions, msg.OffsetFetchResponsePartitions{
+					PartitionIndex: p, CommittedOffset: -1, CommittedLeaderEpoch: -1, Metadata: wire.Str(""), ErrorCode: c.code(err),
+				})
+			}
+			out.Topics = append(out.Topics, lost)
+			continue
+		}
+		ask.Topics = append(ask.Topics, group.TopicPartitions{Name: name, ID: id, Partitions: t.PartitionIndexes})
+	}
+	got := c.h.FetchOffsets(c.s.conn.Context(), ask)
+	if got.Err != group.None {
+		return msg.OffsetFetchResponseGroup{GroupId: req.GroupId, ErrorCode: c.groupCode(got.Err)}
+	}
+	for _, t := range got.Topics {
+		answer := msg.OffsetFetchResponseTopics{Name: t.Name, TopicId: t.ID}
+		if id, ok := c.h.TopicID(t.Name); ok {
+			answer.TopicId = id
+		} else if c.version >= 10 {
+			continue // no id to name it by: the topic is gone
+		}
+		for _, p := range t.Partitions {
+			answer.Partitions = append(answer.Partitions, msg.OffsetFetchResponsePartitions{
+				PartitionIndex: p.Partition, CommittedOffset: p.Offset, CommittedLeaderEpoch: p.LeaderEpoch, Metadata: wire.Str(p.Metadata),
+			})
+		}
+		out.Topics = append(out.Topics, answer)
+	}
+	return out
+}

@@ -1,0 +1,165 @@
+package handler
+
+import (
+	"errors"
+
+	"chronik/broker"
+	"chronik/broker/config"
+	"chronik/broker/fetchsession"
+	"chronik/broker/group"
+	"chronik/kafka/batch"
+	"chronik/kafka/kerr"
+	"chronik/kafka/msg"
+	"chronik/kafka/wire"
+)
+
+// errorCodes is the one place where errors become Kafka's codes. The first
+// row that errors.Is holds for counts.
+var errorCodes = []struct {
+	err  error
+	code kerr.Code
+}{
+	{broker.ErrUnknownTopicOrPartition, kerr.UnknownTopicOrPartition},
+	{broker.ErrUnknownTopicID, kerr.UnknownTopicID},
+	{broker.ErrInconsistentTopicID, kerr.InconsistentTopicID},
+	{broker.ErrInvalidTopic, kerr.InvalidTopicException},
+	{broker.ErrTopicExists, kerr.TopicAlreadyExists},
+	{broker.ErrInvalidPartitions, kerr.InvalidPartitions},
+	{broker.ErrInvalidReplicationFactor, kerr.InvalidReplicationFactor},
+	{broker.ErrInvalidReplicaAssignment, kerr.InvalidReplicaAssignment},
+	{broker.ErrInvalidRequest, kerr.InvalidRequest},
+	{broker.ErrInvalidConfig, kerr.InvalidConfig},
+	{broker.ErrPolicyViolation, kerr.PolicyViolation},
+	{broker.ErrTopicDeletionDisabled, kerr.TopicDeletionDisabled},
+	{broker.ErrInvalidRequiredAcks, kerr.InvalidRequiredAcks},
+	{broker.ErrNotLeader, kerr.NotLeaderOrFollower},
+	{broker.ErrLeaderNotAvailable, kerr.LeaderNotAvailable},
+	{broker.ErrNotEnoughReplicas, kerr.NotEnoughReplicas},
+	{broker.ErrRequestTimedOut, kerr.RequestTimedOut},
+	{broker.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
+	{broker.ErrOffsetNotAvailable, kerr.OffsetNotAvailable},
+	{broker.ErrFencedLeaderEpoch, kerr.FencedLeaderEpoch},
+	{broker.ErrUnknownLeaderEpoch, kerr.UnknownLeaderEpoch},
+	{broker.ErrStorage, kerr.KafkaStorageError},
+	{broker.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
+	{broker.ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
+	{broker.ErrUnsupportedVersion, kerr.UnsupportedVersion},
+	{broker.ErrTransactionsNotBuilt, kerr.UnsupportedVersion},
+	{broker.ErrCoordinatorNotAvailable, kerr.CoordinatorNotAvailable},
+	{broker.ErrCoordinatorLoading, kerr.CoordinatorLoadInProgress},
+	{broker.ErrNotCoordinator, kerr.NotCoordinator},
+	{broker.ErrUnsupportedEndpointType, kerr.UnsupportedEndpointType},
+	{broker.ErrMismatchedEndpointType, kerr.MismatchedEndpointType},
+	{broker.ErrShuttingDown, kerr.NotLeaderOrFollower}, // retriable everywhere; makes the client look for another broker
+	{fetchsession.ErrNotFound, kerr.FetchSessionIDNotFound},
+	{fetchsession.ErrInvalidEpoch, kerr.InvalidFetchSessionEpoch},
+	{fetchsession.ErrTopicID, kerr.FetchSessionTopicIDError},
+}
+
+// groupCodes gives the code of every group.Error.
+var groupCodes = [group.ErrorCount]kerr.Code{
+	group.None:                      kerr.None,
+	group.CoordinatorLoadInProgress: kerr.CoordinatorLoadInProgress,
+	group.CoordinatorNotAvailable:   kerr.CoordinatorNotAvailable,
+	group.NotCoordinator:            kerr.NotCoordinator,
+	group.InvalidGroupID:            kerr.InvalidGroupID,
+	group.UnknownMemberID:           kerr.UnknownMemberID,
+	group.FencedInstanceID:          kerr.FencedInstanceID,
+	group.IllegalGeneration:         kerr.IllegalGeneration,
+	group.InconsistentGroupProtocol: kerr.InconsistentGroupProtocol,
+	group.InvalidSessionTimeout:     kerr.InvalidSessionTimeout,
+	group.RebalanceInProgress:       kerr.RebalanceInProgress,
+	group.MemberIDRequired:          kerr.MemberIDRequired,
+	group.GroupMaxSizeReached:       kerr.GroupMaxSizeReached,
+	group.GroupIDNotFound:           kerr.GroupIDNotFound,
+	group.NonEmptyGroup:             kerr.NonEmptyGroup,
+	group.GroupSubscribedToTopic:    kerr.GroupSubscribedToTopic,
+	group.OffsetMetadataTooLarge:    kerr.OffsetMetadataTooLarge,
+	group.UnknownServerError:        kerr.UnknownServerError,
+}
+
+// substitutions are the codes that clients of versions below `below` are told
+// instead: they do not know the newer ones.
+var substitutions = []struct {
+	key   int16
+	below int16
+	from  kerr.Code
+	to    kerr.Code
+}{
+	{msg.KeyFetch, 6, kerr.KafkaStorageError, kerr.NotLeaderOrFollower},
+	{msg.KeyProduce, 4, kerr.KafkaStorageError, kerr.NotLeaderOrFollower},
+	{msg.KeyListOffsets, 5, kerr.OffsetNotAvailable, kerr.LeaderNotAvailable},
+	{msg.KeyDeleteTopics, 3, kerr.TopicDeletionDisabled, kerr.InvalidRequest},
+	{msg.KeyDescribeGroups, 6, kerr.GroupIDNotFound, kerr.None}, // the state says Dead (J60)
+	{msg.KeyOffsetCommit, 9, kerr.GroupIDNotFound, kerr.IllegalGeneration},
+	{msg.KeyDescribeCluster, 1, kerr.UnsupportedEndpointType, kerr.InvalidRequest},
+	{msg.KeyDescribeCluster, 1, kerr.MismatchedEndpointType, kerr.InvalidRequest},
+}
+
+// codeOf is the code of err, whatever the version.
+func codeOf(err error) kerr.Code {
+	if err == nil {
+		return kerr.None
+	}
+	var ge group.Error
+	if errors.As(err, &ge) && ge < group.ErrorCount {
+		return groupCodes[ge]
+	}
+	var be *batch.Error
+	if errors.As(err, &be) {
+		return kerr.Code(be.Kind)
+	}
+	var ce *config.Error
+	if errors.As(err, &ce) {
+		return kerr.Code(ce.Kind)
+	}
+	for _, m := range errorCodes {
+		if errors.Is(err, m.err) {
+			return m.code
+		}
+	}
+	return kerr.UnknownServerError
+}
+
+// code is the code that this request's client is told for err. It counts
+// errors, and logs those that nobody foresaw.
+func (c *call) code(err error) int16 {
+	if err == nil {
+		return int16(kerr.None)
+	}
+	code := codeOf(err)
+	if code == kerr.UnknownServerError {
+		c.h.log.Error("request failed for a reason without a code", "api", msg.Lookup(c.api.key).Name,
+			"client_id", c.header.ClientId.String, "remote", c.s.conn.Host(), "err", err)
+	}
+	for _, s := range substitutions {
+		if s.key == c.api.key && s.from == code && c.version < s.below {
+			code = s.to
+			break
+		}
+	}
+	if code != kerr.None {
+		c.api.metrics.Fail(code.Name())
+	}
+	return int16(code)
+}
+
+// groupCode is code for the error of a group, which is not nil but None.
+func (c *call) groupCode(err group.Error) int16 {
+	if err == group.None {
+		return int16(kerr.None)
+	}
+	return c.code(err)
+}
+
+// messageBytesMax bounds an error message in a response.
+const messageBytesMax = 1000
+
+// message is the text that goes with err; null when there is no error.
+func message(err error) wire.NullString {
+	if err == nil {
+		return wire.NullString{}
+	}
+	text := err.Error()
+	return wire.Str(text[:min(len(text), messageBytesMax)])
+}
