@@ -95,6 +95,9 @@ func (s *State) Topics() []*Topic {
 	return slices.SortedFunc(maps.Values(s.topics), func(a, b *Topic) int { return strings.Compare(a.Name, b.Name) })
 }
 
+// HadTopics reports whether there has ever been a topic.
+func (s *State) HadTopics() bool { return s.nextGroupID > FirstGroupID }
+
 // Brokers returns all registered brokers, sorted by id.
 func (s *State) Brokers() []Broker {
 	return slices.SortedFunc(maps.Values(s.brokers), func(a, b Broker) int { return int(a.ID) - int(b.ID) })

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"syscall"
 
 	"chronik/internal/config"
+	"chronik/node"
 
 	"github.com/spf13/cobra"
 )
@@ -32,7 +32,8 @@ func (a *app) serve(cmd *cobra.Command, command string) error {
 	}
 	ctx, stop := untilSignal(cmd.Context(), logger)
 	defer stop()
-	return runNode(ctx, c, logger)
+	v := readBuildVersion()
+	return node.Run(ctx, c, node.Build{Version: v.FeatureLevel, GoVersion: v.Go, Revision: v.Revision}, logger)
 }
 
 func newLogger(w io.Writer, level string) *slog.Logger {
@@ -70,7 +71,3 @@ func untilSignal(parent context.Context, logger *slog.Logger) (context.Context, 
 		cancel()
 	}
 }
-
-var errNoNode = errors.New("the broker is not built yet")
-
-func runNode(context.Context, *config.Config, *slog.Logger) error { return errNoNode }

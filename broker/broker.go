@@ -1,0 +1,243 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"chronik/broker/cluster"
+	"chronik/broker/config"
+	"chronik/broker/partition"
+	"chronik/internal/clock"
+	"chronik/internal/metrics"
+	"chronik/internal/vfs"
+	"chronik/raftstore/multiraft"
+	"chronik/wal"
+)
+
+// Options say what a broker runs on.
+type Options struct {
+	NodeID int32
+	Host   string // advertised to clients
+	Port   int32
+	Rack   string
+
+	DataDir string
+	FS      vfs.FS
+	Syncer  *wal.Syncer
+	Raft    *multiraft.Host
+	Clock   clock.Clock
+	Rand    *rand.Rand // used under the broker's lock
+	Logger  *slog.Logger
+	Metrics *metrics.Metrics
+	// Static are Kafka broker settings from the command line and the file,
+	// checked by broker/config.
+	Static map[string]string
+}
+
+// Broker is one node's part of the cluster.
+type Broker struct {
+	opt  Options
+	meta *metadata
+	conf atomic.Pointer[config.BrokerConfig]
+
+	mu         sync.RWMutex
+	topics     map[string]*topic
+	byID       map[cluster.TopicID]*topic
+	reconciled uint64        // metadata version whose partitions are open
+	progress   chan struct{} // closed and replaced when reconciled moves
+
+	alterMu sync.Mutex // serialises config changes
+	randMu  sync.Mutex
+	ids     producerIDs
+	groups  *groupHost
+
+	stop context.CancelFunc
+	ctx  context.Context // ends when the broker closes
+	done sync.WaitGroup
+}
+
+// topic is a topic as this node runs it.
+type topic struct {
+	info   *cluster.Topic
+	conf   atomic.Pointer[config.TopicConfig]
+	parts  []*partition.Partition // by partition; nil where this node has no replica, or it failed to open
+	failed []error                // by partition; why it failed to open
+}
+
+// Open recovers the metadata and opens every partition of this node. When it
+// returns, the node leads what it can lead and serves.
+func Open(ctx context.Context, o Options) (*Broker, error) {
+	b := &Broker{
+		opt: o, topics: map[string]*topic{}, byID: map[cluster.TopicID]*topic{}, progress: make(chan struct{}),
+	}
+	b.ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := b.refreshSettings(cluster.New()); err != nil {
+		return nil, err
+	}
+	b.groups = newGroupHost(b)
+	meta, err := openMetadata(o)
+	if err != nil {
+		b.stop()
+		return nil, err
+	}
+	b.meta = meta
+	if err := b.start(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+func (b *Broker) start(ctx context.Context) error {
+	if err := b.meta.awaitLeader(ctx); err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	if err := b.register(ctx); err != nil {
+		return fmt.Errorf("register with the cluster: %w", err)
+	}
+	if err := b.removeOrphans(); err != nil {
+		return err
+	}
+	b.reconcile()
+	b.done.Go(b.reconcileLoop)
+	b.done.Go(b.housekeeping)
+	return b.awaitLeaders(ctx)
+}
+
+// register names the cluster when it is new, and tells it this node's address.
+func (b *Broker) register(ctx context.Context) error {
+	self := cluster.Broker{ID: b.opt.NodeID, Host: b.opt.Host, Port: b.opt.Port, Rack: b.opt.Rack}
+	var id string
+	known := false
+	b.meta.view(func(s *cluster.State) {
+		id = s.ClusterID()
+		for _, other := range s.Brokers() {
+			known = known || other == self
+		}
+	})
+	if id == "" {
+		if _, _, err := b.meta.propose(ctx, &cluster.SetClusterID{ID: encodeUUID(b.newUUID())}); err != nil {
+			return err
+		}
+	}
+	if known {
+		return nil
+	}
+	_, _, err := b.meta.propose(ctx, &cluster.RegisterBroker{ID: self.ID, Host: self.Host, Port: self.Port, Rack: self.Rack})
+	return err
+}
+
+// Close stops the background work, closes every partition and the metadata.
+// Requests that wait are answered with an error. The caller has stopped
+// accepting new ones.
+func (b *Broker) Close() error {
+	b.stop()
+	b.done.Wait()
+	b.groups.close()
+	b.mu.Lock()
+	var errs []error
+	for _, t := range b.topics {
+		for _, p := range t.parts {
+			if p != nil {
+				errs = append(errs, p.Close())
+			}
+		}
+	}
+	b.topics, b.byID = map[string]*topic{}, map[cluster.TopicID]*topic{}
+	b.mu.Unlock()
+	return errors.Join(append(errs, b.meta.close())...)
+}
+
+// Settings are the broker's effective settings. The value is never changed.
+func (b *Broker) Settings() *config.BrokerConfig { return b.conf.Load() }
+
+// NodeID is this broker's id.
+func (b *Broker) NodeID() int32 { return b.opt.NodeID }
+
+// ClusterID is the cluster's id, 22 characters (M9).
+func (b *Broker) ClusterID() (id string) {
+	b.meta.view(func(s *cluster.State) { id = s.ClusterID() })
+	return id
+}
+
+// ControllerID is a broker that takes admin requests (M8).
+func (b *Broker) ControllerID() int32 { return b.opt.NodeID }
+
+// Nodes lists the brokers (M7).
+func (b *Broker) Nodes() []Node {
+	var nodes []Node
+	b.meta.view(func(s *cluster.State) {
+		for _, n := range s.Brokers() {
+			nodes = append(nodes, Node(n))
+		}
+	})
+	return nodes
+}
+
+// lookup finds a partition of this node, and completes tp with the topic's
+// name and id.
+func (b *Broker) lookup(tp *TopicPartition, byID bool) (*topic, *partition.Partition, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var t *topic
+	if byID {
+		if t = b.byID[tp.TopicID]; t == nil {
+			return nil, nil, ErrUnknownTopicID
+		}
+		tp.Topic = t.info.Name
+	} else {
+		if t = b.topics[tp.Topic]; t == nil {
+			return nil, nil, ErrUnknownTopicOrPartition
+		}
+		tp.TopicID = t.info.ID
+	}
+	if tp.Partition < 0 || int(tp.Partition) >= len(t.parts) {
+		return nil, nil, ErrUnknownTopicOrPartition
+	}
+	if p := t.parts[tp.Partition]; p != nil {
+		return t, p, nil
+	}
+	return nil, nil, fmt.Errorf("%w: %w", ErrStorage, t.failed[tp.Partition])
+}
+
+// PartitionLeader is who leads a partition; false when it is not known here.
+func (b *Broker) PartitionLeader(tp TopicPartition) (LeaderEpoch, bool) {
+	_, p, err := b.lookup(&tp, tp.Topic == "")
+	if err != nil {
+		return LeaderEpoch{-1, -1}, false
+	}
+	return leaderOf(p), true
+}
+
+func leaderOf(p *partition.Partition) LeaderEpoch {
+	node, epoch := p.Leader()
+	if node == 0 {
+		return LeaderEpoch{-1, epoch}
+	}
+	return LeaderEpoch{int32(node), epoch}
+}
+
+// fromPartition turns a partition's errors into the broker's.
+func fromPartition(err error) error {
+	for _, m := range partitionErrors {
+		if errors.Is(err, m.from) {
+			return fmt.Errorf("%w: %w", m.to, err)
+		}
+	}
+	return err
+}
+
+var partitionErrors = []struct{ from, to error }{
+	{partition.ErrNotLeader, ErrNotLeader},
+	{partition.ErrClosed, ErrNotLeader},
+	{partition.ErrOutOfRange, ErrOffsetOutOfRange},
+	{partition.ErrFencedEpoch, ErrFencedLeaderEpoch},
+	{partition.ErrUnknownEpoch, ErrUnknownLeaderEpoch},
+	{partition.ErrOutOfOrderSequence, ErrOutOfOrderSequence},
+	{partition.ErrInvalidProducerEpoch, ErrInvalidProducerEpoch},
+	{partition.ErrStorage, ErrStorage},
+}

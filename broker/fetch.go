@@ -1,0 +1,149 @@
+package broker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"chronik/broker/partition"
+	"chronik/segment"
+)
+
+// FetchResult holds on to the segments that a fetch's records lie in.
+type FetchResult struct {
+	reads []partition.ReadResult
+	bytes int
+	ready bool // an error, or divergence: answer at once
+}
+
+// Release gives up the records. Call it once, when the response is written.
+func (r *FetchResult) Release() {
+	for i := range r.reads {
+		r.reads[i].Release()
+	}
+	r.reads = nil
+}
+
+// Fetch reads the partitions of a request in their order, and waits for
+// MinBytes as F6 and F7 say. The results are in r.Partitions.
+func (b *Broker) Fetch(ctx context.Context, r *FetchRequest) *FetchResult {
+	r.MaxBytes = min(r.MaxBytes, b.conf.Load().FetchMaxBytes)
+	minBytes := int(min(r.MinBytes, r.MaxBytes))
+	res := b.readAll(r)
+	if res.ready || res.bytes >= minBytes || r.MaxWait <= 0 || len(r.Partitions) == 0 {
+		return res
+	}
+	w := partition.NewWatcher()
+	for i := range r.Partitions {
+		if _, p, err := b.lookup(&r.Partitions[i].TopicPartition, r.Partitions[i].ByID); err == nil {
+			p.Watch(w)
+			defer p.Unwatch(w)
+		}
+	}
+	expired := make(chan struct{})
+	timer := b.opt.Clock.AfterFunc(r.MaxWait, func() { close(expired) })
+	defer timer.Stop()
+	for last := false; ; {
+		res.Release()
+		res = b.readAll(r)
+		if last || res.ready || res.bytes >= minBytes {
+			return res
+		}
+		select {
+		case <-w.C():
+		case <-expired:
+			last = true
+		case <-ctx.Done():
+			return res
+		case <-b.ctx.Done():
+			return res
+		}
+	}
+}
+
+var framesPool = sync.Pool{New: func() any { return new([]segment.Entry) }}
+
+// readAll reads each partition once (F1 to F5).
+func (b *Broker) readAll(r *FetchRequest) *FetchResult {
+	res := &FetchResult{reads: make([]partition.ReadResult, len(r.Partitions))}
+	frames := framesPool.Get().(*[]segment.Entry)
+	defer framesPool.Put(frames)
+	for i := range r.Partitions {
+		part := &r.Partitions[i]
+		part.Err, part.Diverging, part.Records, part.Size = nil, nil, nil, 0
+		part.HighWatermark, part.LastStableOffset, part.LogStart = -1, -1, -1
+		_, p, err := b.lookup(&part.TopicPartition, part.ByID)
+		if err != nil {
+			part.Err, res.ready = err, true
+			continue
+		}
+		room := int(r.MaxBytes) - res.bytes
+		var read partition.ReadResult
+		read, *frames, err = p.Read(partition.Read{
+			Offset: part.FetchOffset, BytesMax: min(int(part.MaxBytes), room), AtLeastOne: res.bytes == 0,
+			Uncommitted: r.ReplicaID != -1, CurrentEpoch: part.CurrentLeaderEpoch, LastEpoch: part.LastFetchedEpoch,
+		}, *frames)
+		res.reads[i] = read
+		if err != nil {
+			part.Err, res.ready = fromPartition(err), true
+			continue
+		}
+		part.HighWatermark, part.LastStableOffset, part.LogStart = read.HighWatermark, read.HighWatermark, read.LogStart
+		part.Records, part.Size = read.Records, read.Bytes
+		res.bytes += read.Bytes
+		if read.Diverging {
+			part.Diverging, res.ready = &EpochEnd{read.DivergeEpoch, read.DivergeEnd}, true
+		}
+	}
+	clear(*frames)
+	return res
+}
+
+// ListOffset answers one offset by timestamp (L1 to L5).
+func (b *Broker) ListOffset(_ context.Context, q ListOffset) (OffsetAt, error) {
+	none := OffsetAt{-1, -1, -1}
+	_, p, err := b.lookup(&q.TopicPartition, false)
+	if err != nil {
+		return none, err
+	}
+	var at partition.Position
+	switch q.Timestamp {
+	case TimestampLatest:
+		at, err = p.Latest(q.CurrentLeaderEpoch, q.ReplicaID != -1)
+	case TimestampEarliest, TimestampEarliestLocal:
+		at, err = p.Earliest(q.CurrentLeaderEpoch)
+	case TimestampMax:
+		at, err = p.MaxTimestamp(q.CurrentLeaderEpoch)
+	case TimestampLatestTiered, TimestampEarliestPendingUpload: // L4: no tiers here
+		_, err = p.Latest(q.CurrentLeaderEpoch, false)
+		at = partition.None
+	default:
+		at, err = p.ByTimestamp(q.CurrentLeaderEpoch, q.Timestamp)
+	}
+	return OffsetAt{Offset: at.Offset, Timestamp: at.Timestamp, LeaderEpoch: at.Epoch}, fromPartition(err)
+}
+
+// OffsetForLeaderEpoch tells where a leader epoch ends (E1 to E4).
+func (b *Broker) OffsetForLeaderEpoch(tp TopicPartition, currentLeaderEpoch, epoch int32) (EpochEnd, error) {
+	_, p, err := b.lookup(&tp, false)
+	if err != nil {
+		return EpochEnd{-1, -1}, err
+	}
+	e, end, err := p.EpochEnd(currentLeaderEpoch, epoch)
+	return EpochEnd{e, end}, fromPartition(err)
+}
+
+// DeleteRecords moves the log start of a partition (R1).
+func (b *Broker) DeleteRecords(_ context.Context, tp TopicPartition, offset int64, _ time.Duration) (int64, error) {
+	t, p, err := b.lookup(&tp, false)
+	switch {
+	case err != nil:
+		return -1, err
+	case isInternal(tp.Topic):
+		return -1, ErrInvalidTopic
+	case t.conf.Load().Compact && !t.conf.Load().DeleteExpired:
+		return -1, ErrPolicyViolation
+	}
+	start, err := p.DeleteRecords(offset)
+	return start, fromPartition(err)
+}

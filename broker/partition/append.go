@@ -1,0 +1,206 @@
+package partition
+
+import (
+	"fmt"
+
+	"chronik/kafka/batch"
+	"chronik/segment"
+)
+
+// Result is the fate of one append.
+type Result struct {
+	BaseOffset int64
+	LastOffset int64
+	Duplicate  bool  // P21: the batch was in the log already
+	Timestamp  int64 // ms; of the batch that is in the log
+	Err        error // nil: durable as the acks asked for
+}
+
+// Acker is told the fate of appends that asked for an acknowledgement: once
+// for each, with the token of the append. It is called with the partition's
+// lock held: it must not call back into the partition, and be quick.
+type Acker interface {
+	Acked(token int, r Result)
+}
+
+// Acks says when an append is acknowledged.
+type Acks int8
+
+// The three values of Kafka's acks.
+const (
+	AcksNone   Acks = 0  // not at all
+	AcksLeader Acks = 1  // durable on the leader
+	AcksAll    Acks = -1 // committed
+)
+
+// Append hands one validated batch to the partition, which copies it, and
+// sets its base offset and leader epoch. An error means that nothing was
+// accepted; else the fate of the batch is told to a (unless acks is
+// AcksNone), possibly before Append returns.
+//
+// requireEpoch, unless -1, is the leader epoch the caller believes in.
+func (p *Partition) Append(b []byte, acks Acks, requireEpoch int32, a Acker, token int) error {
+	h := batch.View(b)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.checkEpochLocked(requireEpoch); err != nil {
+		return err
+	}
+	if id := h.ProducerID(); id >= 0 {
+		dup, isDup, err := p.producers.check(id, h.ProducerEpoch(), h.BaseSequence(), h.LastSequence())
+		if err != nil {
+			return err
+		}
+		if isDup {
+			p.enqueueLocked(acks, a, token, Result{BaseOffset: dup.base, LastOffset: dup.lastOffset, Duplicate: true, Timestamp: dup.timestamp})
+			return nil
+		}
+	}
+	base := p.end
+	at := len(p.pending)
+	p.pending = append(p.pending, b...)
+	stored := batch.View(p.pending[at:])
+	stored.SetBaseOffset(base)
+	stored.SetLeaderEpoch(p.epoch)
+	p.producers.observe(stored, base)
+	p.end = base + int64(h.LastOffsetDelta()) + 1
+	p.enqueueLocked(acks, a, token, Result{BaseOffset: base, LastOffset: p.end - 1, Timestamp: h.MaxTimestamp()})
+	if p.group != nil {
+		p.group.Wake()
+	}
+	return nil
+}
+
+// enqueueLocked files the acknowledgement of an accepted append, or gives it
+// at once when its condition holds already (a duplicate).
+func (p *Partition) enqueueLocked(acks Acks, a Acker, token int, r Result) {
+	if a == nil || acks == AcksNone {
+		return
+	}
+	q, reached := &p.commitAck, p.committed
+	if acks == AcksLeader {
+		q, reached = &p.durAck, p.durable
+	}
+	if r.LastOffset < reached {
+		a.Acked(token, r)
+		return
+	}
+	q.push(waitingAck{a, token, r})
+}
+
+// dropLocked forgets what was accepted but is not known to be in the log, and
+// fails those who wait for it.
+func (p *Partition) dropLocked(cause error) {
+	p.pending = nil
+	p.commitAck.failAll(cause)
+	p.durAck.failAll(cause)
+	p.current = false
+	p.end = p.written
+}
+
+type waitingAck struct {
+	to    Acker
+	token int
+	r     Result
+}
+
+// ackQueue holds acknowledgements in the order they were asked for, which is
+// that of their last offsets but for duplicates: one may stand behind a newer
+// batch, and then is told no sooner than that one.
+type ackQueue struct {
+	q    []waitingAck
+	head int
+}
+
+func (a *ackQueue) push(w waitingAck) { a.q = append(a.q, w) }
+
+// release acknowledges every entry whose last offset lies below reached.
+func (a *ackQueue) release(reached int64) {
+	for a.head < len(a.q) && a.q[a.head].r.LastOffset < reached {
+		w := a.q[a.head]
+		a.q[a.head] = waitingAck{}
+		a.head++
+		w.to.Acked(w.token, w.r)
+	}
+	switch {
+	case a.head == len(a.q):
+		a.q, a.head = a.q[:0], 0
+	case a.head > 64 && a.head > len(a.q)/2:
+		a.q = a.q[:copy(a.q, a.q[a.head:])]
+		a.head = 0
+	}
+}
+
+func (a *ackQueue) failAll(cause error) {
+	q := a.q[a.head:]
+	a.q, a.head = nil, 0
+	for _, w := range q {
+		w.to.Acked(w.token, Result{BaseOffset: -1, LastOffset: -1, Timestamp: -1, Err: cause})
+	}
+}
+
+// recoverProducers rebuilds the sequence table from the newest checkpoint and
+// the batches behind it, and marks it current.
+func (p *Partition) recoverProducers() error {
+	blob, end, ok := p.log.Checkpoint()
+	if !ok || len(blob) == 0 {
+		blob, end = nil, p.log.StartOffset()
+	}
+	t, err := loadProducers(blob)
+	if err != nil {
+		return fmt.Errorf("%s-%d: %w", p.opt.Topic, p.opt.Partition, err)
+	}
+	from, next := max(end, p.log.StartOffset()), p.log.NextOffset()
+	var frames []segment.Entry
+	for from < next {
+		fs, ref, err := p.log.Read(from, next, replayBytes, frames[:0])
+		if err != nil {
+			return fmt.Errorf("replay %s-%d from offset %d: %w", p.opt.Topic, p.opt.Partition, from, err)
+		}
+		frames = fs
+		for _, f := range fs {
+			for rest := f.Payload; len(rest) > 0; {
+				h, next, err := batch.Next(rest)
+				if err != nil {
+					ref.Release()
+					return fmt.Errorf("replay %s-%d at index %d: %w", p.opt.Topic, p.opt.Partition, f.Index, err)
+				}
+				if h.BaseOffset() >= int64(end) {
+					t.observe(h, h.BaseOffset())
+				}
+				rest = next
+			}
+			from = f.BaseOffset + segment.Offset(f.Count)
+		}
+		ref.Release()
+		if len(fs) == 0 {
+			break
+		}
+	}
+	p.producers, p.current = t, true
+	return nil
+}
+
+// replayBytes is how much of the log one step of a replay looks at.
+const replayBytes = 4 << 20
+
+// checkpoint is asked for by the log when it seals a segment that ends at
+// end. It runs on the shard, inside the append of the frame behind it. Nothing
+// is checkpointed while the table does not cover the log: recovery then reads
+// from an older checkpoint or the log start.
+func (p *Partition) checkpoint(end segment.Offset) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.current {
+		return nil
+	}
+	return p.producers.checkpoint(int64(end))
+}
+
+// ExpireProducers forgets producers that last wrote before the given time in
+// ms (P27).
+func (p *Partition) ExpireProducers(before int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.producers.expire(before)
+}

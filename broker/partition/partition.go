@@ -1,0 +1,189 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+
+	"chronik/broker/config"
+	"chronik/internal/clock"
+	"chronik/internal/metrics"
+	"chronik/internal/vfs"
+	"chronik/raftstore/multiraft"
+	"chronik/segment"
+	"chronik/wal"
+)
+
+// Errors of appends and reads.
+var (
+	ErrNotLeader    = errors.New("not the leader of the partition")
+	ErrOutOfRange   = errors.New("offset is outside the log")
+	ErrFencedEpoch  = errors.New("leader epoch is older than the partition's")
+	ErrUnknownEpoch = errors.New("leader epoch is newer than the partition's")
+	ErrClosed       = errors.New("partition is closed")
+	ErrStorage      = errors.New("storage of the partition has failed")
+)
+
+// Options say which partition to open, and with what.
+type Options struct {
+	Topic     string
+	Partition int32
+	GroupID   uint64 // raft group, unique in the cluster for ever
+	Voters    []uint64
+
+	Dir      string
+	FS       vfs.FS
+	Syncer   *wal.Syncer
+	Host     *multiraft.Host
+	Clock    clock.Clock
+	Rand     *rand.Rand
+	Logger   *slog.Logger
+	Metrics  *metrics.Metrics
+	Settings func() *config.TopicConfig // current; cheap
+}
+
+// Partition is one replica of one partition. See the package comment.
+type Partition struct {
+	opt   Options
+	log   *wal.Log
+	group *multiraft.Group // nil until Open has joined it; set under mu
+
+	mu        sync.Mutex
+	leading   bool
+	epoch     int32  // leader epoch = raft term - 1; -1 before the first
+	leader    uint64 // node id, 0 unknown
+	end       int64  // next offset to hand out: includes pending and proposed
+	written   int64  // next offset of the log
+	durable   int64
+	committed int64 // high watermark
+	pending   []byte
+	idle      []byte // a spare buffer for pending
+	producers producers
+	current   bool  // producers covers the log up to end
+	failure   error // why the group stopped; ErrClosed after Close
+	commitAck ackQueue
+	durAck    ackQueue
+	watchers  map[*Watcher]struct{}
+	onRole    RoleFunc
+}
+
+// RoleFunc is told of every gain and loss of leadership, after the partition
+// has taken note of it. It runs on a scheduler shard and must not block.
+type RoleFunc func(p *Partition, leading bool, epoch int32)
+
+// Open opens the partition's log, recovers its state and joins its raft
+// group. onRole may be nil; it may be called before Open returns.
+func Open(o Options, onRole RoleFunc) (*Partition, error) {
+	p := &Partition{opt: o, epoch: -1, watchers: make(map[*Watcher]struct{}), onRole: onRole}
+	log, rec, err := wal.Open(wal.Options{
+		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
+		SegmentBytes: func() int64 { return o.Settings().SegmentBytes },
+		Checkpoint:   p.checkpoint,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the log of %s-%d: %w", o.Topic, o.Partition, err)
+	}
+	if rec.TornBytes > 0 {
+		o.Logger.Warn("cut a torn tail", "topic", o.Topic, "partition", o.Partition, "bytes", rec.TornBytes)
+	}
+	p.log = log
+	p.end, p.written, p.durable = int64(log.NextOffset()), int64(log.NextOffset()), int64(log.DurableOffset())
+	p.committed = int64(log.StartOffset())
+	if err := p.recoverProducers(); err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	group, err := o.Host.Add(multiraft.GroupOptions{ID: o.GroupID, Log: log, Voters: o.Voters, SM: (*machine)(p), SkipApplied: true})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("join the raft group of %s-%d: %w", o.Topic, o.Partition, err), log.Close())
+	}
+	p.mu.Lock()
+	p.group = group
+	p.mu.Unlock()
+	group.Wake() // for what onRole may have appended
+	return p, nil
+}
+
+// Close leaves the raft group and closes the log. Waiting appends fail with
+// ErrClosed. The files stay.
+func (p *Partition) Close() error {
+	err := p.opt.Host.Remove(p.opt.GroupID)
+	p.mu.Lock()
+	p.stopLocked(ErrClosed)
+	p.mu.Unlock()
+	return errors.Join(err, p.log.Close())
+}
+
+// stopLocked ends leadership and fails everything that waits.
+func (p *Partition) stopLocked(cause error) {
+	if p.failure == nil || cause == ErrClosed {
+		p.failure = cause
+	}
+	p.leading = false
+	p.dropLocked(cause)
+	p.wakeLocked()
+}
+
+// State is a consistent view of a partition's offsets and leadership.
+type State struct {
+	Leading       bool
+	Leader        uint64 // node id, 0 unknown
+	Epoch         int32
+	LogStart      int64
+	HighWatermark int64
+	End           int64 // next offset of the written log
+	Bytes         int64
+	Err           error // the partition has failed or is closed
+}
+
+// State returns the present state.
+func (p *Partition) State() State {
+	bytes := p.log.Bytes()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return State{
+		Leading: p.leading, Leader: p.leader, Epoch: p.epoch, LogStart: int64(p.log.StartOffset()),
+		HighWatermark: p.committed, End: p.written, Bytes: bytes, Err: p.failure,
+	}
+}
+
+// Leader is the node that leads the partition (0 unknown) and its epoch.
+func (p *Partition) Leader() (node uint64, epoch int32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.leader, p.epoch
+}
+
+// Status is the raft group's status.
+func (p *Partition) Status() multiraft.Status { return p.group.Status() }
+
+// Segments describes the segments of the log.
+func (p *Partition) Segments() []wal.SegmentInfo { return p.log.Segments() }
+
+// checkEpochLocked compares a request's leader epoch with ours (F11, L8, E4).
+func (p *Partition) checkEpochLocked(epoch int32) error {
+	switch {
+	case p.failure != nil:
+		return p.failure
+	case !p.leading:
+		return ErrNotLeader
+	case epoch >= 0 && epoch < p.epoch:
+		return fmt.Errorf("%w: %d, current %d", ErrFencedEpoch, epoch, p.epoch)
+	case epoch > p.epoch:
+		return fmt.Errorf("%w: %d, current %d", ErrUnknownEpoch, epoch, p.epoch)
+	}
+	return nil
+}
+
+// valid checks the invariants of the package comment.
+func (p *Partition) valid() error {
+	start := int64(p.log.StartOffset())
+	if p.leading && (start > p.committed || p.committed > p.written || p.written > p.end || p.durable > p.written) {
+		return fmt.Errorf("BUG: %s-%d: log start %d, high watermark %d, durable %d, written %d, end %d",
+			p.opt.Topic, p.opt.Partition, start, p.committed, p.durable, p.written, p.end)
+	}
+	return nil
+}
+
+func epochOf(t segment.Term) int32 { return int32(t) - 1 }

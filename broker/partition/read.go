@@ -1,0 +1,194 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+
+	"chronik/kafka/batch"
+	"chronik/segment"
+	"chronik/wal"
+)
+
+// Read says what to read.
+type Read struct {
+	Offset       int64
+	BytesMax     int   // soft: whole batches only
+	AtLeastOne   bool  // the first batch comes even when it exceeds BytesMax (F3)
+	Uncommitted  bool  // up to the log end (followers, debugging), not the high watermark
+	CurrentEpoch int32 // -1 not checked
+	LastEpoch    int32 // last fetched epoch, -1 none (F12)
+}
+
+// ReadResult is what a read found. The offsets are set even with an error, as
+// far as they are known.
+type ReadResult struct {
+	Records       [][]byte // whole batches, aliasing mapped segments until Release
+	Bytes         int
+	HighWatermark int64
+	LogStart      int64
+	Diverging     bool // F12; Records is empty
+	DivergeEpoch  int32
+	DivergeEnd    int64
+	ref           *wal.Ref
+}
+
+// Release gives up the records. It must be called exactly once for a result
+// with records; calling it for one without does nothing.
+func (r *ReadResult) Release() {
+	if r.ref != nil {
+		r.ref.Release()
+		r.ref, r.Records = nil, nil
+	}
+}
+
+// Read returns batches from the one that holds the offset on (F1 to F5).
+// frames is scratch that is handed back for reuse.
+func (p *Partition) Read(q Read, frames []segment.Entry) (ReadResult, []segment.Entry, error) {
+	p.mu.Lock()
+	err := p.checkEpochLocked(q.CurrentEpoch)
+	r := ReadResult{HighWatermark: p.committed, LogStart: int64(p.log.StartOffset())}
+	written := p.written
+	p.mu.Unlock()
+	if err != nil {
+		return r, frames, err
+	}
+	if q.LastEpoch >= 0 {
+		epoch, end, err := p.EpochEnd(-1, q.LastEpoch)
+		if err != nil {
+			return r, frames, err
+		}
+		if epoch < 0 {
+			return r, frames, fmt.Errorf("%w: no end offset for epoch %d", ErrOutOfRange, q.LastEpoch)
+		}
+		if epoch < q.LastEpoch || end < q.Offset {
+			r.Diverging, r.DivergeEpoch, r.DivergeEnd = true, epoch, end
+			return r, frames, nil
+		}
+	}
+	if q.Offset < r.LogStart || q.Offset > written {
+		return r, frames, fmt.Errorf("%w: %d, log is %d to %d", ErrOutOfRange, q.Offset, r.LogStart, written)
+	}
+	upTo := r.HighWatermark
+	if q.Uncommitted {
+		upTo = written
+	}
+	if q.Offset >= upTo || (q.BytesMax <= 0 && !q.AtLeastOne) {
+		return r, frames, nil
+	}
+	frames, ref, err := p.log.Read(segment.Offset(q.Offset), segment.Offset(upTo), max(q.BytesMax, 1), frames[:0])
+	if err != nil {
+		if errors.Is(err, wal.ErrOffsetOutOfRange) { // trimmed meanwhile
+			err = fmt.Errorf("%w: %w", ErrOutOfRange, err)
+		} else {
+			err = fmt.Errorf("%w: %w", ErrStorage, err)
+		}
+		return r, frames, err
+	}
+	r.ref = ref
+	if err := r.gather(frames, q); err != nil {
+		r.Release()
+		return r, frames, fmt.Errorf("%w: %w", ErrStorage, err)
+	}
+	if len(r.Records) == 0 {
+		r.Release()
+	}
+	return r, frames, nil
+}
+
+// gather cuts the frames to whole batches within the limits of q. Only the
+// first frame and one that does not fit whole are walked.
+func (r *ReadResult) gather(frames []segment.Entry, q Read) error {
+	for i := range frames {
+		b := frames[i].Payload
+		if i == 0 {
+			skip, err := batchAt(b, q.Offset)
+			if err != nil {
+				return fmt.Errorf("frame %d: %w", frames[i].Index, err)
+			}
+			b = b[skip:]
+		}
+		room := q.BytesMax - r.Bytes
+		if len(b) > room {
+			n, err := wholeBatches(b, room, q.AtLeastOne && r.Bytes == 0)
+			if err != nil {
+				return fmt.Errorf("frame %d: %w", frames[i].Index, err)
+			}
+			b = b[:n]
+		}
+		if len(b) == 0 {
+			return nil
+		}
+		r.Records = append(r.Records, b)
+		r.Bytes += len(b)
+		if r.Bytes >= q.BytesMax {
+			return nil
+		}
+	}
+	return nil
+}
+
+// batchAt is the position in b of the batch that holds the offset, or of the
+// first one behind it.
+func batchAt(b []byte, offset int64) (int, error) {
+	for at := 0; at < len(b); {
+		h, _, err := batch.Next(b[at:])
+		if err != nil {
+			return 0, err
+		}
+		if h.BaseOffset()+int64(h.LastOffsetDelta()) >= offset {
+			return at, nil
+		}
+		at += len(h)
+	}
+	return len(b), nil
+}
+
+// wholeBatches is the length of the leading batches of b that fit into room;
+// with atLeastOne the first counts whatever its size.
+func wholeBatches(b []byte, room int, atLeastOne bool) (int, error) {
+	at := 0
+	for at < len(b) {
+		h, _, err := batch.Next(b[at:])
+		if err != nil {
+			return 0, err
+		}
+		if at+len(h) > room && !(at == 0 && atLeastOne) {
+			break
+		}
+		at += len(h)
+	}
+	return at, nil
+}
+
+// Watcher is woken when there may be more to read, or leadership changed.
+type Watcher struct{ c chan struct{} }
+
+// NewWatcher returns a watcher that may be registered with any number of
+// partitions.
+func NewWatcher() *Watcher { return &Watcher{c: make(chan struct{}, 1)} }
+
+// C receives after every change; several changes may be one receive.
+func (w *Watcher) C() <-chan struct{} { return w.c }
+
+// Watch registers w. The caller then reads, so that no change is missed.
+func (p *Partition) Watch(w *Watcher) {
+	p.mu.Lock()
+	p.watchers[w] = struct{}{}
+	p.mu.Unlock()
+}
+
+// Unwatch ends what Watch began.
+func (p *Partition) Unwatch(w *Watcher) {
+	p.mu.Lock()
+	delete(p.watchers, w)
+	p.mu.Unlock()
+}
+
+func (p *Partition) wakeLocked() {
+	for w := range p.watchers {
+		select {
+		case w.c <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"chronik/broker/cluster"
+	"chronik/broker/partition"
+	"chronik/wal"
+)
+
+// Reconciling makes what runs on this node equal to what the metadata says:
+// it opens and deletes partitions and refreshes configs. One goroutine does
+// it, woken when metadata changes.
+
+func (b *Broker) reconcileLoop() {
+	for {
+		select {
+		case <-b.meta.changed:
+			b.reconcile()
+		case <-b.ctx.Done():
+			return
+		}
+	}
+}
+
+// opening is one partition to open.
+type opening struct {
+	t    *topic
+	i    int
+	p    *partition.Partition
+	fail error
+}
+
+func (b *Broker) reconcile() {
+	var want []*cluster.Topic
+	var version uint64
+	confs := map[string]map[string]string{}
+	b.meta.view(func(s *cluster.State) {
+		want, version = s.Topics(), b.meta.version
+		for _, t := range want {
+			confs[t.Name] = s.Config(cluster.Resource{Type: cluster.ResourceTopic, Name: t.Name})
+		}
+		if err := b.refreshSettings(s); err != nil {
+			b.opt.Logger.Error("broker settings in the metadata are not valid", "err", err)
+		}
+	})
+	gone, open := b.plan(want, confs)
+	for _, t := range gone {
+		b.deleteLocal(t)
+	}
+	b.openAll(open)
+	b.mu.Lock()
+	for _, o := range open {
+		o.t.parts[o.i], o.t.failed[o.i] = o.p, o.fail
+	}
+	b.reconciled = version
+	close(b.progress)
+	b.progress = make(chan struct{})
+	b.mu.Unlock()
+}
+
+// plan updates the topic tables, and returns the topics to delete and the
+// partitions to open. A partition that failed to open is not tried again
+// until the process restarts: its files want a look first.
+func (b *Broker) plan(want []*cluster.Topic, confs map[string]map[string]string) (gone []*topic, open []*opening) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	keep := map[cluster.TopicID]bool{}
+	for _, info := range want {
+		keep[info.ID] = true
+	}
+	for id, t := range b.byID {
+		if !keep[id] {
+			gone = append(gone, t)
+			delete(b.byID, id)
+			delete(b.topics, t.info.Name)
+		}
+	}
+	for _, info := range want {
+		t := b.byID[info.ID]
+		if t == nil {
+			t = &topic{}
+			b.topics[info.Name], b.byID[info.ID] = t, t
+		}
+		t.info = info
+		t.conf.Store(b.resolveTopic(info.Name, confs[info.Name]))
+		for i := len(t.parts); i < len(info.Partitions); i++ {
+			if slices.Contains(info.Partitions[i].Replicas, b.opt.NodeID) {
+				open = append(open, &opening{t: t, i: i})
+			}
+		}
+		// Lookups find a partition only once it is open.
+		grow := len(info.Partitions) - len(t.parts)
+		t.parts = append(slices.Clip(t.parts), make([]*partition.Partition, grow)...)
+		t.failed = append(slices.Clip(t.failed), make([]error, grow)...)
+		for i := len(t.failed) - grow; i < len(t.failed); i++ {
+			t.failed[i] = errOpening
+		}
+	}
+	return gone, open
+}
+
+var errOpening = errors.New("partition is being opened")
+
+// openParallel is how many partitions are opened at a time: opening waits for
+// the disk.
+const openParallel = 16
+
+func (b *Broker) openAll(open []*opening) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, openParallel)
+	for _, o := range open {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			o.p, o.fail = b.openPartition(o.t, o.i)
+			if o.fail != nil {
+				b.opt.Logger.Error("cannot open a partition", "topic", o.t.info.Name, "partition", o.i, "err", o.fail)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (b *Broker) partitionDir(t *cluster.Topic, i int) string {
+	return filepath.Join(b.opt.DataDir, topicsDir, fmt.Sprintf("%s-%d@%d", t.Name, i, t.Partitions[i].GroupID))
+}
+
+const topicsDir = "topics"
+
+func (b *Broker) openPartition(t *topic, i int) (*partition.Partition, error) {
+	info := t.info.Partitions[i]
+	voters := make([]uint64, len(info.Replicas))
+	for j, id := range info.Replicas {
+		voters[j] = uint64(id)
+	}
+	var onRole partition.RoleFunc
+	if t.info.Name == offsetsTopic {
+		onRole = b.groups.roleChanged(int32(i))
+	}
+	return partition.Open(partition.Options{
+		Topic: t.info.Name, Partition: int32(i), GroupID: info.GroupID, Voters: voters,
+		Dir: b.partitionDir(t.info, i), FS: b.opt.FS, Syncer: b.opt.Syncer, Host: b.opt.Raft, Clock: b.opt.Clock,
+		Rand: b.newRand(), Logger: b.opt.Logger, Metrics: b.opt.Metrics, Settings: t.conf.Load,
+	}, onRole)
+}
+
+// deleteLocal closes the partitions of a deleted topic and removes their
+// files, and drops the offsets that groups committed for it (O15).
+func (b *Broker) deleteLocal(t *topic) {
+	for i, p := range t.parts {
+		if p == nil {
+			continue
+		}
+		if err := p.Close(); err != nil {
+			b.opt.Logger.Warn("closing a deleted partition", "topic", t.info.Name, "partition", i, "err", err)
+		}
+		if err := wal.Remove(b.opt.FS, b.partitionDir(t.info, i)); err != nil {
+			b.opt.Logger.Error("cannot remove a deleted partition", "topic", t.info.Name, "partition", i, "err", err)
+		}
+	}
+	b.groups.topicDeleted(t.info.Name)
+}
+
+// removeOrphans removes directories of partitions that the metadata no longer
+// knows: a crash came between a topic's deletion and that of its files. It
+// refuses when the metadata knows no topic at all, which is no such crash but
+// metadata that has been lost.
+func (b *Broker) removeOrphans() error {
+	root := filepath.Join(b.opt.DataDir, topicsDir)
+	if err := b.opt.FS.MkdirAll(root); err != nil {
+		return fmt.Errorf("create %s: %w", root, err)
+	}
+	names, err := b.opt.FS.ReadDir(root)
+	if err != nil {
+		return fmt.Errorf("list %s: %w", root, err)
+	}
+	groups := map[uint64]bool{}
+	started := false
+	b.meta.view(func(s *cluster.State) {
+		for _, t := range s.Topics() {
+			for _, p := range t.Partitions {
+				groups[p.GroupID] = true
+			}
+		}
+		started = s.HadTopics()
+	})
+	for _, name := range names {
+		_, id, ok := strings.Cut(name, "@")
+		group, err := strconv.ParseUint(id, 10, 64)
+		if !ok || err != nil || groups[group] {
+			continue
+		}
+		if !started {
+			return fmt.Errorf("%w: %s holds partitions, but the metadata beside it has never known a topic; restore %s, or move %s away",
+				ErrStorage, root, metadataDir(b.opt), root)
+		}
+		b.opt.Logger.Warn("removing a partition that the metadata does not know", "dir", name)
+		if err := wal.Remove(b.opt.FS, filepath.Join(root, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitVersion waits until the partitions of a metadata version are open.
+func (b *Broker) awaitVersion(ctx context.Context, version uint64) error {
+	for {
+		b.mu.RLock()
+		reached, progress := b.reconciled >= version, b.progress
+		b.mu.RUnlock()
+		if reached {
+			return nil
+		}
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrRequestTimedOut, ctx.Err())
+		case <-b.ctx.Done():
+			return ErrShuttingDown
+		}
+	}
+}
+
+// awaitLeaders waits until every partition of the named topics (all, when
+// none is named) that is open here has a leader.
+func (b *Broker) awaitLeaders(ctx context.Context, names ...string) error {
+	var parts []*partition.Partition
+	b.mu.RLock()
+	for name, t := range b.topics {
+		if len(names) > 0 && !slices.Contains(names, name) {
+			continue
+		}
+		for _, p := range t.parts {
+			if p != nil {
+				parts = append(parts, p)
+			}
+		}
+	}
+	b.mu.RUnlock()
+	w := partition.NewWatcher()
+	for _, p := range parts {
+		if err := awaitLeader(ctx, p, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func awaitLeader(ctx context.Context, p *partition.Partition, w *partition.Watcher) error {
+	p.Watch(w)
+	defer p.Unwatch(w)
+	for {
+		if s := p.State(); s.Leader != 0 || s.Err != nil {
+			return nil
+		}
+		select {
+		case <-w.C():
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrRequestTimedOut, ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+
+	"chronik/raftstore/multiraft"
+)
+
+// PartitionStats is the state of one replica of this node.
+type PartitionStats struct {
+	TopicPartition
+	Raft     multiraft.Status
+	Bytes    int64
+	Segments int
+}
+
+// Partitions tells the state of every partition of this node.
+func (b *Broker) Partitions() (out []PartitionStats) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, t := range b.topics {
+		for i, p := range t.parts {
+			if p != nil {
+				out = append(out, PartitionStats{
+					TopicPartition: TopicPartition{Topic: t.info.Name, TopicID: t.info.ID, Partition: int32(i)},
+					Raft:           p.Status(), Bytes: p.State().Bytes, Segments: len(p.Segments()),
+				})
+			}
+		}
+	}
+	return out
+}
+
+// NotReady says why this node does not serve all it should, nil when it does:
+// the metadata has a leader, and every partition of this node is open and
+// has one.
+func (b *Broker) NotReady() error {
+	if !b.meta.leading() {
+		return errors.New("the metadata has no leader")
+	}
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, t := range b.topics {
+		for i, p := range t.parts {
+			if p == nil {
+				return fmt.Errorf("%s-%d is not open: %w", t.info.Name, i, t.failed[i])
+			}
+			if s := p.State(); s.Leader == 0 {
+				return fmt.Errorf("%s-%d has no leader", t.info.Name, i)
+			}
+		}
+	}
+	return nil
+}

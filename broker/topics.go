@@ -1,0 +1,470 @@
+package broker
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"chronik/broker/cluster"
+	"chronik/broker/config"
+)
+
+// offsetsTopic holds what groups commit, and their state.
+const offsetsTopic = "__consumer_offsets"
+
+// Names of internal topics (G11).
+func isInternal(name string) bool {
+	return name == offsetsTopic || name == "__transaction_state" || name == "__share_group_state"
+}
+
+const (
+	topicNameBytesMax = 249
+	metadataTopic     = "__cluster_metadata"
+	// partitionsPerRequestMax is A4.
+	partitionsPerRequestMax = 10000
+)
+
+// checkTopicName is G10.
+func checkTopicName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > topicNameBytesMax {
+		return fmt.Errorf("%w: %q is empty, '.', '..' or longer than %d characters", ErrInvalidTopic, name, topicNameBytesMax)
+	}
+	for i := range len(name) {
+		c := name[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
+			return fmt.Errorf("%w: %q has a character other than ASCII letters, digits, '.', '_' and '-'", ErrInvalidTopic, name)
+		}
+	}
+	return nil
+}
+
+// CreateTopics creates topics (A1 to A7), and returns when they are in the
+// metadata and their partitions have leaders, or the timeout has passed.
+func (b *Broker) CreateTopics(ctx context.Context, topics []NewTopic, timeout time.Duration, validateOnly bool) []CreatedTopic {
+	ctx, cancel := b.withTimeout(ctx, timeout)
+	defer cancel()
+	out := make([]CreatedTopic, len(topics))
+	seen := map[string]int{}
+	for _, t := range topics {
+		seen[t.Name]++
+	}
+	budget := partitionsPerRequestMax
+	var version uint64
+	for i, t := range topics {
+		out[i] = CreatedTopic{Name: t.Name, Partitions: -1, ReplicationFactor: -1}
+		if seen[t.Name] > 1 {
+			out[i].Err = fmt.Errorf("%w: topic %q is in the request twice", ErrInvalidRequest, t.Name)
+			continue
+		}
+		v, err := b.createTopic(ctx, t, &budget, validateOnly, &out[i])
+		out[i].Err, version = err, max(version, v)
+	}
+	if version == 0 {
+		return out
+	}
+	err := b.awaitVersion(ctx, version)
+	for i := range out {
+		if out[i].Err == nil && err == nil {
+			err = b.awaitLeaders(ctx, out[i].Name)
+		}
+		if out[i].Err == nil {
+			out[i].Err = err
+		}
+	}
+	return out
+}
+
+// createTopic proposes one topic and returns the metadata version that has it.
+func (b *Broker) createTopic(ctx context.Context, t NewTopic, budget *int, validateOnly bool, out *CreatedTopic) (uint64, error) {
+	overrides, err := b.checkNewTopic(t)
+	if err != nil {
+		return 0, err
+	}
+	replicas, err := b.place(t)
+	if err != nil {
+		return 0, err
+	}
+	if *budget -= len(replicas); *budget < 0 {
+		return 0, fmt.Errorf("%w: more than %d partitions in one request", ErrPolicyViolation, partitionsPerRequestMax)
+	}
+	out.ID, out.Partitions, out.ReplicationFactor = b.newUUID(), int32(len(replicas)), int16(len(replicas[0]))
+	out.Configs = config.DescribeTopic(overrides, b.conf.Load())
+	if validateOnly {
+		return 0, nil
+	}
+	_, version, err := b.meta.propose(ctx, &cluster.CreateTopic{Name: t.Name, ID: out.ID, Replicas: replicas, Configs: overrides})
+	return version, fromCluster(err)
+}
+
+// checkNewTopic checks names and configs in the order of A1, and returns the
+// overrides.
+func (b *Broker) checkNewTopic(t NewTopic) (map[string]string, error) {
+	if t.Name == metadataTopic {
+		return nil, fmt.Errorf("%w: %s is reserved", ErrInvalidRequest, metadataTopic)
+	}
+	if err := checkTopicName(t.Name); err != nil {
+		return nil, err
+	}
+	var err error
+	b.meta.view(func(s *cluster.State) {
+		if s.Topic(t.Name) != nil {
+			err = fmt.Errorf("%w: %s", ErrTopicExists, t.Name)
+		} else if other := s.Collides(t.Name); other != "" {
+			err = fmt.Errorf("%w: %q collides with %q", ErrInvalidTopic, t.Name, other)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	overrides := map[string]string{}
+	for _, c := range t.Configs {
+		if c.Null {
+			return nil, fmt.Errorf("%w: null value for %s", ErrInvalidConfig, c.Name)
+		}
+		overrides[c.Name] = c.Value
+	}
+	_, err = config.ResolveTopic(overrides, b.conf.Load())
+	return overrides, err
+}
+
+// place decides which brokers hold each partition (A2, A3).
+func (b *Broker) place(t NewTopic) ([][]int32, error) {
+	if len(t.Assignments) > 0 {
+		if t.Partitions != -1 || t.ReplicationFactor != -1 {
+			return nil, fmt.Errorf("%w: partition count and replication factor must be -1 beside a manual assignment", ErrInvalidRequest)
+		}
+		return b.placeAssigned(t.Assignments)
+	}
+	count, factor := t.Partitions, t.ReplicationFactor
+	conf := b.conf.Load()
+	if factor == -1 {
+		factor = conf.DefaultReplicationFactor
+	}
+	if count == -1 {
+		count = conf.NumPartitions
+	}
+	ids := b.nodeIDs()
+	switch {
+	case factor < 1 || int(factor) > len(ids):
+		return nil, fmt.Errorf("%w: %d with %d brokers", ErrInvalidReplicationFactor, factor, len(ids))
+	case count < 1:
+		return nil, fmt.Errorf("%w: %d", ErrInvalidPartitions, count)
+	case count > partitionsPerRequestMax:
+		return nil, fmt.Errorf("%w: %d partitions, at most %d in one request", ErrPolicyViolation, count, partitionsPerRequestMax)
+	}
+	replicas := make([][]int32, count)
+	for i := range replicas {
+		replicas[i] = rotate(ids, i, int(factor))
+	}
+	return replicas, nil
+}
+
+// rotate is the n ids from position i on, around the ring.
+func rotate(ids []int32, i, n int) []int32 {
+	out := make([]int32, n)
+	for j := range out {
+		out[j] = ids[(i+j)%len(ids)]
+	}
+	return out
+}
+
+func (b *Broker) placeAssigned(assignments []Assignment) ([][]int32, error) {
+	replicas := make([][]int32, len(assignments))
+	for _, a := range assignments {
+		if a.Partition < 0 || int(a.Partition) >= len(replicas) || replicas[a.Partition] != nil {
+			return nil, fmt.Errorf("%w: partitions are not 0 to %d, each once", ErrInvalidReplicaAssignment, len(replicas)-1)
+		}
+		if err := b.checkReplicas(a.Brokers, len(assignments[0].Brokers)); err != nil {
+			return nil, err
+		}
+		replicas[a.Partition] = slices.Clone(a.Brokers)
+	}
+	return replicas, nil
+}
+
+func (b *Broker) checkReplicas(brokers []int32, count int) error {
+	known := b.nodeIDs()
+	if len(brokers) == 0 || len(brokers) != count {
+		return fmt.Errorf("%w: %d replicas, expected %d", ErrInvalidReplicaAssignment, len(brokers), count)
+	}
+	for i, id := range brokers {
+		if !slices.Contains(known, id) || slices.Contains(brokers[:i], id) {
+			return fmt.Errorf("%w: broker %d is unknown or named twice", ErrInvalidReplicaAssignment, id)
+		}
+	}
+	return nil
+}
+
+func (b *Broker) nodeIDs() (ids []int32) {
+	b.meta.view(func(s *cluster.State) {
+		for _, n := range s.Brokers() {
+			ids = append(ids, n.ID)
+		}
+	})
+	return ids
+}
+
+// CreatePartitions adds partitions to topics (A10).
+func (b *Broker) CreatePartitions(ctx context.Context, reqs []NewPartitions, timeout time.Duration, validateOnly bool) []error {
+	ctx, cancel := b.withTimeout(ctx, timeout)
+	defer cancel()
+	out := make([]error, len(reqs))
+	seen := map[string]int{}
+	for _, r := range reqs {
+		seen[r.Topic]++
+	}
+	for i, r := range reqs {
+		if seen[r.Topic] > 1 {
+			out[i] = fmt.Errorf("%w: topic %q is in the request twice", ErrInvalidRequest, r.Topic)
+			continue
+		}
+		out[i] = b.createPartitions(ctx, r, validateOnly)
+	}
+	return out
+}
+
+func (b *Broker) createPartitions(ctx context.Context, r NewPartitions, validateOnly bool) error {
+	var t *cluster.Topic
+	b.meta.view(func(s *cluster.State) { t = s.Topic(r.Topic) })
+	if t == nil {
+		return ErrUnknownTopicOrPartition
+	}
+	have := len(t.Partitions)
+	grow := int(r.Count) - have
+	if grow <= 0 {
+		return fmt.Errorf("%w: topic has %d partitions, %d asked for", ErrInvalidPartitions, have, r.Count)
+	}
+	if grow > partitionsPerRequestMax {
+		return fmt.Errorf("%w: %d new partitions, at most %d in one request", ErrPolicyViolation, grow, partitionsPerRequestMax)
+	}
+	factor := len(t.Partitions[0].Replicas)
+	replicas := make([][]int32, grow)
+	if r.Assignments != nil && len(r.Assignments) != grow {
+		return fmt.Errorf("%w: %d assignments for %d new partitions", ErrInvalidReplicaAssignment, len(r.Assignments), grow)
+	}
+	ids := b.nodeIDs()
+	for i := range replicas {
+		if r.Assignments == nil {
+			replicas[i] = rotate(ids, have+i, factor)
+			continue
+		}
+		if err := b.checkReplicas(r.Assignments[i], factor); err != nil {
+			return err
+		}
+		replicas[i] = r.Assignments[i]
+	}
+	if validateOnly {
+		return nil
+	}
+	_, version, err := b.meta.propose(ctx, &cluster.AddPartitions{ID: t.ID, From: int32(have), Replicas: replicas})
+	if err != nil {
+		return fromCluster(err)
+	}
+	if err := b.awaitVersion(ctx, version); err != nil {
+		return err
+	}
+	return b.awaitLeaders(ctx, r.Topic)
+}
+
+// DeleteTopics deletes topics (A20, A21); their files are gone when it
+// returns without error.
+func (b *Broker) DeleteTopics(ctx context.Context, refs []TopicRef, timeout time.Duration) []DeletedTopic {
+	ctx, cancel := b.withTimeout(ctx, timeout)
+	defer cancel()
+	out := make([]DeletedTopic, len(refs))
+	seen := map[TopicRef]int{}
+	for _, r := range refs {
+		seen[r]++
+	}
+	var version uint64
+	for i, r := range refs {
+		out[i] = DeletedTopic{Name: r.Name, ID: r.ID}
+		if seen[r] > 1 {
+			out[i].Err = fmt.Errorf("%w: topic is in the request twice", ErrInvalidRequest)
+			continue
+		}
+		v, err := b.deleteTopic(ctx, r, &out[i])
+		out[i].Err, version = err, max(version, v)
+	}
+	if version == 0 {
+		return out
+	}
+	err := b.awaitVersion(ctx, version)
+	for i := range out {
+		if out[i].Err == nil {
+			out[i].Err = err
+		}
+	}
+	return out
+}
+
+func (b *Broker) deleteTopic(ctx context.Context, r TopicRef, out *DeletedTopic) (uint64, error) {
+	var t *cluster.Topic
+	b.meta.view(func(s *cluster.State) {
+		if r.ByID {
+			t = s.TopicByID(r.ID)
+		} else {
+			t = s.Topic(r.Name)
+		}
+	})
+	switch {
+	case t == nil && r.ByID:
+		return 0, ErrUnknownTopicID
+	case t == nil:
+		return 0, ErrUnknownTopicOrPartition
+	}
+	out.Name, out.ID = t.Name, t.ID
+	switch {
+	case !b.conf.Load().DeleteTopicEnable:
+		return 0, ErrTopicDeletionDisabled
+	case isInternal(t.Name): // A22
+		return 0, fmt.Errorf("%w: %s is internal and is not deleted", ErrInvalidRequest, t.Name)
+	}
+	_, version, err := b.meta.propose(ctx, &cluster.DeleteTopic{ID: t.ID})
+	return version, fromCluster(err)
+}
+
+// fromCluster turns errors of metadata commands into the broker's: two
+// requests may race to the same change.
+func fromCluster(err error) error {
+	for _, m := range clusterErrors {
+		if errors.Is(err, m.from) {
+			return fmt.Errorf("%w: %w", m.to, err)
+		}
+	}
+	return err
+}
+
+var clusterErrors = []struct{ from, to error }{
+	{cluster.ErrTopicExists, ErrTopicExists},
+	{cluster.ErrTopicCollides, ErrInvalidTopic},
+	{cluster.ErrUnknownTopic, ErrUnknownTopicOrPartition},
+	{cluster.ErrPartitions, ErrInvalidPartitions},
+}
+
+// Metadata describes topics (M1 to M5, M10). Topics that may be created on
+// demand are, and are described as they then are (M3).
+func (b *Broker) Metadata(ctx context.Context, r MetadataRequest) []TopicInfo {
+	if r.All {
+		r.Topics = nil
+		b.meta.view(func(s *cluster.State) {
+			for _, t := range s.Topics() {
+				r.Topics = append(r.Topics, TopicRef{Name: t.Name})
+			}
+		})
+		r.AutoCreate = false
+	}
+	out := make([]TopicInfo, len(r.Topics))
+	for i, ref := range r.Topics {
+		out[i] = b.describeTopic(ref)
+		if !errors.Is(out[i].Err, ErrUnknownTopicOrPartition) {
+			continue
+		}
+		if err := checkTopicName(ref.Name); err != nil {
+			out[i].Err = err
+		} else if r.AutoCreate && b.conf.Load().AutoCreateTopics {
+			out[i] = b.autoCreate(ctx, ref)
+		}
+	}
+	return out
+}
+
+func (b *Broker) autoCreate(ctx context.Context, ref TopicRef) TopicInfo {
+	t := NewTopic{Name: ref.Name, Partitions: -1, ReplicationFactor: -1}
+	if isInternal(ref.Name) {
+		if ref.Name != offsetsTopic {
+			return b.describeTopic(ref) // its coordinator is not built
+		}
+		t = b.offsetsTopic()
+	}
+	res := b.CreateTopics(ctx, []NewTopic{t}, DefaultTimeout, false)[0]
+	if res.Err != nil && !errors.Is(res.Err, ErrTopicExists) {
+		return TopicInfo{Name: ref.Name, Err: res.Err}
+	}
+	return b.describeTopic(ref)
+}
+
+func (b *Broker) describeTopic(ref TopicRef) TopicInfo {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	t := b.topics[ref.Name]
+	missing := ErrUnknownTopicOrPartition
+	if ref.ByID {
+		t, missing = b.byID[ref.ID], ErrUnknownTopicID
+	}
+	if t == nil {
+		return TopicInfo{Name: ref.Name, ID: ref.ID, Err: missing}
+	}
+	info := TopicInfo{Name: t.info.Name, ID: t.info.ID, Internal: isInternal(t.info.Name)}
+	for i, p := range t.info.Partitions {
+		pi := PartitionInfo{Partition: int32(i), Leader: LeaderEpoch{-1, -1}, Replicas: p.Replicas, ISR: p.Replicas}
+		if part := t.parts[i]; part != nil {
+			pi.Leader = leaderOf(part)
+		}
+		if pi.Leader.ID < 0 {
+			pi.Err, pi.ISR, pi.Offline = ErrLeaderNotAvailable, nil, p.Replicas
+		}
+		info.Partitions = append(info.Partitions, pi)
+	}
+	return info
+}
+
+// TopicID is the id of a topic.
+func (b *Broker) TopicID(name string) (id [16]byte, ok bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if t := b.topics[name]; t != nil {
+		return t.info.ID, true
+	}
+	return id, false
+}
+
+// TopicName is the name of the topic with an id.
+func (b *Broker) TopicName(id [16]byte) (string, bool) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if t := b.byID[id]; t != nil {
+		return t.info.Name, true
+	}
+	return "", false
+}
+
+// HasPartition reports whether a topic exists and has the partition.
+func (b *Broker) HasPartition(topic string, partition int32) bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	t := b.topics[topic]
+	return t != nil && partition >= 0 && int(partition) < len(t.info.Partitions)
+}
+
+// topicNames lists the topics, sorted.
+func (b *Broker) topicNames() []string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return slices.Sorted(maps.Keys(b.topics))
+}
+
+// newUUID is a random (version 4) UUID that is not all zero in its first half.
+func (b *Broker) newUUID() (id [16]byte) {
+	b.randMu.Lock()
+	defer b.randMu.Unlock()
+	for i := range id {
+		id[i] = byte(b.opt.Rand.Uint32())
+	}
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return id
+}
+
+func (b *Broker) newRand() *rand.Rand {
+	b.randMu.Lock()
+	defer b.randMu.Unlock()
+	return rand.New(rand.NewPCG(b.opt.Rand.Uint64(), b.opt.Rand.Uint64()))
+}
+
+// encodeUUID is Kafka's text form of an id: 22 characters of base64url.
+func encodeUUID(id [16]byte) string { return base64.RawURLEncoding.EncodeToString(id[:]) }

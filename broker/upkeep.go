@@ -1,0 +1,131 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"chronik/broker/cluster"
+	"chronik/broker/partition"
+	"chronik/internal/clock"
+)
+
+// housekeeping applies retention and forgets idle producers, every
+// log.retention.check.interval.ms.
+func (b *Broker) housekeeping() {
+	for {
+		if !sleep(b.ctx, b.opt.Clock, b.conf.Load().RetentionCheck) {
+			return
+		}
+		now := b.opt.Clock.Now()
+		expiry := now.Add(-b.conf.Load().ProducerIDExpiration)
+		for _, p := range b.openPartitions() {
+			if err := p.Retain(now); err != nil && !errors.Is(err, partition.ErrClosed) {
+				b.opt.Logger.Error("retention failed", "err", err)
+			}
+			p.ExpireProducers(expiry.UnixMilli())
+		}
+	}
+}
+
+// sleep waits for d and reports false when the context ended first.
+func sleep(ctx context.Context, c clock.Clock, d time.Duration) bool {
+	over := make(chan struct{})
+	t := c.AfterFunc(d, func() { close(over) })
+	defer t.Stop()
+	select {
+	case <-over:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// withTimeout is context.WithTimeout on the broker's clock.
+func (b *Broker) withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	t := b.opt.Clock.AfterFunc(d, cancel)
+	return ctx, func() {
+		t.Stop()
+		cancel()
+	}
+}
+
+func (b *Broker) openPartitions() (out []*partition.Partition) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, t := range b.topics {
+		for _, p := range t.parts {
+			if p != nil {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// producerIDs hands out ids from a block that the cluster has reserved for
+// this node (T1).
+type producerIDs struct {
+	mu        sync.Mutex
+	next, end int64
+}
+
+const producerIDBlock = 1000
+
+// InitProducerID gives a producer its id (T1, T3). Transactional ids are not
+// built.
+func (b *Broker) InitProducerID(ctx context.Context, _ string, hasTxnID bool, producerID int64, epoch int16) (int64, int16, error) {
+	if (producerID == -1) != (epoch == -1) {
+		return -1, -1, fmt.Errorf("%w: producer id and epoch must both be given, or neither", ErrInvalidRequest)
+	}
+	if hasTxnID {
+		return -1, -1, ErrTransactionsNotBuilt
+	}
+	b.ids.mu.Lock()
+	defer b.ids.mu.Unlock()
+	if b.ids.next == b.ids.end {
+		res, _, err := b.meta.propose(ctx, &cluster.AllocateProducerIDs{Count: producerIDBlock})
+		if err != nil {
+			return -1, -1, err
+		}
+		b.ids.next, b.ids.end = res.First, res.First+producerIDBlock
+	}
+	id := b.ids.next
+	b.ids.next++
+	return id, 0, nil
+}
+
+// LogDirs describes the data directory (R4): the partitions named by filter,
+// or all.
+func (b *Broker) LogDirs(filter []TopicPartition, all bool) []LogDir {
+	dir := LogDir{Path: b.opt.DataDir, TotalBytes: -1, UsableBytes: -1}
+	if u, err := b.opt.FS.Usage(b.opt.DataDir); err == nil {
+		dir.TotalBytes, dir.UsableBytes = u.Total, u.Free
+	} else {
+		dir.Err = fmt.Errorf("%w: %w", ErrStorage, err)
+	}
+	for _, name := range b.topicNames() {
+		b.mu.RLock()
+		t := b.topics[name]
+		var parts []*partition.Partition
+		var id cluster.TopicID
+		if t != nil {
+			parts, id = slices.Clone(t.parts), t.info.ID
+		}
+		b.mu.RUnlock()
+		for i, p := range parts {
+			asked := all || slices.ContainsFunc(filter, func(f TopicPartition) bool { return f.Topic == name && f.Partition == int32(i) })
+			if p == nil || !asked {
+				continue
+			}
+			dir.Partitions = append(dir.Partitions, LogDirPartition{
+				TopicPartition: TopicPartition{Topic: name, TopicID: id, Partition: int32(i)}, Bytes: p.State().Bytes,
+			})
+		}
+	}
+	return []LogDir{dir}
+}

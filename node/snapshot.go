@@ -1,0 +1,40 @@
+package node
+
+import (
+	"chronik/broker"
+	"chronik/internal/metrics"
+	"chronik/raftstore/multiraft"
+)
+
+// snapshot is the state that a scrape exports.
+func (n *Node) snapshot() metrics.Snapshot {
+	used, _ := n.server.RequestBytes()
+	s := metrics.Snapshot{
+		Connections: n.server.Connections(), RequestMemoryBytes: used, RequestMemoryBytesMax: n.server.RequestBytesMax(),
+		ClusterSize: len(n.broker.Nodes()), QuorumSize: 1,
+	}
+	for _, p := range n.broker.Partitions() {
+		s.Partitions = append(s.Partitions, partitionSample(p))
+	}
+	for _, g := range n.broker.GroupStats() {
+		s.Groups = append(s.Groups, g)
+	}
+	return s
+}
+
+func partitionSample(p broker.PartitionStats) metrics.Partition {
+	out := metrics.Partition{
+		Topic: p.Topic, Partition: p.Partition, Term: uint64(p.Raft.Term),
+		CommitIndex: uint64(p.Raft.Commit), LastApplied: uint64(p.Raft.Applied),
+		LogEntries: uint64(p.Raft.LastIndex + 1 - p.Raft.FirstIndex), LogBytes: p.Bytes, Segments: p.Segments,
+	}
+	switch p.Raft.Role {
+	case multiraft.Leader:
+		out.Role, out.ISRSize = metrics.RoleLeader, len(p.Raft.Voters)
+	case multiraft.Candidate:
+		out.Role = metrics.RoleCandidate
+	case multiraft.Follower:
+		out.Role = metrics.RoleFollower
+	}
+	return out
+}
