@@ -17,12 +17,7 @@ func (b *budget) waiting() int {
 
 func untilWaiting(t *testing.T, b *budget, n int) {
 	t.Helper()
-	for end := time.Now().Add(patience); b.waiting() != n; {
-		if time.Now().After(end) {
-			t.Fatalf("%d wait, want %d", b.waiting(), n)
-		}
-		time.Sleep(100 * time.Microsecond)
-	}
+	poll(t, fmt.Sprintf("%d waiters", n), func() bool { return b.waiting() == n })
 }
 
 func TestBudgetLifelineIsOne(t *testing.T) {

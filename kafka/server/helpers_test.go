@@ -77,6 +77,76 @@ func (t *testTool) until(what string, cond func() bool) {
 	}
 }
 
+// poll waits for cond, trying every millisecond.
+func poll(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); !cond(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// count is how many connections match.
+func (t *testTool) count(match func(c *Conn) bool) (n int) {
+	t.server.mu.Lock()
+	conns := t.server.connsLocked()
+	t.server.mu.Unlock()
+	for _, c := range conns {
+		c.mu.Lock()
+		if match(c) {
+			n++
+		}
+		c.mu.Unlock()
+	}
+	return n
+}
+
+// untilUnderWay waits until n connections have a request under way.
+func (t *testTool) untilUnderWay(n int) {
+	t.Helper()
+	poll(t, fmt.Sprintf("%d busy connections", n), func() bool {
+		return t.count(func(c *Conn) bool { return c.underWay > 0 }) == n
+	})
+}
+
+// untilReading waits until n connections are in the middle of a frame.
+func (t *testTool) untilReading(n int) {
+	t.Helper()
+	poll(t, fmt.Sprintf("%d half frames", n), func() bool {
+		return t.count(func(c *Conn) bool { return c.reading.active }) == n
+	})
+}
+
+// untilHeld waits until the budget holds exactly n bytes.
+func (t *testTool) untilHeld(n int64) {
+	t.Helper()
+	poll(t, fmt.Sprintf("%d bytes held", n), func() bool {
+		used, _ := t.server.RequestBytes()
+		return used == n
+	})
+}
+
+// untilWriting waits until a write has made no progress for a while.
+func (t *testTool) untilWriting() {
+	t.Helper()
+	last, same := int64(-1), 0
+	poll(t, "a write that is stuck", func() bool {
+		var at int64
+		stuck := t.count(func(c *Conn) bool {
+			at += c.writing.bytes
+			return c.writing.active
+		})
+		if stuck == 0 || at != last {
+			last, same = at, 0
+		}
+		same++
+		return same > 100
+	})
+}
+
 func (t *testTool) untilEvent(e string) {
 	t.Helper()
 	t.until("event "+e, func() bool {

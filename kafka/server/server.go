@@ -170,6 +170,9 @@ func (s *Server) RequestBytes() (used, peak int64) {
 	return su + lu, sp + lp
 }
 
+// RequestBytesMax is the limit of RequestBytes.
+func (s *Server) RequestBytesMax() int64 { return s.limits.RequestBytesMax }
+
 // Connections is the number of open connections.
 func (s *Server) Connections() int {
 	s.mu.Lock()

@@ -163,54 +163,12 @@ func TestG8Idle(t *testing.T) {
 	tool.clock.Advance(10 * time.Second)
 	idle.send("eb") // still open
 	idle.wantRecv("b")
-	tool.quiet()
+	tool.untilUnderWay(1)
 	tool.clock.Advance(12 * time.Second)
 	idle.wantEOF()
 	tool.untilClosed(ClosedIdle, 1)
 	tool.unlock("1")
 	busy.wantRecv("1")
-}
-
-// quiet waits until every connection has settled: its last answer is done.
-func (t *testTool) quiet() {
-	t.Helper()
-	end := time.Now().Add(patience)
-	for {
-		busy := 0
-		t.server.mu.Lock()
-		conns := t.server.connsLocked()
-		t.server.mu.Unlock()
-		for _, c := range conns {
-			c.mu.Lock()
-			if c.writing.active {
-				busy++
-			}
-			if c.underWay > 0 && len(c.queue) == 0 && len(c.serial) == 0 && !t.parked() {
-				busy++
-			}
-			c.mu.Unlock()
-		}
-		if busy == 0 {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatal("the server did not settle")
-		}
-	}
-}
-
-// parked reports whether a pending request waits at its gate.
-func (t *testTool) parked() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, gate := range t.unlocked {
-		select {
-		case <-gate:
-		default:
-			return true
-		}
-	}
-	return false
 }
 
 // A half frame holds what has arrived of it until StallGrace has passed.
@@ -227,21 +185,6 @@ func TestHalfFrameIsClosed(t *testing.T) {
 	tool.untilClosed(ClosedStalledRead, 1)
 	if used, peak := tool.server.RequestBytes(); used != 0 || peak > 64<<10 {
 		t.Errorf("used %d peak %d for 1000 bytes of a frame that claims 50 MiB", used, peak)
-	}
-}
-
-// untilHeld waits until the budget holds exactly n bytes.
-func (t *testTool) untilHeld(n int64) {
-	t.Helper()
-	for end := time.Now().Add(patience); ; {
-		used, _ := t.server.RequestBytes()
-		if used == n {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the budget holds %d bytes, want %d", used, n)
-		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -276,29 +219,6 @@ func TestDeadReaderIsClosedAndReleased(t *testing.T) {
 	if tool.releases["s"] != served {
 		t.Errorf("%d releases for %d responses", tool.releases["s"], served)
 	}
-}
-
-// untilWriting waits until a write makes no more progress.
-func (t *testTool) untilWriting() {
-	t.Helper()
-	last, since := int64(-1), time.Now()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		t.server.mu.Lock()
-		conns := t.server.connsLocked()
-		t.server.mu.Unlock()
-		for _, c := range conns {
-			c.mu.Lock()
-			w := c.writing
-			c.mu.Unlock()
-			if !w.active || w.bytes != last {
-				last, since = w.bytes, time.Now()
-			}
-			if w.active && time.Since(since) > 100*time.Millisecond {
-				return
-			}
-		}
-	}
-	t.Fatal("no write got stuck")
 }
 
 // release runs exactly once on every way out.
@@ -441,26 +361,4 @@ func TestBudgetDoesNotDeadlock(t *testing.T) {
 	if peak < 3<<19 {
 		t.Errorf("peak %d: the budget was never under pressure", peak)
 	}
-}
-
-// untilReading waits until so many connections are in the middle of a frame.
-func (t *testTool) untilReading(n int) {
-	t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		t.server.mu.Lock()
-		conns := t.server.connsLocked()
-		t.server.mu.Unlock()
-		reading := 0
-		for _, c := range conns {
-			c.mu.Lock()
-			if c.reading.active {
-				reading++
-			}
-			c.mu.Unlock()
-		}
-		if reading == n {
-			return
-		}
-	}
-	t.Fatalf("no %d connections are reading", n)
 }
