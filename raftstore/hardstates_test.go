@@ -404,4 +404,3 @@ func FuzzScan(f *testing.F) {
 		}
 	})
 }
-

@@ -1,0 +1,31 @@
+// Package multiraft runs the raft groups of a node: many groups on few goroutines, each driving a state machine.
+//
+// A group has no goroutine. A host has as many shards as processors; a group
+// with something to do (a wake, a message, a write that is durable) stands in
+// its shard's queue, once, and the shard steps raft, writes the log, and calls
+// the state machine:
+//
+//	TakeProposal -> raft -> log.Append -> Appended -> log.Sync -> Durable -> majority -> Committed
+//
+// A leader takes everything that waits as one entry, and does not take the next
+// while two of its entries wait for the disk: so entries grow with the load.
+// One-voter groups run the same way; nothing about them is special but that
+// they campaign at once and are not ticked.
+//
+// It guarantees:
+//   - no vote, and no acknowledgement of entries, leaves before it is durable;
+//   - a state machine is called by one goroutine at a time and sees each
+//     committed entry once per process, in order;
+//   - Leader is reported only after the first entry of the own term has been
+//     applied, and its end before an entry of another term is appended;
+//   - an I/O error, damage, or a broken invariant stops one group, for good and
+//     with one call of Failed; the others go on.
+//
+// It does not carry messages (Transport does), compact logs, or hand over
+// segments to a peer whose entries are gone.
+//
+// Concurrency: Host and Group are safe for concurrent use.
+//
+// Lifetime: payloads given to Committed are valid during the call; those taken
+// from TakeProposal belong to the host.
+package multiraft

@@ -1,0 +1,344 @@
+package multiraft
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chronik/raftstore"
+	"chronik/segment"
+	"chronik/wal"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// inboxMax is how many messages of peers may wait for one group.
+const inboxMax = 4096
+
+// Group is one raft group on this node.
+//
+// Its state is guarded by mu, which the shard holds while it runs the group;
+// what other goroutines bring (messages, finished writes, wakes) is left in the
+// inbox, so that nobody waits for a group that writes.
+type Group struct {
+	id    uint64
+	host  *Host
+	shard *shard
+
+	queued atomic.Bool // stands in the shard's ready queue
+	wake   atomic.Bool // the state machine may have something to propose
+
+	inMu     sync.Mutex
+	inbox    []*pb.Message // from peers
+	confDone bool          // the ConfState is durable, or failed to be
+	confErr  error
+
+	mu    sync.Mutex
+	node  *raft.RawNode
+	store *raftstore.Storage
+	log   *wal.Log
+	sm    StateMachine
+	err   error // not nil: the group does nothing any more
+	sole  bool  // this node is the only voter
+
+	role     raft.StateType // as of the latest Ready, like the next three
+	term     uint64
+	lead     uint64
+	commit   uint64
+	serving  bool // leader, and an entry of its term has been applied
+	reported RoleChange
+
+	writes     writeQueue
+	proposals  []proposal // of this term, not applied, oldest first
+	proposed   int        // bytes of them
+	unproposed []byte     // taken, but raft would not have it yet
+
+	confWait    []*pb.Message // responses to deliver when the ConfState is durable; not nil: the group waits for that
+	campaigned  time.Time     // start of the election this node stands in
+	dirty       bool          // on the shard's list for the next checkpoint
+	unsavedSize int           // bytes applied since the commit index was recorded
+	frames      []segment.Entry
+
+	pubMu sync.Mutex
+	pub   Status
+}
+
+type proposal struct {
+	bytes int
+	at    time.Time
+}
+
+// ID is the group's id.
+func (g *Group) ID() uint64 { return g.id }
+
+// Wake says that the state machine has something to propose. It is cheap,
+// never blocks, and may be called under the state machine's lock.
+func (g *Group) Wake() {
+	g.wake.Store(true)
+	g.enqueue()
+}
+
+func (g *Group) enqueue() {
+	if g.queued.CompareAndSwap(false, true) {
+		g.shard.push(g)
+	}
+}
+
+// Exclusive runs f while the group appends nothing to its log.
+func (g *Group) Exclusive(f func() error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err != nil {
+		return g.err
+	}
+	return f()
+}
+
+// Status is the group as of its latest step.
+func (g *Group) Status() Status {
+	g.pubMu.Lock()
+	s := g.pub
+	g.pubMu.Unlock()
+	if s.Err == nil {
+		s.FirstIndex, s.LastIndex = g.log.FirstIndex(), g.log.LastIndex()
+	}
+	return s
+}
+
+// ProposeConfChange proposes a change of members. It is refused unless this
+// node leads; a nil error does not mean that it will be committed.
+func (g *Group) ProposeConfChange(cc pb.ConfChangeI) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err != nil {
+		return g.err
+	}
+	defer g.rescue()
+	err := g.node.ProposeConfChange(cc)
+	g.enqueue()
+	return err
+}
+
+func (g *Group) receive(m *pb.Message) error {
+	g.inMu.Lock()
+	full := len(g.inbox) >= inboxMax
+	if !full {
+		g.inbox = append(g.inbox, m)
+	}
+	g.inMu.Unlock()
+	if full {
+		return ErrOverloaded
+	}
+	g.enqueue()
+	return nil
+}
+
+func (g *Group) process() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.run()
+}
+
+func (g *Group) tick() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err != nil || g.confWait != nil {
+		return
+	}
+	defer g.rescue()
+	g.node.Tick()
+	if g.node.HasReady() {
+		g.run()
+	}
+}
+
+// run does everything there is to do.
+func (g *Group) run() {
+	if g.err != nil {
+		return
+	}
+	defer g.publish()
+	defer g.rescue()
+	g.reportRole()
+	for g.err == nil && g.finishConf() {
+		g.stepInbox()
+		g.finishWrites()
+		if g.err != nil {
+			return
+		}
+		g.campaign()
+		g.propose()
+		if !g.node.HasReady() {
+			return
+		}
+		rd := g.node.Ready()
+		if err := g.store.Err(); err != nil {
+			g.fail(err)
+			return
+		}
+		g.handle(&rd)
+	}
+}
+
+// rescue turns a panic, of raft's, the state machine's or ours, into the end
+// of this group. If reading the log failed inside of raft, that is the cause.
+func (g *Group) rescue() {
+	if r := recover(); r != nil {
+		err := g.store.Err()
+		if err == nil {
+			err = fmt.Errorf("multiraft: group %d: %v", g.id, r)
+			g.host.opt.Logger.Error("group poisoned by a panic", "group", g.id, "panic", r, "stack", string(debug.Stack()))
+		}
+		g.fail(err)
+	}
+}
+
+// fail stops the group for good and tells the state machine.
+func (g *Group) fail(err error) {
+	if g.err != nil {
+		return
+	}
+	g.host.opt.Logger.Error("group has failed", "group", g.id, "err", err)
+	g.halt(fmt.Errorf("%w: %w", ErrFailed, err))
+	g.sm.Failed(err)
+}
+
+// halt makes the group do nothing from now on.
+func (g *Group) halt(err error) {
+	if g.err == nil || errors.Is(err, ErrStopped) {
+		g.err = err
+	}
+	g.dropProposals()
+	g.writes = writeQueue{}
+	g.confWait = nil
+	g.publish()
+}
+
+// stop is halt for a group of a host that stops.
+func (g *Group) stop() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err != nil {
+		return
+	}
+	g.store.SaveCommit()
+	if g.reported.Role == Leader {
+		g.report(RoleChange{Role: Follower, Term: segment.Term(g.term)})
+	}
+	g.halt(ErrStopped)
+}
+
+func (g *Group) checkpoint() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.dirty = false
+	if g.err == nil {
+		g.unsavedSize = 0
+		g.store.SaveCommit()
+	}
+}
+
+func (g *Group) publish() {
+	s := Status{Role: g.reported.Role, Term: g.reported.Term, Leader: g.reported.Leader, Commit: segment.Index(g.commit),
+		Applied: segment.Index(g.store.Applied()), Voters: g.store.Conf().GetVoters(), Err: g.err}
+	if g.err != nil {
+		s.Role, s.Leader = Follower, 0
+	}
+	g.pubMu.Lock()
+	s.FirstIndex, s.LastIndex = g.pub.FirstIndex, g.pub.LastIndex
+	g.pub = s
+	g.pubMu.Unlock()
+}
+
+func (g *Group) stepInbox() {
+	g.inMu.Lock()
+	msgs := g.inbox
+	g.inbox = nil
+	g.inMu.Unlock()
+	for _, m := range msgs {
+		g.step(m)
+	}
+}
+
+// step hands raft a message. What raft refuses it may refuse: a response of a
+// node that is no member (any more), and proposals, which are not stepped here.
+func (g *Group) step(m *pb.Message) {
+	if err := g.node.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) && !errors.Is(err, raft.ErrProposalDropped) {
+		panic(fmt.Sprintf("BUG: raft refuses %s: %v", m.GetType(), err))
+	}
+}
+
+// campaign makes the only voter lead: at the start, once what is committed has
+// been applied (raft refuses while a change of members may be in it), and when
+// the others have left.
+func (g *Group) campaign() {
+	if g.sole && g.role == raft.StateFollower && g.store.Applied() >= g.commit {
+		if err := g.node.Campaign(); err != nil {
+			panic(fmt.Sprintf("BUG: campaign: %v", err))
+		}
+	}
+}
+
+// propose takes what waits in the state machine, as long as few of the group's
+// appends wait for the disk: what arrives meanwhile rides together.
+func (g *Group) propose() {
+	o := &g.host.opt
+	if !g.serving || g.proposed >= o.InflightBytesMax || g.writes.unsynced >= o.InflightSyncsMax || g.host.stopping.Load() {
+		return
+	}
+	payload := g.unproposed
+	if payload == nil {
+		if !g.wake.Swap(false) {
+			return
+		}
+		if payload = g.sm.TakeProposal(segment.Term(g.term), o.ProposalBytesMax); len(payload) == 0 {
+			return
+		}
+		g.wake.Store(true) // there may be more
+	}
+	if err := g.node.Propose(payload); err != nil {
+		// A change of leader is under way: either it comes, and reportRole
+		// drops this, or raft takes proposals again.
+		g.unproposed = payload
+		return
+	}
+	g.unproposed = nil
+	g.proposals = append(g.proposals, proposal{len(payload), o.Clock.Now()})
+	g.proposed += len(payload)
+	g.host.inflight.Add(1)
+}
+
+// applied settles the proposals that an applied batch of entries contains.
+func (g *Group) settle(n int) {
+	if n == 0 {
+		return
+	}
+	now := g.host.opt.Clock.Now()
+	for _, p := range g.proposals[:n] {
+		g.proposed -= p.bytes
+		g.host.opt.Metrics.Raft.CommitLatency.Observe(now.Sub(p.at))
+	}
+	rest := copy(g.proposals, g.proposals[n:])
+	g.proposals = g.proposals[:rest]
+	g.host.settled(n)
+}
+
+func (g *Group) dropProposals() {
+	n := len(g.proposals)
+	g.proposals, g.proposed, g.unproposed = nil, 0, nil
+	g.host.settled(n)
+}
+
+// settled counts proposals that are done with.
+func (h *Host) settled(n int) {
+	if n > 0 && h.inflight.Add(-int64(n)) == 0 && h.stopping.Load() {
+		select {
+		case h.drained <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,274 @@
+package multiraft
+
+import (
+	"errors"
+	"fmt"
+
+	"chronik/segment"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// unsavedBytesMax is how many bytes may be applied before the commit index is
+// recorded without waiting for the checkpoint: a restart reads that much again.
+const unsavedBytesMax = 16 << 20
+
+// handle does what raft asks for.
+func (g *Group) handle(rd *raft.Ready) {
+	if !raft.IsEmptyHardState(rd.HardState) {
+		if rd.HardState.GetTerm() != g.term {
+			g.term, g.serving = rd.HardState.GetTerm(), false
+		}
+		g.commit = rd.HardState.GetCommit()
+	}
+	if rd.SoftState != nil {
+		g.setRole(rd.SoftState.RaftState)
+		g.lead = rd.SoftState.Lead
+	}
+	g.reportRole() // before anything of another term is appended
+	local := len(rd.Messages)
+	for local > 0 && raft.IsLocalMsgTarget(rd.Messages[local-1].GetTo()) {
+		local--
+	}
+	g.send(rd.Messages[:local])
+	for _, m := range rd.Messages[local:] {
+		if g.err != nil {
+			return
+		}
+		switch m.GetType() {
+		case pb.MsgStorageAppend:
+			g.write(m)
+		case pb.MsgStorageApply:
+			g.apply(m)
+		default:
+			panic(fmt.Sprintf("BUG: local message %s", m.GetType()))
+		}
+	}
+}
+
+func (g *Group) send(msgs []*pb.Message) {
+	if len(msgs) == 0 {
+		return
+	}
+	if g.host.opt.Transport == nil {
+		panic(fmt.Sprintf("BUG: %s to node %d and no transport", msgs[0].GetType(), msgs[0].GetTo()))
+	}
+	g.host.opt.Transport.Send(g.id, msgs)
+}
+
+func (g *Group) setRole(role raft.StateType) {
+	was := g.role
+	g.role = role
+	if role != raft.StateLeader {
+		g.serving = false
+	}
+	stands := func(s raft.StateType) bool { return s == raft.StateCandidate || s == raft.StatePreCandidate }
+	o := &g.host.opt
+	switch {
+	case stands(role) && !stands(was):
+		g.campaigned = o.Clock.Now()
+	case stands(was) && role == raft.StateLeader:
+		o.Metrics.Raft.ElectionWon(o.Clock.Now().Sub(g.campaigned))
+	case stands(was) && role == raft.StateFollower:
+		o.Metrics.Raft.ElectionLost(o.Clock.Now().Sub(g.campaigned))
+	}
+}
+
+// reportRole tells the state machine what has changed, if anything.
+func (g *Group) reportRole() {
+	c := RoleChange{Role: Follower, Term: segment.Term(g.term), Leader: g.lead}
+	switch {
+	case g.serving:
+		c.Role, c.Leader = Leader, g.host.opt.NodeID
+	case g.role != raft.StateFollower:
+		c.Role, c.Leader = Candidate, 0
+	}
+	c.NextOffset = g.reported.NextOffset
+	if c != g.reported {
+		g.report(c)
+	}
+}
+
+func (g *Group) report(c RoleChange) {
+	c.NextOffset = g.log.NextOffset()
+	if g.reported.Role == Leader {
+		g.dropProposals()
+	}
+	g.reported = c
+	g.sm.RoleChanged(c)
+}
+
+// write appends entries and records term and vote. The responses go out when
+// all of it, and everything written before, is durable.
+func (g *Group) write(m *pb.Message) {
+	if !raft.IsEmptySnap(m.GetSnapshot()) {
+		g.fail(errors.New("multiraft: a snapshot arrived, and segment hand-off is not built"))
+		return
+	}
+	entries := m.GetEntries()
+	if len(entries) > 0 {
+		if err := g.store.Append(entries); err != nil {
+			g.fail(err)
+			return
+		}
+		g.sm.Appended(g.log.LastIndex(), g.log.NextOffset())
+	}
+	// Without a hard state in the message its fields are absent. A commit
+	// index alone is recorded at checkpoints.
+	vote := m.Term != nil && !g.store.Voted(m.GetTerm(), m.GetVote())
+	if len(entries) == 0 && !vote && len(m.GetResponses()) == 0 {
+		return
+	}
+	w := g.writes.begin(g, m.GetResponses(), len(entries) > 0, vote)
+	if vote {
+		g.store.SaveVote(m.GetTerm(), m.GetVote(), w.done)
+	}
+	if len(entries) > 0 {
+		g.log.Sync(w.done)
+	}
+}
+
+// finishWrites delivers the responses of the writes that are durable, in the
+// order of the writes.
+func (g *Group) finishWrites() {
+	durable := false
+	for g.err == nil {
+		w, err := g.writes.finish(g)
+		if err != nil {
+			g.fail(err)
+			return
+		}
+		if w == nil {
+			break
+		}
+		durable = durable || w.entries
+		if durable {
+			// Before the responses: one may commit the entries.
+			g.sm.Durable(g.log.DurableOffset())
+			durable = false
+		}
+		g.deliver(w.responses)
+		g.writes.recycle(w)
+	}
+}
+
+func (g *Group) deliver(responses []*pb.Message) {
+	for i, m := range responses {
+		if m.GetTo() == g.host.opt.NodeID {
+			g.step(m)
+		} else {
+			g.send(responses[i : i+1])
+		}
+	}
+}
+
+// apply hands committed entries to the state machine, and to raft itself those
+// that change the members.
+func (g *Group) apply(m *pb.Message) {
+	frames, size, own := g.frames[:0], 0, 0
+	var conf *pb.ConfState
+	confIndex := g.store.ConfIndex()
+	for _, e := range m.GetEntries() {
+		if e.GetTerm() == g.term && g.role == raft.StateLeader {
+			g.serving = true
+		}
+		size += len(e.GetData())
+		switch {
+		case e.GetType() != pb.EntryNormal && e.GetIndex() > confIndex:
+			cc, err := confChange(e)
+			if err != nil {
+				g.fail(fmt.Errorf("multiraft: group %d: members of entry %d: %w", g.id, e.GetIndex(), err))
+				return
+			}
+			conf, confIndex = g.node.ApplyConfChange(cc), e.GetIndex()
+		case e.GetType() == pb.EntryNormal && len(e.GetData()) > 0:
+			frames = append(frames, g.store.Frame(e))
+			if e.GetTerm() == g.term {
+				own++
+			}
+		}
+	}
+	if len(frames) > 0 {
+		g.sm.Committed(frames)
+	}
+	clear(frames)
+	if g.frames = frames[:0]; cap(frames) > 64 {
+		g.frames = nil
+	}
+	entries := m.GetEntries()
+	g.store.AppliedTo(entries[len(entries)-1].GetIndex())
+	g.host.opt.Metrics.Raft.Committed(len(entries))
+	if g.role == raft.StateLeader {
+		g.settle(min(own, len(g.proposals)))
+	}
+	g.noteApplied(size)
+	if conf == nil {
+		g.deliver(m.GetResponses())
+	} else {
+		g.startConf(confIndex, conf, m.GetResponses())
+	}
+	g.reportRole()
+}
+
+func confChange(e *pb.Entry) (pb.ConfChangeI, error) {
+	if e.GetType() == pb.EntryConfChange {
+		cc := &pb.ConfChange{}
+		return cc, proto.Unmarshal(e.GetData(), cc)
+	}
+	cc := &pb.ConfChangeV2{}
+	return cc, proto.Unmarshal(e.GetData(), cc)
+}
+
+// noteApplied sees to it that the commit index is recorded now and then.
+func (g *Group) noteApplied(bytes int) {
+	if g.unsavedSize += bytes; g.unsavedSize >= unsavedBytesMax {
+		g.unsavedSize = 0
+		g.store.SaveCommit()
+		g.host.opt.HardStates.Checkpoint(nil)
+	}
+	if !g.dirty {
+		g.dirty = true
+		g.shard.addDirty(g)
+	}
+}
+
+// startConf records new members. Raft acts on them from now on, so the group
+// stands still until they are durable: a majority of the new members must not
+// decide anything that a restart with the old ones could contradict.
+func (g *Group) startConf(index uint64, conf *pb.ConfState, responses []*pb.Message) {
+	g.confWait = responses
+	g.store.SaveConf(index, conf, func(err error) {
+		g.inMu.Lock()
+		g.confDone, g.confErr = true, err
+		g.inMu.Unlock()
+		g.enqueue()
+	})
+}
+
+// finishConf reports whether the group may go on.
+func (g *Group) finishConf() bool {
+	if g.confWait == nil {
+		return true
+	}
+	g.inMu.Lock()
+	done, err := g.confDone, g.confErr
+	g.confDone = false
+	g.inMu.Unlock()
+	if !done {
+		return false
+	}
+	if err != nil {
+		g.fail(err)
+		return false
+	}
+	responses := g.confWait
+	g.confWait = nil
+	g.deliver(responses)
+	if sole := g.store.SoleVoter(g.host.opt.NodeID); sole != g.sole {
+		g.sole = sole
+		g.shard.setTicking(g, !sole)
+	}
+	return true
+}

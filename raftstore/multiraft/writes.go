@@ -1,0 +1,79 @@
+package multiraft
+
+import pb "go.etcd.io/raft/v3/raftpb"
+
+// write is one MsgStorageAppend on its way to the disk.
+type write struct {
+	responses []*pb.Message // to deliver when durable
+	entries   bool          // it appended to the log
+	waits     int           // for so many syncs; guarded by the group's inMu, like err
+	err       error
+	done      func(error) // one of the syncs is done
+}
+
+// writeQueue holds a group's writes that are not done, in order. It belongs to
+// the group's lock.
+type writeQueue struct {
+	queue    []*write
+	free     *write
+	unsynced int // writes of entries in the queue
+}
+
+// begin appends a write that waits for the log, the hard states, both or, in
+// case it has nothing to write, just for its turn.
+func (q *writeQueue) begin(g *Group, responses []*pb.Message, entries, vote bool) *write {
+	w := q.free
+	q.free = nil
+	if w == nil {
+		w = &write{}
+		w.done = func(err error) {
+			g.inMu.Lock()
+			w.waits--
+			if err != nil && w.err == nil {
+				w.err = err
+			}
+			last := w.waits == 0
+			g.inMu.Unlock()
+			if last {
+				g.enqueue()
+			}
+		}
+	}
+	w.responses, w.entries, w.waits = responses, entries, 0
+	if entries {
+		w.waits++
+		q.unsynced++
+	}
+	if vote {
+		w.waits++
+	}
+	q.queue = append(q.queue, w)
+	return w
+}
+
+// finish removes the oldest write if it is done.
+func (q *writeQueue) finish(g *Group) (*write, error) {
+	if len(q.queue) == 0 {
+		return nil, nil
+	}
+	w := q.queue[0]
+	g.inMu.Lock()
+	waits, err := w.waits, w.err
+	g.inMu.Unlock()
+	if waits > 0 {
+		return nil, nil
+	}
+	n := copy(q.queue, q.queue[1:])
+	q.queue[n] = nil
+	q.queue = q.queue[:n]
+	if w.entries {
+		q.unsynced--
+	}
+	return w, err
+}
+
+// recycle keeps one write for the next time: its callback is made once.
+func (q *writeQueue) recycle(w *write) {
+	w.responses = nil
+	q.free = w
+}
