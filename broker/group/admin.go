@@ -57,6 +57,7 @@ type Listing struct {
 	Group        string
 	ProtocolType string // "" for a group that only holds offsets
 	State        State
+	Members      int
 }
 
 // List is every group, sorted by id (J61). Filters are the caller's.
@@ -67,7 +68,7 @@ func (s *Shard) List() ([]Listing, Error) {
 	out := make([]Listing, 0, len(s.groups))
 	for _, id := range slices.Sorted(maps.Keys(s.groups)) {
 		if g := s.groups[id]; g.state != Dead {
-			out = append(out, Listing{Group: id, ProtocolType: g.protocolType, State: g.state})
+			out = append(out, Listing{Group: id, ProtocolType: g.protocolType, State: g.state, Members: len(g.members)})
 		}
 	}
 	return out, None

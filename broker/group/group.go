@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"chronik/broker/group/record"
-	"chronik/kafka/wire"
 )
 
 // State of a classic group. Its String is the name DescribeGroups and ListGroups use.
@@ -323,11 +322,11 @@ func (g *group) record(at time.Time, assignments map[string][]byte) Record {
 	g.recorded = true
 	v := record.Group{
 		ProtocolType: g.protocolType, Generation: g.generation, StateMs: at.UnixMilli(),
-		Protocol: nullable(g.protocol), Leader: nullable(g.leader),
+		Protocol: g.protocol, Leader: g.leader,
 	}
 	for _, m := range g.sorted() {
 		v.Members = append(v.Members, record.Member{
-			MemberID: m.id, InstanceID: nullable(m.instanceID), ClientID: m.clientID, ClientHost: m.clientHost,
+			MemberID: m.id, InstanceID: m.instanceID, ClientID: m.clientID, ClientHost: m.clientHost,
 			RebalanceTimeoutMs: int32(m.rebalanceTimeout.Milliseconds()),
 			SessionTimeoutMs:   int32(m.sessionTimeout.Milliseconds()),
 			Subscription:       m.metadata(g.protocol), Assignment: assignments[m.id],
@@ -335,5 +334,3 @@ func (g *group) record(at time.Time, assignments map[string][]byte) Record {
 	}
 	return Record{Key: record.GroupKey(g.id), Value: v.Encode()}
 }
-
-func nullable(s string) wire.NullString { return wire.NullString{String: s, Valid: s != ""} }

@@ -111,11 +111,11 @@ func (s *Shard) loadGroup(id string, value []byte) error {
 
 // loadMembers restores a Stable generation.
 func (s *Shard) loadMembers(g *group, v *record.Group) {
-	g.state, g.protocol = Stable, strings.Clone(v.Protocol.String)
+	g.state, g.protocol = Stable, strings.Clone(v.Protocol)
 	for i := range v.Members {
 		mv := &v.Members[i]
 		m := &member{
-			id: strings.Clone(mv.MemberID), instanceID: strings.Clone(mv.InstanceID.String),
+			id: strings.Clone(mv.MemberID), instanceID: strings.Clone(mv.InstanceID),
 			clientID: strings.Clone(mv.ClientID), clientHost: strings.Clone(mv.ClientHost),
 			rebalanceTimeout: time.Duration(mv.RebalanceTimeoutMs) * time.Millisecond,
 			sessionTimeout:   time.Duration(mv.SessionTimeoutMs) * time.Millisecond,
@@ -124,7 +124,7 @@ func (s *Shard) loadMembers(g *group, v *record.Group) {
 		}
 		s.add(g, m, g.protocolType)
 	}
-	if leader := g.members[v.Leader.String]; leader != nil {
+	if leader := g.members[v.Leader]; leader != nil {
 		g.leader = leader.id
 	} else {
 		g.leader = g.sorted()[0].id

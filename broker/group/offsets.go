@@ -7,11 +7,10 @@ import (
 	"time"
 
 	"chronik/broker/group/record"
-	"chronik/kafka/wire"
 )
 
 // TopicID is the id of a topic; zero when it is not known.
-type TopicID = wire.UUID
+type TopicID = [16]byte
 
 // topicOffsets is the offsets a group holds for one topic.
 type topicOffsets struct {

@@ -588,10 +588,10 @@ func showRecord(t *testing.T, r Record) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := fmt.Sprintf("%s gen=%d %s/%s leader=%s at %v", k.Group, g.Generation, g.ProtocolType, g.Protocol.String,
-		g.Leader.String, time.UnixMilli(g.StateMs).Sub(epoch))
+	s := fmt.Sprintf("%s gen=%d %s/%s leader=%s at %v", k.Group, g.Generation, g.ProtocolType, g.Protocol,
+		g.Leader, time.UnixMilli(g.StateMs).Sub(epoch))
 	for _, m := range g.Members {
-		s += fmt.Sprintf(" %s%s=%s", m.MemberID, suffix("/", m.InstanceID.String), showBytes(m.Assignment))
+		s += fmt.Sprintf(" %s%s=%s", m.MemberID, suffix("/", m.InstanceID), showBytes(m.Assignment))
 	}
 	return s
 }

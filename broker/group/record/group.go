@@ -18,16 +18,16 @@ const (
 type Group struct {
 	ProtocolType string
 	Generation   int32
-	Protocol     wire.NullString // null without members
-	Leader       wire.NullString // null without members
-	StateMs      int64           // when the state was entered, Unix ms; -1 when the version has none
+	Protocol     string // "" (null) without members
+	Leader       string // "" (null) without members
+	StateMs      int64  // when the state was entered, Unix ms; -1 when the version has none
 	Members      []Member
 }
 
 // Member is one member of a Group.
 type Member struct {
 	MemberID           string
-	InstanceID         wire.NullString // null for a dynamic member
+	InstanceID         string // "" (null) for a dynamic member
 	ClientID           string
 	ClientHost         string
 	RebalanceTimeoutMs int32 // the session timeout when the version has none
@@ -44,8 +44,8 @@ func (g *Group) encode(version int16) []byte {
 	w.Int16(version)
 	w.String(g.ProtocolType, flex)
 	w.Int32(g.Generation)
-	w.NullString(g.Protocol, flex, true)
-	w.NullString(g.Leader, flex, true)
+	w.NullString(nullable(g.Protocol), flex, true)
+	w.NullString(nullable(g.Leader), flex, true)
 	if version >= 2 {
 		w.Int64(g.StateMs)
 	}
@@ -63,7 +63,7 @@ func (m *Member) encode(w *wire.Writer, version int16) {
 	flex := version >= flexibleFrom
 	w.String(m.MemberID, flex)
 	if version >= 3 {
-		w.NullString(m.InstanceID, flex, true)
+		w.NullString(nullable(m.InstanceID), flex, true)
 	}
 	w.String(m.ClientID, flex)
 	w.String(m.ClientHost, flex)
@@ -91,8 +91,8 @@ func DecodeGroup(b []byte) (g Group, err error) {
 	}
 	g.ProtocolType = r.String(flex)
 	g.Generation = r.Int32()
-	g.Protocol = r.NullString(flex, true)
-	g.Leader = r.NullString(flex, true)
+	g.Protocol = r.NullString(flex, true).String
+	g.Leader = r.NullString(flex, true).String
 	g.StateMs = -1
 	if version >= 2 {
 		g.StateMs = r.Int64()
@@ -114,7 +114,7 @@ func (m *Member) decode(r *wire.Reader, version int16) {
 	flex := version >= flexibleFrom
 	m.MemberID = r.String(flex)
 	if version >= 3 {
-		m.InstanceID = r.NullString(flex, true)
+		m.InstanceID = r.NullString(flex, true).String
 	}
 	m.ClientID = r.String(flex)
 	m.ClientHost = r.String(flex)
@@ -140,14 +140,16 @@ func (g *Group) valid() error {
 			return fmt.Errorf("%w: member id %q is empty or there twice", ErrMalformed, m.MemberID)
 		}
 		ids[m.MemberID] = true
-		if i := m.InstanceID.String; i != "" && instances[i] {
+		if i := m.InstanceID; i != "" && instances[i] {
 			return fmt.Errorf("%w: instance id %q is there twice", ErrMalformed, i)
 		} else if i != "" {
 			instances[i] = true
 		}
 	}
-	if len(g.Members) > 0 && (!g.Protocol.Valid || g.ProtocolType == "") {
+	if len(g.Members) > 0 && (g.Protocol == "" || g.ProtocolType == "") {
 		return fmt.Errorf("%w: members without a protocol", ErrMalformed)
 	}
 	return nil
 }
+
+func nullable(s string) wire.NullString { return wire.NullString{String: s, Valid: s != ""} }

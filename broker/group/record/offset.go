@@ -12,6 +12,7 @@ const (
 	offsetVersionExpires = 1
 	offsetVersionTopicID = 4
 	flexibleFrom         = 4
+	tagTopicID           = 0
 )
 
 // Offset is an OffsetCommitValue: one committed offset.
@@ -19,9 +20,9 @@ type Offset struct {
 	Offset      int64
 	LeaderEpoch int32 // -1 none
 	Metadata    string
-	CommitMs    int64     // when it was committed, Unix ms
-	ExpireMs    int64     // when it expires, Unix ms; -1: by the group's retention
-	TopicID     wire.UUID // zero when not known
+	CommitMs    int64    // when it was committed, Unix ms
+	ExpireMs    int64    // when it expires, Unix ms; -1: by the group's retention
+	TopicID     [16]byte // zero when not known
 }
 
 // Encode gives the value in the version Kafka would write.
@@ -29,7 +30,7 @@ func (o *Offset) Encode() []byte {
 	switch {
 	case o.ExpireMs >= 0:
 		return o.encode(offsetVersionExpires)
-	case o.TopicID != wire.UUID{}:
+	case o.TopicID != [16]byte{}:
 		return o.encode(offsetVersionTopicID)
 	default:
 		return o.encode(offsetVersionPlain)
@@ -50,13 +51,13 @@ func (o *Offset) encode(version int16) []byte {
 	}
 	switch {
 	case !flex:
-	case o.TopicID == wire.UUID{}:
+	case o.TopicID == [16]byte{}:
 		w.NoTags()
 	default:
-		w.Uvarint(1)
-		tag := w.BeginTag(0)
+		w.Uvarint(1) // one tagged field: number 0, of 16 bytes
+		w.Uvarint(tagTopicID)
+		w.Uvarint(uint32(len(o.TopicID)))
 		w.UUID(o.TopicID)
-		w.EndTag(tag)
 	}
 	return encoded(w)
 }
@@ -79,15 +80,23 @@ func DecodeOffset(b []byte) (o Offset, err error) {
 		o.ExpireMs = r.Int64()
 	}
 	if flex {
-		for n := r.TagCount(); n > 0; n-- {
-			tag, rest := r.BeginTag()
-			if tag == 0 {
-				o.TopicID = r.UUID()
-				r.EndTag(rest)
-			} else {
-				r.SkipTag(rest)
-			}
-		}
+		o.decodeTags(&r)
 	}
 	return o, failed(&r, "offset value")
+}
+
+// decodeTags takes the topic id and skips tagged fields that are not known.
+func (o *Offset) decodeTags(r *wire.Reader) {
+	for n := r.Uvarint(); n > 0 && r.Err() == nil; n-- {
+		tag, size := r.Uvarint(), int(r.Uvarint())
+		if size > r.Len() || tag == tagTopicID && size != len(o.TopicID) {
+			r.Fail(wire.ErrTag)
+			return
+		}
+		if tag == tagTopicID {
+			o.TopicID = r.UUID()
+		} else {
+			*r = wire.NewReader(r.Rest()[size:])
+		}
+	}
 }

@@ -62,7 +62,7 @@ func (v *vector) offset() Offset {
 func (v *vector) group(t *testing.T) Group {
 	f := v.Fields
 	g := Group{
-		ProtocolType: f.ProtocolType, Generation: f.Generation, Protocol: wire.Str(f.Protocol), Leader: wire.Str(f.Leader),
+		ProtocolType: f.ProtocolType, Generation: f.Generation, Protocol: f.Protocol, Leader: f.Leader,
 		StateMs: -1,
 	}
 	if v.Version >= 2 {
@@ -79,7 +79,7 @@ func (v *vector) group(t *testing.T) Group {
 			SessionTimeoutMs: m.SessionTimeout, Subscription: sub, Assignment: as,
 		}
 		if m.GroupInstanceID != "" {
-			mem.InstanceID = wire.Str(m.GroupInstanceID)
+			mem.InstanceID = m.GroupInstanceID
 		}
 		if v.Version == 0 {
 			mem.RebalanceTimeoutMs = m.SessionTimeout
@@ -174,13 +174,13 @@ func TestOtherKeys(t *testing.T) {
 
 // TestMalformed: every prefix of a good record is an error that says so, as are the contradictions below.
 func TestMalformed(t *testing.T) {
-	m := Member{MemberID: "a", InstanceID: wire.Str("i")}
+	m := Member{MemberID: "a", InstanceID: "i"}
 	groups := map[string]Group{
-		"no id":           {ProtocolType: "consumer", Protocol: wire.Str("range"), Members: []Member{{}}},
-		"id twice":        {ProtocolType: "consumer", Protocol: wire.Str("range"), Members: []Member{m, m}},
-		"instance twice":  {ProtocolType: "consumer", Protocol: wire.Str("range"), Members: []Member{m, {MemberID: "b", InstanceID: m.InstanceID}}},
+		"no id":           {ProtocolType: "consumer", Protocol: "range", Members: []Member{{}}},
+		"id twice":        {ProtocolType: "consumer", Protocol: "range", Members: []Member{m, m}},
+		"instance twice":  {ProtocolType: "consumer", Protocol: "range", Members: []Member{m, {MemberID: "b", InstanceID: m.InstanceID}}},
 		"no protocol":     {ProtocolType: "consumer", Members: []Member{m}},
-		"no protocolType": {Protocol: wire.Str("range"), Members: []Member{m}},
+		"no protocolType": {Protocol: "range", Members: []Member{m}},
 	}
 	for name, g := range groups {
 		if _, err := DecodeGroup(g.Encode()); !errors.Is(err, ErrMalformed) {

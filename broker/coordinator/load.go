@@ -1,0 +1,136 @@
+package coordinator
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"chronik/broker/group"
+	"chronik/broker/partition"
+	"chronik/kafka/batch"
+	"chronik/segment"
+)
+
+const (
+	loadBytes = 1 << 20 // of one step; calls get their turn between two
+	loadRetry = 5 * time.Second
+	// malformedLogged is how many records that do not decode are logged one by one.
+	malformedLogged = 5
+)
+
+// load replays the partition into the state machine, again and again until it succeeds. It returns false when the
+// partition is lost before.
+func (s *shard) load() bool {
+	log := s.host.opt.Logger.With("partition", s.index, "epoch", s.epoch)
+	began := s.host.opt.Clock.Now()
+	for {
+		err := s.replay()
+		if err == nil {
+			break
+		}
+		select {
+		case <-s.stop:
+			return false
+		default:
+		}
+		if !errors.Is(fromPartition(err), group.ErrNotLeader) { // else we are about to be told
+			log.Error("cannot load group offsets, trying again", "err", err, "wait", loadRetry)
+		}
+		over := make(chan struct{})
+		t := s.host.opt.Clock.AfterFunc(loadRetry, func() { close(over) })
+		select {
+		case <-over:
+		case <-s.stop:
+			t.Stop()
+			return false
+		}
+	}
+	s.do(func(now time.Time) {
+		s.state.Loaded(now, &s.fx)
+		for _, topic := range s.state.Topics() {
+			if !s.host.opt.TopicExists(topic) {
+				s.state.TopicDeleted(now, topic, &s.fx)
+			}
+		}
+		stats := s.state.LoadStats()
+		if stats.Records > 0 {
+			log.Info("loaded group offsets", "records", stats.Records, "skipped", stats.Skipped,
+				"malformed", stats.Malformed, "took", now.Sub(began))
+		}
+	})
+	return true
+}
+
+var errStopped = errors.New("the partition is no longer led here")
+
+// replay reads what was in the log when leadership began; nobody but this shard writes after that.
+func (s *shard) replay() error {
+	w := partition.NewWatcher()
+	s.part.Watch(w)
+	defer s.part.Unwatch(w)
+	begin := s.part.State()
+	s.mu.Lock()
+	s.state = group.NewShard(s.host.opt.Config())
+	s.mu.Unlock()
+	var frames []segment.Entry
+	for offset := begin.LogStart; offset < begin.End; {
+		var r partition.ReadResult
+		var err error
+		r, frames, err = s.part.Read(partition.Read{
+			Offset: offset, BytesMax: loadBytes, AtLeastOne: true, CurrentEpoch: s.epoch, LastEpoch: -1,
+		}, frames)
+		if err != nil {
+			return fmt.Errorf("read at offset %d: %w", offset, err)
+		}
+		next, err := s.feed(r.Records, offset)
+		r.Release()
+		if err != nil {
+			return err
+		}
+		if next > offset {
+			offset = next
+			continue
+		}
+		select { // not committed yet
+		case <-w.C():
+		case <-s.stop:
+			return errStopped
+		}
+	}
+	return nil
+}
+
+// feed loads the records of whole batches and returns the offset behind them.
+func (s *shard) feed(records [][]byte, offset int64) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var scratch batch.Scratch
+	for _, rest := range records {
+		for len(rest) > 0 {
+			v, tail, err := batch.Next(rest)
+			if err != nil {
+				return offset, fmt.Errorf("batch behind offset %d: %w", offset, err)
+			}
+			rest = tail
+			if !v.Attributes().Control() {
+				if err := s.feedBatch(v, &scratch); err != nil {
+					return offset, err
+				}
+			}
+			offset = v.BaseOffset() + int64(v.LastOffsetDelta()) + 1
+		}
+	}
+	return offset, nil
+}
+
+func (s *shard) feedBatch(v batch.View, scratch *batch.Scratch) error {
+	for r, err := range batch.Records(v, scratch) {
+		if err != nil {
+			return fmt.Errorf("batch at offset %d: %w", v.BaseOffset(), err)
+		}
+		if err := s.state.Load(r.Key, r.Value); err != nil && s.state.LoadStats().Malformed <= malformedLogged {
+			s.host.opt.Logger.Warn("skipped a group record that does not decode", "partition", s.index, "offset", r.Offset, "err", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"chronik/broker/group"
+	"chronik/broker/partition"
+	"chronik/internal/clock"
+	"chronik/kafka/batch"
+)
+
+// shard is one group.Shard with the partition behind it.
+//
+// Lock order: mu, then the partition's own, then notes. Acked comes with the partition's lock held and therefore
+// takes notes only.
+type shard struct {
+	host  *Host
+	index int32
+	part  Partition
+	epoch int32
+	stop  chan struct{} // closed when the partition is no longer ours
+	wake  chan struct{} // capacity 1: there are notes, or a deadline has come
+
+	mu      sync.Mutex
+	state   *group.Shard
+	fx      group.Effects
+	waiting map[group.Token]chan any
+	tokens  group.Token
+	builder batch.Builder
+	buf     []byte
+	timer   clock.Timer
+	armed   time.Time // when timer fires; zero when it does not
+
+	noteMu sync.Mutex
+	notes  []outcome
+}
+
+// outcome is what became of an append.
+type outcome struct {
+	id  group.AppendID
+	err error
+}
+
+func newShard(h *Host, index int32, p Partition, epoch int32) *shard {
+	return &shard{
+		host: h, index: index, part: p, epoch: epoch, stop: make(chan struct{}), wake: make(chan struct{}, 1),
+		state: group.NewShard(h.opt.Config()), waiting: map[group.Token]chan any{},
+	}
+}
+
+// run loads the partition and then serves outcomes and deadlines until the partition is lost.
+func (s *shard) run() {
+	if s.load() {
+		for {
+			select {
+			case <-s.stop:
+			case <-s.wake:
+				s.do(s.attend)
+				continue
+			}
+			break
+		}
+	}
+	s.do(func(now time.Time) { s.state.Resign(now, &s.fx) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
+
+// attend tells the state machine what has happened.
+func (s *shard) attend(now time.Time) {
+	s.noteMu.Lock()
+	notes := s.notes
+	s.notes = nil
+	s.noteMu.Unlock()
+	for _, n := range notes {
+		s.state.Appended(now, n.id, n.err, &s.fx)
+	}
+	if !s.armed.IsZero() && !now.Before(s.armed) {
+		s.armed = time.Time{}
+	}
+	s.state.Tick(now, &s.fx)
+}
+
+// do runs f with the state machine and carries out what follows.
+func (s *shard) do(f func(now time.Time)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.host.opt.Clock.Now()
+	f(now)
+	s.carryOut(now)
+}
+
+// ask does a call that is answered by a reply. gone is the answer when ctx ends before that.
+func ask[R any](ctx context.Context, s *shard, gone R, f func(s *shard, now time.Time, tok group.Token)) R {
+	answer := make(chan any, 1)
+	var tok group.Token
+	s.do(func(now time.Time) {
+		s.tokens++
+		tok = s.tokens
+		s.waiting[tok] = answer
+		f(s, now, tok)
+	})
+	select {
+	case r := <-answer:
+		return r.(R)
+	case <-ctx.Done():
+		s.mu.Lock()
+		delete(s.waiting, tok)
+		s.mu.Unlock()
+		return gone
+	}
+}
+
+// carryOut hands replies to their callers and appends to the partition, and sets the timer. An append that the
+// partition refuses may have effects of its own.
+func (s *shard) carryOut(now time.Time) {
+	for len(s.fx.Replies)+len(s.fx.Appends) > 0 {
+		for _, r := range s.fx.Replies {
+			if answer := s.waiting[r.Token]; answer != nil { // else nobody waits any more
+				delete(s.waiting, r.Token)
+				answer <- r.Response
+			}
+		}
+		var refused []outcome
+		for _, a := range s.fx.Appends {
+			if err := s.append(now, a); err != nil {
+				refused = append(refused, outcome{a.ID, fromPartition(err)})
+			}
+		}
+		s.fx.Reset()
+		for _, o := range refused {
+			s.state.Appended(now, o.id, o.err, &s.fx)
+		}
+	}
+	s.arm(now)
+}
+
+// append gives the records of one effect to the partition as one batch.
+func (s *shard) append(now time.Time, a group.Append) error {
+	s.builder.Reset()
+	for _, r := range a.Records {
+		s.builder.Add(now.UnixMilli(), r.Key, r.Value)
+	}
+	b, err := s.builder.Build(s.buf[:0], batch.Plain(batch.None))
+	if err != nil {
+		return err
+	}
+	if s.buf = b; len(b) > s.host.opt.BatchBytesMax() {
+		return group.ErrTooLarge
+	}
+	return s.part.Append(b, partition.AcksAll, s.epoch, s, int(a.ID))
+}
+
+// Acked implements partition.Acker.
+func (s *shard) Acked(token int, r partition.Result) {
+	s.noteMu.Lock()
+	s.notes = append(s.notes, outcome{group.AppendID(token), fromPartition(r.Err)})
+	s.noteMu.Unlock()
+	s.poke()
+}
+
+func (s *shard) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// arm sets the timer to the state machine's deadline. A timer that is early enough stays: deadlines move back with
+// every heartbeat, and waking up once too often costs less than setting a timer each time.
+func (s *shard) arm(now time.Time) {
+	at, ok := s.state.Deadline()
+	if !ok || !s.armed.IsZero() && !at.Before(s.armed) {
+		return
+	}
+	s.armed = at
+	if s.timer == nil {
+		s.timer = s.host.opt.Clock.AfterFunc(at.Sub(now), s.poke)
+	} else {
+		s.timer.Reset(at.Sub(now))
+	}
+}
+
+// fromPartition turns the errors of a partition into those that a Shard knows.
+func fromPartition(err error) error {
+	switch {
+	case errors.Is(err, partition.ErrNotLeader), errors.Is(err, partition.ErrClosed),
+		errors.Is(err, partition.ErrFencedEpoch), errors.Is(err, partition.ErrUnknownEpoch):
+		return errors.Join(group.ErrNotLeader, err)
+	case errors.Is(err, partition.ErrStorage):
+		return errors.Join(group.ErrStorage, err)
+	}
+	return err
+}
