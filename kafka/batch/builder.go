@@ -86,14 +86,6 @@ func appendRecord(dst []byte, timestampDelta int64, offsetDelta int32, key, valu
 	return dst
 }
 
-func varintSize(v int64) int {
-	u, n := uint64(v)<<1^uint64(v>>63), 1
-	for ; u >= 0x80; u >>= 7 {
-		n++
-	}
-	return n
-}
-
 func bytesSize(b []byte) int {
 	if b == nil {
 		return 1

@@ -80,23 +80,19 @@ func (c *compressors) gzipWriter(level int, out io.Writer) (io.WriteCloser, erro
 	return c.gzip, nil
 }
 
-// lz4Levels maps 1..9 to the library's constants; 0 is its fast compressor.
-var lz4Levels = [...]lz4.CompressionLevel{lz4.Fast, lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4,
-	lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9}
-
 // lz4Writer writes what Java writes: blocks of 64 KiB that do not depend on
 // each other, no checksums, no content size.
 func (c *compressors) lz4Writer(level int, out io.Writer) (io.WriteCloser, error) {
-	if level == DefaultLevels().LZ4 {
-		level = 0 // Kafka's default level is its fast compressor
+	library := lz4.Fast // what Kafka's default level is as well
+	if level != DefaultLevels().LZ4 {
+		library = lz4.Level1 << (max(1, min(level, 9)) - 1)
 	}
-	level = max(0, min(level, len(lz4Levels)-1))
 	if c.lz4 == nil {
 		c.lz4 = lz4.NewWriter(out)
 	}
 	c.lz4.Reset(out)
 	err := c.lz4.Apply(lz4.ConcurrencyOption(1), lz4.BlockSizeOption(lz4.Block64Kb),
-		lz4.ChecksumOption(false), lz4.CompressionLevelOption(lz4Levels[level]))
+		lz4.ChecksumOption(false), lz4.CompressionLevelOption(library))
 	return c.lz4, err
 }
 

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"io"
 
@@ -15,7 +16,7 @@ import (
 func (s *Scratch) open(v View) {
 	payload := v.Payload()
 	s.in.Reset(payload)
-	limit := orDefault(s.DecompressedBytesMax, DefaultDecompressedBytesMax)
+	limit := cmp.Or(s.DecompressedBytesMax, DefaultDecompressedBytesMax)
 	switch v.Codec() {
 	case None:
 		s.win.over(payload)
@@ -27,11 +28,16 @@ func (s *Scratch) open(v View) {
 	case LZ4:
 		s.openLZ4(payload, limit)
 	case Zstd:
-		s.openZstd(limit)
+		s.openZstd(payload, limit)
 	default:
-		s.win.over(nil)
-		s.win.fail(errorf(InvalidRecord, "codec %d does not exist", v.Codec()))
+		s.refuse(errorf(InvalidRecord, "codec %d does not exist", v.Codec()))
 	}
+}
+
+// refuse makes the records what cannot be read.
+func (s *Scratch) refuse(err *Error) {
+	s.win.over(nil)
+	s.win.fail(err)
 }
 
 // gzipSource reads one or several concatenated gzip members. Bytes after a
@@ -45,7 +51,7 @@ type gzipSource struct {
 func (g *gzipSource) Read(p []byte) (int, error) {
 	if !g.started {
 		if err := g.r.Reset(g.in); err != nil {
-			return 0, noEOF(err)
+			return 0, err
 		}
 		g.started = true
 		g.r.Multistream(false)
@@ -63,14 +69,6 @@ func (g *gzipSource) Read(p []byte) (int, error) {
 			return n, nil
 		}
 	}
-}
-
-// noEOF is for places where the stream may not end.
-func noEOF(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 var xerialMagic = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
@@ -92,8 +90,7 @@ func (s *Scratch) openSnappy(payload []byte, limit int64) {
 	}
 	block, err := decodeSnappy(s.xerial.block, payload, limit)
 	if err != nil {
-		s.win.over(nil)
-		s.win.fail(err)
+		s.refuse(err)
 		return
 	}
 	s.xerial.block = block
@@ -143,11 +140,60 @@ func decodeSnappy(dst, src []byte, limit int64) ([]byte, *Error) {
 	case stated > uint64(limit):
 		return nil, errorf(MessageTooLarge, "the records decompress to more than %d bytes", limit)
 	}
-	block, err := snappy.DecodeStrict(dst[:cap(dst)], src)
+	if extended(src[n:]) {
+		return nil, errorf(InvalidRecord, "the records do not decompress: a snappy copy from offset 0")
+	}
+	block, err := snappy.Decode(dst[:cap(dst)], src)
 	if err != nil {
 		return nil, decompressError(err)
 	}
 	return block, nil
+}
+
+// extended reports whether the elements of a snappy block have one that only
+// S2 knows: a copy with offset 0, "the same offset as before". Our decoder would
+// take it, those of consumers would not. (A look at the tags costs less than
+// half of what the library's strict decoder does.)
+func extended(b []byte) bool {
+	for at := 0; at < len(b); {
+		tag := b[at]
+		switch tag & 3 {
+		case 0: // literal: its length in the tag, or in the one to four bytes after it
+			n := int64(tag >> 2)
+			at++
+			if n >= 60 {
+				bytes := int(n - 59)
+				if bytes > len(b)-at {
+					return false
+				}
+				n = 0
+				for i := range bytes {
+					n |= int64(b[at+i]) << (8 * i)
+				}
+				at += bytes
+			}
+			if n >= int64(len(b)-at) {
+				return false
+			}
+			at += int(n) + 1
+		case 1:
+			if at+2 <= len(b) && tag>>5 == 0 && b[at+1] == 0 {
+				return true
+			}
+			at += 2
+		case 2:
+			if at+3 <= len(b) && b[at+1]|b[at+2] == 0 {
+				return true
+			}
+			at += 3
+		default:
+			if at+5 <= len(b) && b[at+1]|b[at+2]|b[at+3]|b[at+4] == 0 {
+				return true
+			}
+			at += 5
+		}
+	}
+	return false
 }
 
 var lz4Magic = []byte{0x04, 0x22, 0x4d, 0x18}
@@ -156,14 +202,12 @@ var lz4Magic = []byte{0x04, 0x22, 0x4d, 0x18}
 // are refused: Java consumers cannot read them.
 func (s *Scratch) openLZ4(payload []byte, limit int64) {
 	const versionMask, version1, independent = 0xc0, 0x40, 0x20
-	if len(payload) < 7 || !bytes.Equal(payload[:4], lz4Magic) || payload[4]&versionMask != version1 {
-		s.win.over(nil)
-		s.win.fail(errorf(InvalidRecord, "the records do not decompress: not an LZ4 frame of version 1"))
+	switch {
+	case len(payload) < 7 || !bytes.Equal(payload[:4], lz4Magic) || payload[4]&versionMask != version1:
+		s.refuse(errorf(InvalidRecord, "the records do not decompress: not an LZ4 frame of version 1"))
 		return
-	}
-	if payload[4]&independent == 0 {
-		s.win.over(nil)
-		s.win.fail(errorf(InvalidRecord, "the records do not decompress: LZ4 blocks depend on each other"))
+	case payload[4]&independent == 0:
+		s.refuse(errorf(InvalidRecord, "the records do not decompress: LZ4 blocks depend on each other"))
 		return
 	}
 	if s.lz4 == nil {
@@ -176,19 +220,20 @@ func (s *Scratch) openLZ4(payload []byte, limit int64) {
 	s.win.from(s.lz4, limit)
 }
 
-func (s *Scratch) openZstd(limit int64) {
+func (s *Scratch) openZstd(payload []byte, limit int64) {
 	if s.zstd == nil {
 		r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(uint64(orDefault(s.ZstdWindowBytesMax, DefaultZstdWindowBytesMax))), zstd.WithDecodeBuffersBelow(0))
+			zstd.WithDecoderMaxWindow(uint64(cmp.Or(s.ZstdWindowBytesMax, DefaultZstdWindowBytesMax))), zstd.WithDecodeBuffersBelow(0))
 		if err != nil {
 			panic("BUG: zstd reader options: " + err.Error())
 		}
 		s.zstd = r
 	}
-	if err := s.zstd.Reset(&s.in); err != nil {
-		s.win.over(nil)
-		s.win.fail(decompressError(err))
-		return
+	if !s.zstdIn.reset(payload) {
+		s.refuse(errorf(InvalidRecord, "the records do not decompress: a zstd frame is shorter than it says"))
+	} else if err := s.zstd.Reset(&s.zstdIn); err != nil {
+		s.refuse(decompressError(err))
+	} else {
+		s.win.from(s.zstd, limit)
 	}
-	s.win.from(s.zstd, limit)
 }

@@ -15,20 +15,20 @@ const (
 	InvalidRecord          Kind = 87 // everything else a producer did wrong
 )
 
-var kindNames = map[Kind]string{
-	CorruptMessage:         "corrupt message",
-	MessageTooLarge:        "message too large",
-	RecordListTooLarge:     "record list too large",
-	InvalidTimestamp:       "invalid timestamp",
-	UnsupportedCompression: "unsupported compression",
-	InvalidRecord:          "invalid record",
-}
-
 func (k Kind) String() string {
-	if s, ok := kindNames[k]; ok {
-		return s
+	switch k {
+	case CorruptMessage:
+		return "corrupt message"
+	case MessageTooLarge:
+		return "message too large"
+	case RecordListTooLarge:
+		return "record list too large"
+	case InvalidTimestamp:
+		return "invalid timestamp"
+	case UnsupportedCompression:
+		return "unsupported compression"
 	}
-	return fmt.Sprintf("Kind(%d)", int16(k))
+	return "invalid record"
 }
 
 // Error is a refused batch. RecordErrors names the records at fault when the

@@ -69,30 +69,30 @@ func (w *window) body() []byte {
 }
 
 // decodeRecord decodes the bytes after a record's length into r, whose
-// Headers it uses again.
+// Headers it uses again. An at of -1 is a field that went wrong.
 func decodeRecord(v View, b []byte, r *Record) *Error {
-	f := fields{b: b}
-	f.bytes(1) // attributes: unused
-	timestampDelta := f.varint(varint64Max)
-	offsetDelta := f.varint(varint32Max)
-	r.Key = f.nullable()
-	r.Value = f.nullable()
-	count := f.varint(varint32Max)
-	if count < 0 || count > int64(len(f.b)/2) { // a header takes two bytes at least
-		return errorf(InvalidRecord, "%d headers where the record has %d bytes left", count, len(f.b))
+	timestampDelta, at := zigzag64(b, 1) // after the attributes, which are unused
+	offsetDelta, at := zigzag32(b, at)
+	r.Key, at = bytesAt(b, at)
+	r.Value, at = bytesAt(b, at)
+	count, at := zigzag32(b, at)
+	if count < 0 || count > len(b)/2 { // a header takes two bytes at least
+		return errorf(InvalidRecord, "%d headers in a record of %d bytes", count, len(b))
 	}
 	r.Headers = r.Headers[:0]
-	for ; count > 0; count-- {
-		key := f.nullable()
-		if key == nil {
+	for ; count > 0 && at >= 0; count-- {
+		var h Header
+		h.Key, at = bytesAt(b, at)
+		if h.Key == nil {
 			return errorf(InvalidRecord, "a header without a key")
 		}
-		r.Headers = append(r.Headers, Header{Key: key, Value: f.nullable()})
+		h.Value, at = bytesAt(b, at)
+		r.Headers = append(r.Headers, h)
 	}
-	if f.bad || len(f.b) != 0 {
+	if at != len(b) {
 		return errorf(InvalidRecord, "the record's length is not what its fields take")
 	}
-	r.Offset = v.BaseOffset() + offsetDelta
+	r.Offset = v.BaseOffset() + int64(offsetDelta)
 	r.Timestamp = v.BaseTimestamp() + timestampDelta
 	if v.Attributes().LogAppendTime() {
 		r.Timestamp = v.MaxTimestamp()
@@ -100,40 +100,14 @@ func decodeRecord(v View, b []byte, r *Record) *Error {
 	return nil
 }
 
-// fields reads a record's fields from its bytes. After a bad one, all are bad.
-type fields struct {
-	b   []byte
-	bad bool
-}
-
-func (f *fields) varint(bytesMax int) int64 {
-	v, n := varint(f.b, bytesMax)
-	if n <= 0 {
-		f.b, f.bad = nil, true
-		return 0
+// bytesAt is the nullable field at b[at:] and the position after it.
+func bytesAt(b []byte, at int) ([]byte, int) {
+	n, at := zigzag32(b, at)
+	end := skip(b, at, n)
+	if n < 0 || end < 0 {
+		return nil, end
 	}
-	f.b = f.b[n:]
-	return v
-}
-
-func (f *fields) bytes(n int64) []byte {
-	if n < 0 || n > int64(len(f.b)) {
-		f.b, f.bad = nil, true
-		return nil
-	}
-	b := f.b[:n:n]
-	f.b = f.b[n:]
-	return b
-}
-
-// nullable reads a length and its bytes: nil for -1, never nil otherwise
-// unless the field is bad.
-func (f *fields) nullable() []byte {
-	n := f.varint(varint32Max)
-	if n == -1 {
-		return nil
-	}
-	return f.bytes(n)
+	return b[at:end:end], end
 }
 
 // FirstAtOrAfter finds the first record of v at or after offset from whose

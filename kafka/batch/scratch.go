@@ -15,7 +15,8 @@ type Scratch struct {
 	// DecompressedBytesMax bounds the records of one batch; more is
 	// MessageTooLarge. 0 means DefaultDecompressedBytesMax.
 	DecompressedBytesMax int64
-	// ZstdWindowBytesMax bounds the window that a zstd frame may ask for.
+	// ZstdWindowBytesMax bounds the window that a zstd frame may need: the
+	// one it asks for or all it holds, whichever is less.
 	// 0 means DefaultZstdWindowBytesMax. Set before the first use.
 	ZstdWindowBytesMax int64
 
@@ -25,6 +26,7 @@ type Scratch struct {
 	xerial xerialSource
 	lz4    *lz4.Reader
 	zstd   *zstd.Decoder
+	zstdIn zstdSource
 	comp   compressors
 	out    boundedBuffer
 	record Record
@@ -38,13 +40,6 @@ const (
 	DefaultZstdWindowBytesMax = 32 << 20
 )
 
-func orDefault(v, def int64) int64 {
-	if v == 0 {
-		return def
-	}
-	return v
-}
-
 // retainedBytesMax is the largest scratch slice kept between uses.
 const retainedBytesMax = 2 << 20
 
@@ -54,6 +49,7 @@ func (s *Scratch) release() {
 	s.in.Reset(nil)
 	s.win.over(nil)
 	s.xerial.rest, s.xerial.unread = nil, nil
+	s.zstdIn.b = nil
 	clear(s.record.Headers)
 	s.record = Record{Headers: s.record.Headers[:0]}
 	for _, b := range []*[]byte{&s.win.own, &s.xerial.block, &s.out.b} {

@@ -58,7 +58,7 @@ func Validate(v View, o Options) (Info, *Error) {
 	if target == Keep {
 		target = v.Codec()
 	}
-	c := check{v: v, o: &o, codec: target}
+	c := check{v: v, o: o, codec: target}
 	if v.Codec() == None && target == None {
 		var w window // on the stack: most batches need nothing else
 		w.over(v.Payload())
@@ -149,7 +149,7 @@ func checkHeader(v View) *Error {
 // check is one Validate under way.
 type check struct {
 	v       View
-	o       *Options
+	o       Options
 	codec   Codec // of the batch to store
 	crooked bool  // some offset delta is not the record's index
 	max     int64 // greatest timestamp, ms
@@ -189,7 +189,7 @@ func (c *check) walk(w *window) *Error {
 // checkRecord collects what is wrong with one readable record. A bad
 // timestamp among them decides the kind of the whole.
 func (c *check) checkRecord(i int32, nullKey bool, timestamp int64) {
-	o := c.o
+	o := &c.o
 	switch {
 	case o.Compacted && nullKey:
 		c.reject(i, InvalidRecord, "a compacted topic needs a key in every record")

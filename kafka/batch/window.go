@@ -28,11 +28,12 @@ type window struct {
 
 	sink io.Writer // gets the bytes buf[mark:pos] before they go, when set
 	mark int
+	head []byte // scratch of writeHead
 }
 
 // over starts reading whole, a record section that is all there.
 func (w *window) over(whole []byte) {
-	*w = window{buf: whole, own: w.own, produced: int64(len(whole)), limit: int64(len(whole))}
+	*w = window{buf: whole, own: w.own, head: w.head, produced: int64(len(whole)), limit: int64(len(whole))}
 }
 
 // from starts reading what src produces, at most limit bytes of it.
@@ -40,7 +41,7 @@ func (w *window) from(src io.Reader, limit int64) {
 	if cap(w.own) < windowBytes {
 		w.own = make([]byte, 0, windowBytes)
 	}
-	*w = window{buf: w.own[:0], src: src, own: w.own, limit: limit}
+	*w = window{buf: w.own[:0], src: src, own: w.own, head: w.head, limit: limit}
 }
 
 func (w *window) fail(e *Error) {
@@ -164,31 +165,6 @@ func (w *window) varintSlow(bytesMax int) int64 {
 	return v
 }
 
-const (
-	varint32Max = 5  // bytes of the longest varint of 32 bits
-	varint64Max = 10 // and of 64 bits
-)
-
-// varint decodes a zigzag varint of at most bytesMax (5 or 10) bytes from the
-// front of b and returns the bytes it took: 0 when b ends too early, -1 when
-// the number does not fit.
-func varint(b []byte, bytesMax int) (int64, int) {
-	var u uint64
-	for i, c := range b {
-		if i == bytesMax {
-			return 0, -1
-		}
-		if i == varint32Max-1 && bytesMax == varint32Max && c > 0x0f || i == varint64Max-1 && c > 1 {
-			return 0, -1
-		}
-		u |= uint64(c&0x7f) << (7 * i)
-		if c < 0x80 {
-			return int64(u>>1) ^ -int64(u&1), i + 1
-		}
-	}
-	return 0, 0
-}
-
 // head is what validation needs to know of one record.
 type head struct {
 	timestampDelta int64
@@ -202,7 +178,18 @@ type head struct {
 // The record: length varint, attributes int8, timestampDelta varlong, offsetDelta
 // varint, key, value (length varint -1 null, bytes), headerCount varint, and per
 // header a key (never null) and a value. The length must be what they take.
-func (w *window) record(newDelta int32) (h head) {
+func (w *window) record(newDelta int32) head {
+	if w.sink == nil && w.err == nil {
+		if h, n := scan(w.buf[w.pos:]); n > 0 {
+			w.pos += n
+			return h
+		}
+	}
+	return w.stream(newDelta)
+}
+
+// stream is record for one of any size, piece by piece.
+func (w *window) stream(newDelta int32) (h head) {
 	w.left = varint32Max
 	length := w.varint(varint32Max)
 	if w.err == nil && length < 0 {
@@ -252,27 +239,14 @@ func (w *window) nullable(n int64) {
 // writeHead gives the sink a record's start, up to and with the offset
 // delta; the rest of the record follows from mark on.
 func (w *window) writeHead(timestampDelta int64, offsetDelta int32) {
-	var fields [1 + varint64Max + varint32Max]byte // attributes: unused, 0
-	b := appendVarint(fields[:1], timestampDelta)
+	rest := 1 + varintSize(timestampDelta) + varintSize(int64(offsetDelta)) + w.left
+	b := append(appendVarint(w.head[:0], int64(rest)), 0) // attributes: unused
+	b = appendVarint(b, timestampDelta)
 	b = appendVarint(b, int64(offsetDelta))
-	var prefix [varint32Max]byte
-	p := appendVarint(prefix[:0], int64(len(b)+w.left))
-	w.mark = w.pos
-	for _, part := range [...][]byte{p, b} {
-		if _, err := w.sink.Write(part); err != nil {
-			w.fail(compressError(err))
-			return
-		}
+	w.head, w.mark = b, w.pos
+	if _, err := w.sink.Write(b); err != nil {
+		w.fail(compressError(err))
 	}
-}
-
-func appendVarint(b []byte, v int64) []byte {
-	u := uint64(v)<<1 ^ uint64(v>>63)
-	for u >= 0x80 {
-		b = append(b, byte(u)|0x80)
-		u >>= 7
-	}
-	return append(b, byte(u))
 }
 
 // end checks that nothing follows the last record, and thereby that a
