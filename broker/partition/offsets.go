@@ -226,7 +226,7 @@ func (p *Partition) Retain(now time.Time) error {
 	}
 	if active.NextOffset > active.BaseOffset &&
 		(now.Sub(active.FirstAppend).Milliseconds() >= s.SegmentMs || expired(active)) {
-		if err := p.group.Exclusive(p.log.Roll); err != nil {
+		if err := p.log.Roll(); err != nil {
 			return err
 		}
 		segs = p.log.Segments()

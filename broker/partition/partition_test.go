@@ -1,0 +1,370 @@
+package partition
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"chronik/internal/vfs"
+	"chronik/wal"
+)
+
+func TestAppendReadRestart(t *testing.T) {
+	r := newRig(t, nil)
+	if s := r.p.State(); s.Epoch != 0 || s.HighWatermark != 0 || s.End != 0 || s.Leader != 1 {
+		t.Errorf("a new partition is %+v", s)
+	}
+	if res := r.mustAppend(plain, 100, "a", "b"); res.BaseOffset != 0 || res.LastOffset != 1 {
+		t.Errorf("first append: %+v", res)
+	}
+	if res := r.mustAppend(plain, 90, "c"); res.BaseOffset != 2 {
+		t.Errorf("second append: %+v", res)
+	}
+	for from, want := range []string{"0=a 1=b 2=c", "0=a 1=b 2=c", "2=c", ""} { // F5: from the batch that holds it
+		if got := r.read(int64(from), 1<<20); got != want {
+			t.Errorf("from %d: %q, want %q", from, got, want)
+		}
+	}
+	r.reopen()
+	if s := r.p.State(); s.Epoch != 1 || s.HighWatermark != 3 || s.End != 3 {
+		t.Errorf("after a restart: %+v", s)
+	}
+	if res := r.mustAppend(plain, 95, "d"); res.BaseOffset != 3 {
+		t.Errorf("append after a restart: %+v", res)
+	}
+	if got, want := r.read(0, 1<<20), "0=a 1=b 2=c 3=d"; got != want {
+		t.Errorf("after a restart: %q, want %q", got, want)
+	}
+}
+
+func TestReadLimits(t *testing.T) {
+	r := newRig(t, nil)
+	size := len(records(t, plain, 0, "0123456789"))
+	for range 4 {
+		r.mustAppend(plain, 0, "0123456789")
+	}
+	one := func(n int) string {
+		var s []string
+		for i := range n {
+			s = append(s, fmt.Sprintf("%d=0123456789", i))
+		}
+		return strings.Join(s, " ")
+	}
+	for _, c := range []struct{ bytes, batches int }{{1, 1}, {size, 1}, {2*size - 1, 1}, {2 * size, 2}, {3*size + 5, 3}, {1 << 20, 4}} {
+		if got, want := r.read(0, c.bytes), one(c.batches); got != want {
+			t.Errorf("F3 with %d bytes: %q, want %q", c.bytes, got, want)
+		}
+	}
+	res, _, err := r.p.Read(Read{BytesMax: size - 1, CurrentEpoch: -1, LastEpoch: -1}, nil)
+	if err != nil || res.Bytes != 0 {
+		t.Errorf("F3: a later partition got %d bytes of %d: %v", res.Bytes, size-1, err)
+	}
+	for _, offset := range []int64{-1, 5} {
+		if _, _, err := r.p.Read(Read{Offset: offset, BytesMax: 1, AtLeastOne: true, CurrentEpoch: -1, LastEpoch: -1}, nil); !errors.Is(err, ErrOutOfRange) {
+			t.Errorf("F2 at %d: %v", offset, err)
+		}
+	}
+}
+
+func TestLeaderEpochChecks(t *testing.T) {
+	r := newRig(t, nil)
+	r.reopen() // epoch 1
+	for epoch, want := range map[int32]error{-1: nil, 0: ErrFencedEpoch, 1: nil, 2: ErrUnknownEpoch} {
+		_, _, err := r.p.Read(Read{CurrentEpoch: epoch, LastEpoch: -1, BytesMax: 1}, nil)
+		if !errors.Is(err, want) {
+			t.Errorf("F11 read with epoch %d: %v, want %v", epoch, err, want)
+		}
+		if _, err := r.p.Latest(epoch, false); !errors.Is(err, want) {
+			t.Errorf("L8 latest with epoch %d: %v, want %v", epoch, err, want)
+		}
+		if err := r.p.Append(records(t, plain, 0, "x"), AcksNone, epoch, nil, 0); !errors.Is(err, want) {
+			t.Errorf("append with epoch %d: %v, want %v", epoch, err, want)
+		}
+	}
+}
+
+func TestEpochEndsOverRestarts(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustAppend(plain, 0, "a", "b", "c") // epoch 0: 0..2
+	r.reopen()
+	r.reopen()                       // epoch 1 wrote nothing
+	r.mustAppend(plain, 0, "d", "e") // epoch 2: 3..4
+	r.reopen()                       // epoch 3: newest
+	for _, c := range []struct {
+		ask, epoch int32
+		end        int64
+		rule       string
+	}{{0, 0, 3, "E3"}, {1, 0, 3, "E3, an epoch without records"}, {2, 2, 5, "E3"}, {3, 3, 5, "E1"}, {4, -1, -1, "E2"}, {-1, -1, -1, "E2"}} {
+		epoch, end, err := r.p.EpochEnd(-1, c.ask)
+		if err != nil || epoch != c.epoch || end != c.end {
+			t.Errorf("%s: epoch %d ends at (%d, %d), %v; want (%d, %d)", c.rule, c.ask, epoch, end, err, c.epoch, c.end)
+		}
+	}
+	res, _, err := r.p.Read(Read{Offset: 4, LastEpoch: 1, CurrentEpoch: -1, BytesMax: 100}, nil)
+	if err != nil || !res.Diverging || res.DivergeEpoch != 0 || res.DivergeEnd != 3 {
+		t.Errorf("F12: %+v, %v", res, err)
+	}
+	res, _, err = r.p.Read(Read{Offset: 4, LastEpoch: 2, CurrentEpoch: -1, BytesMax: 1000}, nil)
+	if err != nil || res.Diverging || res.Bytes == 0 {
+		t.Errorf("F12 without divergence: %+v, %v", res, err)
+	}
+	res.Release()
+}
+
+func TestTimestamps(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustAppend(plain, 100, "a", "b", "c") // 100 101 102
+	r.mustAppend(plain, 300, "d")
+	r.mustAppend(plain, 200, "e", "f") // 200 201
+	r.mustAppend(plain, 300, "g")
+	for _, c := range []struct {
+		ts  int64
+		pos Position
+	}{
+		{0, Position{0, 100, 0}}, {101, Position{1, 101, 0}}, {103, Position{3, 300, 0}}, {300, Position{3, 300, 0}}, {301, None},
+	} {
+		if got, err := r.p.ByTimestamp(-1, c.ts); err != nil || got != c.pos {
+			t.Errorf("L5 %d: %+v, %v; want %+v", c.ts, got, err, c.pos)
+		}
+	}
+	if got, err := r.p.MaxTimestamp(-1); err != nil || got != (Position{3, 300, 0}) {
+		t.Errorf("L3: %+v, %v", got, err)
+	}
+	if _, err := r.p.DeleteRecords(4); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := r.p.ByTimestamp(-1, 0); err != nil || got != (Position{4, 200, 0}) {
+		t.Errorf("L5 behind a moved log start: %+v, %v", got, err)
+	}
+	if got, err := r.p.Earliest(-1); err != nil || got.Offset != 4 || got.Epoch != 0 {
+		t.Errorf("L2: %+v, %v", got, err)
+	}
+	if got, err := r.p.MaxTimestamp(-1); err != nil || got.Timestamp != 300 || got.Offset != 6 {
+		t.Errorf("L3 behind a moved log start: %+v, %v", got, err)
+	}
+}
+
+func TestDeleteRecords(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustAppend(plain, 0, "a", "b", "c")
+	r.mustAppend(plain, 0, "d")
+	for _, c := range []struct{ ask, start int64 }{{1, 1}, {0, 1}, {3, 3}, {-1, 4}} {
+		if got, err := r.p.DeleteRecords(c.ask); err != nil || got != c.start {
+			t.Errorf("R1 %d: %d, %v; want %d", c.ask, got, err, c.start)
+		}
+	}
+	for _, ask := range []int64{5, -2} {
+		if _, err := r.p.DeleteRecords(ask); !errors.Is(err, ErrOutOfRange) {
+			t.Errorf("R1 %d: %v", ask, err)
+		}
+	}
+	r.reopen()
+	if s := r.p.State(); s.LogStart != 4 || s.HighWatermark != 4 {
+		t.Errorf("after a restart: %+v", s)
+	}
+	if res := r.mustAppend(plain, 0, "e"); res.BaseOffset != 4 {
+		t.Errorf("append at the log start: %+v", res)
+	}
+}
+
+func TestIdempotenceOverRestartsAndSegments(t *testing.T) {
+	r := newRig(t, nil)
+	want := map[int32]int64{}
+	for seq := range int32(40) {
+		res := r.mustAppend(sequence{9, 0, seq}, int64(seq), "v")
+		want[seq] = res.BaseOffset
+		switch seq % 10 {
+		case 3:
+			if err := r.p.log.Roll(); err != nil { // a checkpoint in the middle of the window
+				t.Fatal(err)
+			}
+		case 6:
+			r.reopen()
+		}
+		for back := max(0, seq-4); back <= seq; back++ {
+			dup := r.mustAppend(sequence{9, 0, back}, int64(back), "v")
+			if !dup.Duplicate || dup.BaseOffset != want[back] || dup.Timestamp != int64(back) {
+				t.Fatalf("P21 sequence %d again after %d: %+v, want offset %d", back, seq, dup, want[back])
+			}
+		}
+		if _, err := r.append(sequence{9, 0, seq + 2}, 0, "gap"); !errors.Is(err, ErrOutOfOrderSequence) {
+			t.Fatalf("P24 gap after %d: %v", seq, err)
+		}
+	}
+	if end := r.p.State().End; end != 40 {
+		t.Errorf("the log holds %d records, want 40", end)
+	}
+	if _, err := r.append(sequence{9, 1, 0}, 0, "new epoch"); err != nil {
+		t.Errorf("P23: %v", err)
+	}
+	if _, err := r.append(sequence{9, 0, 40}, 0, "old epoch"); !errors.Is(err, ErrInvalidProducerEpoch) {
+		t.Errorf("P22: %v", err)
+	}
+}
+
+func TestRetention(t *testing.T) {
+	day := int64(24 * 3600 * 1000)
+	start := time.UnixMilli(1_700_000_000_000)
+	r := newRig(t, map[string]string{"retention.ms": fmt.Sprint(day), "segment.bytes": "1048576"})
+	big := strings.Repeat("x", 300_000)
+	for i := range 12 { // about four segments
+		r.mustAppend(plain, start.UnixMilli()+int64(i), big)
+	}
+	segs := len(r.p.Segments())
+	if segs < 3 {
+		t.Fatalf("%d segments, want several", segs)
+	}
+	retain := func(at time.Time) int64 {
+		if err := r.p.Retain(at); err != nil {
+			t.Fatal(err)
+		}
+		return r.p.State().LogStart
+	}
+	if got := retain(start.Add(24 * time.Hour)); got != 0 {
+		t.Errorf("nothing has expired, and the log starts at %d", got)
+	}
+	if got := retain(start.Add(25 * time.Hour)); got != 12 {
+		t.Errorf("all has expired, and the log starts at %d", got)
+	}
+	if res := r.mustAppend(plain, start.UnixMilli(), "after"); res.BaseOffset != 12 {
+		t.Errorf("append behind an empty log: %+v", res)
+	}
+	r.conf.RetentionMs, r.conf.RetentionBytes = -1, 1_000_000
+	for i := range 12 {
+		r.mustAppend(plain, start.UnixMilli()+int64(i), big)
+	}
+	before := r.p.State().Bytes
+	got := retain(start)
+	if got <= 12 || r.p.State().Bytes < 1_000_000 || r.p.State().Bytes >= before {
+		t.Errorf("retention by size: log starts at %d with %d bytes, before %d", got, r.p.State().Bytes, before)
+	}
+	r.conf.DeleteExpired = false
+	r.conf.RetentionBytes = 0
+	if again := retain(start.Add(1000 * time.Hour)); again != got {
+		t.Errorf("without cleanup.policy=delete the log start moved to %d", again)
+	}
+}
+
+// A log whose sync fails acknowledges nothing from then on, and says so.
+func TestFailedSyncIsFinal(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustAppend(plain, 0, "kept")
+	r.close()
+	fail := false
+	r.fs = vfs.NewFaulty(r.fs, func(op vfs.Op, name string) error {
+		if fail && op == vfs.OpDatasync && strings.HasPrefix(name, "p/") {
+			return errors.New("injected")
+		}
+		return nil
+	})
+	r.open()
+	fail = true
+	if _, err := r.append(plain, 0, "lost"); !errors.Is(err, ErrStorage) {
+		t.Errorf("append over a failing sync: %v", err)
+	}
+	fail, r.broken = false, wal.ErrPoisoned
+	if _, err := r.append(plain, 0, "refused"); !errors.Is(err, ErrStorage) {
+		t.Errorf("append after a failed sync: %v", err)
+	}
+	if s := r.p.State(); s.Leading || s.Err == nil || s.HighWatermark != 1 {
+		t.Errorf("after a failed sync: %+v", s)
+	}
+}
+
+// Random operations against a list, the clever against the dumb.
+func TestAgainstAList(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d: set it in the source to replay", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	r := newRig(t, map[string]string{"segment.bytes": "1048576"})
+	var model []string // by offset
+	start := int64(0)
+	for step := range 600 {
+		switch n := rnd.IntN(100); {
+		case n < 60:
+			values := make([]string, 1+rnd.IntN(5))
+			for i := range values {
+				values[i] = fmt.Sprintf("%d.%d", step, i)
+			}
+			if n < 4 {
+				values[0] += strings.Repeat("p", 400_000)
+			}
+			if res := r.mustAppend(plain, 0, values...); res.BaseOffset != int64(len(model)) {
+				t.Fatalf("step %d: base offset %d, want %d", step, res.BaseOffset, len(model))
+			}
+			model = append(model, values...)
+		case n < 90:
+			from := start + rnd.Int64N(int64(len(model))-start+1)
+			got := r.read(from, 1+rnd.IntN(3000))
+			if from == int64(len(model)) {
+				if got != "" {
+					t.Fatalf("step %d: read %q at the end", step, got)
+				}
+				continue
+			}
+			want := fmt.Sprintf("%d=%s", from, model[from])
+			if !strings.Contains(" "+got+" ", " "+want+" ") {
+				t.Fatalf("step %d: reading from %d does not give %.40q: %.80q", step, from, want, got)
+			}
+			for _, g := range strings.Fields(got) {
+				var at int
+				var v string
+				fmt.Sscanf(strings.Replace(g, "=", " ", 1), "%d %s", &at, &v)
+				if model[at] != v {
+					t.Fatalf("step %d: offset %d is %.40q, want %.40q", step, at, v, model[at])
+				}
+			}
+		case n < 93:
+			r.reopen()
+		case n < 96:
+			if err := r.p.log.Roll(); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			to := start + rnd.Int64N(int64(len(model))-start+1)/4
+			if got, err := r.p.DeleteRecords(to); err != nil || got != to {
+				t.Fatalf("step %d: delete to %d: %d, %v", step, to, got, err)
+			}
+			start = to
+		}
+		if err := r.p.valid(); err != nil {
+			t.Fatalf("step %d: %v", step, err)
+		}
+	}
+}
+
+// Acknowledgements come in order and once, from many goroutines at once.
+func TestConcurrentAppends(t *testing.T) {
+	r := newRig(t, nil)
+	const producers, each = 8, 50
+	a := make(acks, producers*each)
+	for id := range producers {
+		go func() {
+			for seq := range each {
+				if err := r.p.Append(records(t, sequence{int64(id), 0, int32(seq)}, 0, "v"), AcksAll, -1, a, id*each+seq); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	seen := map[int]int64{}
+	for range producers * each {
+		select {
+		case got := <-a:
+			if _, twice := seen[got.token]; twice || got.r.Err != nil {
+				t.Fatalf("token %d: twice %v, %v", got.token, twice, got.r.Err)
+			}
+			seen[got.token] = got.r.BaseOffset
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d of %d acknowledged in 10 s", len(seen), producers*each)
+		}
+	}
+	for token, offset := range seen {
+		if token%each > 0 && seen[token-1] >= offset {
+			t.Errorf("producer %d: sequence %d at %d, the one before at %d", token/each, token%each, offset, seen[token-1])
+		}
+	}
+}
