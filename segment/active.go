@@ -329,13 +329,23 @@ func (a *Active) Seal(n int, checkpoint []byte) (Meta, error) {
 		}
 		return meta, err
 	}
-	if end := int64(meta.Footer + footerLen); end < a.zeroed.Load() {
-		at := (end + vfs.PageSize - 1) &^ (vfs.PageSize - 1)
-		// What is left of the zeroed room goes back; failing costs space only.
-		_ = a.file.Release(at, a.zeroed.Load()-at)
-	}
 	a.zeroed.Store(int64(a.capacity)) // a late Extend finds nothing to do
 	return meta, nil
+}
+
+// Trim gives back the room that was zeroed ahead behind a sealed segment's
+// trailer. It must not run before the manifest has the segment as sealed: until
+// then a crash makes it the active one again, which relies on that room.
+func (a *Active) Trim(meta Meta) error {
+	size, err := a.file.Size()
+	if err != nil {
+		return err
+	}
+	at := (int64(meta.Footer+footerLen) + vfs.PageSize - 1) &^ (vfs.PageSize - 1)
+	if at >= size {
+		return nil
+	}
+	return a.file.Release(at, size-at)
 }
 
 // SyncedThrough is the position before which every byte is known durable.

@@ -12,6 +12,7 @@ import (
 // Recovery says how an unsealed segment was found.
 type Recovery struct {
 	Frames    int
+	Clean     bool  // a mark says that all of it was durable when it was closed
 	TornAt    Pos   // where the torn tail began; 0 when the end was clean
 	TornBytes int64 // from there to the last byte that was not zero
 }
@@ -68,6 +69,15 @@ func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
 		return nil, rec, err
 	}
 	a.zeroed.Store(size &^ (vfs.PageSize - 1))
+	if !rec.Clean {
+		// After kill -9 frames may be in the page cache only. Whoever opens
+		// the log takes what it finds for durable, so make it so.
+		if err := f.Datasync(); err != nil {
+			m.Close()
+			return nil, rec, err
+		}
+	}
+	a.synced.Store(a.end.Load())
 	return a, rec, nil
 }
 
@@ -127,6 +137,7 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 		}
 		return rec, corrupt(a.path, pos, fmt.Sprintf("%v before position %d, which was durable", bad, synced), "a frame", "none")
 	}
+	rec.Clean = pos == synced
 	if last > tail {
 		rec.TornAt, rec.TornBytes = tail, int64(last-tail)
 	}

@@ -34,13 +34,17 @@ func (l *Log) Append(entries []segment.Entry) error {
 
 func (l *Log) append(entries []segment.Entry) error {
 	for len(entries) > 0 {
-		n, err := l.view.Load().active.Append(entries, l.now())
+		a, now := l.view.Load().active, int64(0)
+		if a.Frames() == 0 {
+			now = l.now()
+		}
+		n, err := a.Append(entries, now)
 		if err != nil {
 			return err
 		}
 		entries = entries[n:]
 		if len(entries) > 0 {
-			if err := l.roll(segment.FrameLen(len(entries[0].Payload))); err != nil {
+			if err := l.roll(segment.FrameLen(len(entries[0].Payload)), entries[0].BaseOffset); err != nil {
 				return err
 			}
 		}
@@ -87,16 +91,17 @@ func (l *Log) Roll() error {
 	if l.view.Load().active.Frames() == 0 {
 		return nil
 	}
-	return l.roll(0)
+	return l.roll(0, l.NextOffset())
 }
 
-// roll replaces the active segment by a new one with room for a frame of need
-// bytes. An empty one, which was too small for a frame, is dropped.
-func (l *Log) roll(need int) error {
+// roll replaces the active segment by a new one that begins at offset off and
+// has room for a frame of need bytes. An empty one, which was too small for a
+// frame, is dropped.
+func (l *Log) roll(need int, off Offset) error {
 	v := l.view.Load()
 	a := v.active
 	if a.Frames() == 0 {
-		return l.replaceActive(v, nil, need)
+		return l.replaceActive(v, nil, need, off)
 	}
 	var checkpoint []byte
 	if l.o.Checkpoint != nil {
@@ -106,14 +111,14 @@ func (l *Log) roll(need int) error {
 	if err != nil {
 		return err
 	}
-	return l.replaceActive(v, segment.OpenSealed(l.o.FS, a.Path(), meta), need)
+	return l.replaceActive(v, segment.OpenSealed(l.o.FS, a.Path(), meta), need, off)
 }
 
 // replaceActive commits a view in which sealed (nil: nothing) and a new active
 // segment stand where the active one stood.
-func (l *Log) replaceActive(v *view, sealed *segment.Segment, need int) error {
+func (l *Log) replaceActive(v *view, sealed *segment.Segment, need int, off Offset) error {
 	old := v.active
-	next, err := l.begin(old.NextIndex(), old.LastTerm(), old.NextOffset(), need)
+	next, err := l.begin(old.NextIndex(), old.LastTerm(), off, need)
 	if err != nil {
 		return err
 	}
@@ -130,6 +135,7 @@ func (l *Log) replaceActive(v *view, sealed *segment.Segment, need int) error {
 	if sealed == nil {
 		l.discard(old.Segment)
 	} else {
+		l.trim(old, sealed.Meta())
 		old.Release()
 	}
 	l.sync.advance(next.BaseIndex()-1, next.BaseOffset())
@@ -188,6 +194,9 @@ func (l *Log) TruncateFrom(i Index) error {
 		return err
 	}
 	l.sync.cut(i-1, off)
+	if cutAt == v.active.Segment && len(nv.segs) > k+1 {
+		l.trim(v.active, nv.segs[k].Meta())
+	}
 	for j, s := range v.segs[k:] {
 		if j == 0 && len(nv.segs) > k+1 {
 			s.Release() // its file lives on, shorter
@@ -196,6 +205,13 @@ func (l *Log) TruncateFrom(i Index) error {
 		}
 	}
 	return nil
+}
+
+// trim gives back what a sealed segment does not need; failing costs room only.
+func (l *Log) trim(a *segment.Active, meta segment.Meta) {
+	if err := a.Trim(meta); err != nil {
+		l.o.Logger.Warn("room behind a sealed segment not given back", "segment", a.Path(), "err", err)
+	}
 }
 
 func (l *Log) cutSegment(v *view, s *segment.Segment, n int) (segment.Meta, error) {
@@ -231,7 +247,7 @@ func (l *Log) SetStart(off Offset) error {
 		return ErrOffsetOutOfRange
 	}
 	if off > l.DurableOffset() { // a start beyond the end would read as lost data after a crash
-		if err := l.sync.flush(); err != nil {
+		if err := l.sync.syncActive(); err != nil {
 			return err
 		}
 	}
@@ -271,18 +287,22 @@ func termsFrom(terms []TermRun, first *segment.Segment) []TermRun {
 	return out
 }
 
-// Close syncs what was appended, marks the end as clean, answers the syncs
-// that wait and releases the segments. Refs that readers hold stay valid.
+// Close syncs what was appended, answers the syncs that wait, marks the end as
+// clean and releases the segments. Refs that readers hold stay valid. Not to
+// be called with a lock held that a function given to Sync takes.
 func (l *Log) Close() error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.closed {
+		l.mu.Unlock()
 		return ErrClosed
 	}
 	l.closed = true
 	l.background.Wait()
+	l.mu.Unlock()
+
+	l.sync.flush(true)
+	err := l.sync.syncActive()
 	v := l.view.Load()
-	err := l.sync.close()
 	if err == nil {
 		err = v.active.Mark()
 	}
@@ -290,5 +310,6 @@ func (l *Log) Close() error {
 	for _, s := range v.segs {
 		s.Release()
 	}
+	l.sync.flush(true) // those who came meanwhile get ErrClosed
 	return err
 }

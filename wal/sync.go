@@ -16,8 +16,7 @@ type syncState struct {
 	waiters []func(error)
 	spare   []func(error) // the other buffer
 	queued  bool          // the syncer has the log in the round that gathers
-
-	flushMu sync.Mutex // one flush at a time
+	busy    bool          // a flush is under way
 
 	durableMu sync.Mutex // writers of the two below
 	cuts      uint64     // a truncation makes the result of a sync under way void
@@ -27,8 +26,8 @@ type syncState struct {
 
 // Sync calls done once everything appended before is durable, or with the
 // error that poisoned the log. done runs on a goroutine of the Syncer and must
-// be quick; without a Syncer it runs before Sync returns. It must not be
-// called with a lock held that done takes.
+// be quick; without a Syncer it runs on the goroutine of a caller of Sync, this
+// one or another. Not to be called with a lock held that done takes.
 func (l *Log) Sync(done func(error)) {
 	s := &l.sync
 	s.mu.Lock()
@@ -38,7 +37,7 @@ func (l *Log) Sync(done func(error)) {
 	s.mu.Unlock()
 	switch {
 	case l.o.Syncer == nil:
-		s.flush()
+		s.flush(true)
 	case enqueue:
 		l.o.Syncer.enqueue(l)
 	}
@@ -70,28 +69,33 @@ func (l *Log) DurableIndex() Index { return Index(l.sync.index.Load()) }
 // DurableOffset is the offset before which every record is known durable.
 func (l *Log) DurableOffset() Offset { return Offset(l.sync.offset.Load()) }
 
-// flush makes durable what has been appended, then answers those who waited
-// before it began.
-func (s *syncState) flush() error {
-	s.flushMu.Lock()
-	defer s.flushMu.Unlock()
+// flush makes durable what has been appended and answers those who waited
+// before it began. One at a time: a second caller leaves its waiters to the
+// first, or to the next round. With all, it goes on until nobody waits.
+func (s *syncState) flush(all bool) {
 	s.mu.Lock()
-	waiters := s.waiters
-	s.waiters, s.spare = s.spare[:0], nil
+	defer s.mu.Unlock()
 	s.queued = false
-	s.mu.Unlock()
-
-	err := s.syncActive()
-	for _, done := range waiters {
-		done(err)
+	if s.busy {
+		return
 	}
-	clear(waiters)
-	s.mu.Lock()
-	if s.spare == nil {
+	s.busy = true
+	for len(s.waiters) > 0 {
+		waiters := s.waiters
+		s.waiters, s.spare = s.spare, nil
+		s.mu.Unlock()
+		err := s.syncActive()
+		for _, done := range waiters {
+			done(err)
+		}
+		clear(waiters)
+		s.mu.Lock()
 		s.spare = waiters[:0]
+		if !all {
+			break
+		}
 	}
-	s.mu.Unlock()
-	return err
+	s.busy = false
 }
 
 // syncActive syncs the active segment. Those before it are durable: a segment
@@ -152,13 +156,11 @@ func (s *syncState) cut(index Index, offset Offset) {
 	s.offset.Store(int64(offset))
 }
 
-// opened sets the marks of a log just opened. What recovery found may be in
-// the page cache only (after kill -9), so nothing of the active segment counts
-// before the first sync; the segments before it are durable.
+// opened sets the marks of a log just opened: recovery made all of it durable.
 func (s *syncState) opened() {
 	a := s.log.view.Load().active
-	s.index.Store(uint64(a.BaseIndex() - 1))
-	s.offset.Store(int64(a.BaseOffset()))
+	s.index.Store(uint64(a.NextIndex() - 1))
+	s.offset.Store(int64(a.NextOffset()))
 }
 
 // SyncerOptions describe a Syncer.
@@ -206,7 +208,7 @@ func (r *roundState) run() {
 		if i >= len(r.logs) {
 			return
 		}
-		r.logs[i].sync.flush()
+		r.logs[i].sync.flush(false)
 	}
 }
 
@@ -232,7 +234,7 @@ func (s *Syncer) enqueue(l *Log) {
 	}
 	s.mu.Unlock()
 	if closed {
-		go l.sync.flush()
+		go l.sync.flush(true)
 		return
 	}
 	select {
@@ -303,6 +305,3 @@ func (s *Syncer) Close() {
 	}
 	<-s.done
 }
-
-// close makes everything durable and answers those who wait.
-func (s *syncState) close() error { return s.flush() }

@@ -213,6 +213,9 @@ func (m *Mem) Rename(from, to string) error {
 	if path.Dir(from) != path.Dir(to) {
 		return &fs.PathError{Op: "rename", Path: to, Err: fs.ErrInvalid}
 	}
+	if old := d.now[path.Base(to)]; old != nil {
+		m.used -= int64(len(old.data))
+	}
 	d.change(memChange{names: []string{base, path.Base(to)}, nodes: []*memNode{nil, node}})
 	return nil
 }
