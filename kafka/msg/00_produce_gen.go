@@ -34,24 +34,33 @@ func (x *ProduceRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ProduceRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	x.TransactionalId = r.NullString(flex, true)
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.Acks = int16(binary.BigEndian.Uint16(b[0:2]))
-		x.TimeoutMs = int32(binary.BigEndian.Uint32(b[2:6]))
+	x.TransactionalId, at = r.GetNullString(at, flex, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.Acks = int16(binary.BigEndian.Uint16(b[0:2]))
+			x.TimeoutMs = int32(binary.BigEndian.Uint32(b[2:6]))
+		}
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.TopicData, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.TopicData = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -61,20 +70,29 @@ func (x *ProduceRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ProduceRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ProduceRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.NullString(x.TransactionalId, flex, true)
+	w.Room(at, 6+wire.StringRoom+len(x.TransactionalId.String))
+	at = w.PutNullString(at, &x.TransactionalId, flex, true)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.Acks))
 		binary.BigEndian.PutUint32(b[2:6], uint32(x.TimeoutMs))
+		at += 6
 	}
-	w.ArrayLen(len(x.TopicData), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TopicData), flex)
 	for i := range x.TopicData {
-		x.TopicData[i].Encode(w, v)
+		at = x.TopicData[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // TopicProduceData is part of ProduceRequest.
@@ -91,52 +109,52 @@ func (x *TopicProduceData) Default() {
 	x.PartitionData = wire.Resize(x.PartitionData, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *TopicProduceData) Decode(r *wire.Reader, v int16) {
+func (x *TopicProduceData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
 	if v <= 12 {
-		x.Name = r.String(flex)
+		x.Name, at = r.GetString(at, flex)
 	} else {
 		x.Name = ""
 	}
 	if v >= 13 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
 	{
-		n := r.ArrayLen(flex, 6)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.PartitionData, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.PartitionData = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *TopicProduceData) Encode(w *wire.Writer, v int16) {
+func (x *TopicProduceData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
+	w.Room(at, 16+wire.StringRoom+len(x.Name))
 	if v <= 12 {
-		w.String(x.Name, flex)
-	} else {
+		at = w.PutString(at, x.Name, flex)
 	}
 	if v >= 13 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.ArrayLen(len(x.PartitionData), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.PartitionData), flex)
 	for i := range x.PartitionData {
-		x.PartitionData[i].Encode(w, v)
+		at = x.PartitionData[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // PartitionProduceData is part of ProduceRequest.
@@ -151,26 +169,27 @@ func (x *PartitionProduceData) Default() {
 	x.Records = nil
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *PartitionProduceData) Decode(r *wire.Reader, v int16) {
+func (x *PartitionProduceData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	x.Index = r.Int32()
-	x.Records = r.NullBytes(flex, true)
+	x.Index, at = r.GetInt32(at)
+	x.Records, at = r.GetBytes(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *PartitionProduceData) Encode(w *wire.Writer, v int16) {
+func (x *PartitionProduceData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Int32(x.Index)
-	w.NullBytes(x.Records, flex, true)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.Index)
+	w.Room(at, wire.CountRoom+len(x.Records))
+	at = w.PutBytes(at, x.Records, flex, true)
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ProduceResponse has versions 3-13, flexible from 9.
@@ -197,36 +216,46 @@ func (x *ProduceResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ProduceResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Responses, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Responses = s
 	}
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	x.NodeEndpoints = wire.Resize(x.NodeEndpoints, 0)
 	if flex {
-		for n := r.TagCount(); n > 0; n-- {
-			tag, outer := r.BeginTag()
+		var n int
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
 			switch {
 			case tag == 0 && v >= 10:
 				{
-					n := r.ArrayLen(true, 11)
+					var n int
+					n, at = r.GetArrayLen(at, true, false, 11)
 					s := wire.Resize(x.NodeEndpoints, n)
 					for i := range s {
-						s[i].Decode(r, v)
+						at = s[i].decode(r, v, at)
 					}
 					x.NodeEndpoints = s
 				}
-				r.EndTag(outer)
+				at = r.GetEndTag(at, outer)
 			default:
-				r.SkipTag(outer)
+				at = r.GetSkipTag(outer)
 			}
 		}
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -236,34 +265,45 @@ func (x *ProduceResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ProduceResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ProduceResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.ArrayLen(len(x.Responses), flex)
-	for i := range x.Responses {
-		x.Responses[i].Encode(w, v)
-	}
-	w.Int32(x.ThrottleTimeMs)
 	if !(v >= 10) {
 		if len(x.NodeEndpoints) != 0 {
 			w.Fail("ProduceResponse.NodeEndpoints", wire.ErrNotInThis)
 		}
 	}
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Responses), flex)
+	for i := range x.Responses {
+		at = x.Responses[i].encode(w, v, at)
+	}
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
 	if flex {
-		n := uint32(0)
+		w.Room(at, 1)
+		n := int8(0)
 		if v >= 10 && len(x.NodeEndpoints) != 0 {
 			n++
 		}
-		w.Uvarint(n)
+		at = w.PutInt8(at, n)
 		if n > 0 {
 			if v >= 10 && len(x.NodeEndpoints) != 0 {
-				at := w.BeginTag(0)
-				w.ArrayLen(len(x.NodeEndpoints), true)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 0)
+				start := at
+				w.Room(at, wire.CountRoom)
+				at = w.PutCount(at, len(x.NodeEndpoints), true)
 				for i := range x.NodeEndpoints {
-					x.NodeEndpoints[i].Encode(w, v)
+					at = x.NodeEndpoints[i].encode(w, v, at)
 				}
-				w.EndTag(at)
+				at = w.PutEndTag(start, at)
 			}
 		}
 	}
+	return at
 }
 
 // TopicProduceResponse is part of ProduceResponse.
@@ -280,52 +320,52 @@ func (x *TopicProduceResponse) Default() {
 	x.PartitionResponses = wire.Resize(x.PartitionResponses, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *TopicProduceResponse) Decode(r *wire.Reader, v int16) {
+func (x *TopicProduceResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
 	if v <= 12 {
-		x.Name = r.String(flex)
+		x.Name, at = r.GetString(at, flex)
 	} else {
 		x.Name = ""
 	}
 	if v >= 13 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
 	{
-		n := r.ArrayLen(flex, 22)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 22)
 		s := wire.Resize(x.PartitionResponses, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.PartitionResponses = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *TopicProduceResponse) Encode(w *wire.Writer, v int16) {
+func (x *TopicProduceResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
+	w.Room(at, 16+wire.StringRoom+len(x.Name))
 	if v <= 12 {
-		w.String(x.Name, flex)
-	} else {
+		at = w.PutString(at, x.Name, flex)
 	}
 	if v >= 13 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.ArrayLen(len(x.PartitionResponses), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.PartitionResponses), flex)
 	for i := range x.PartitionResponses {
-		x.PartitionResponses[i].Encode(w, v)
+		at = x.PartitionResponses[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // PartitionProduceResponse is part of ProduceResponse.
@@ -352,28 +392,30 @@ func (x *PartitionProduceResponse) Default() {
 	x.CurrentLeader.Default()
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *PartitionProduceResponse) Decode(r *wire.Reader, v int16) {
+func (x *PartitionProduceResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	if p := r.Fixed(22); p != nil {
-		b := (*[22]byte)(p)
-		x.Index = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-		x.BaseOffset = int64(binary.BigEndian.Uint64(b[6:14]))
-		x.LogAppendTimeMs = int64(binary.BigEndian.Uint64(b[14:22]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 22); p != nil {
+			b := (*[22]byte)(p)
+			x.Index = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			x.BaseOffset = int64(binary.BigEndian.Uint64(b[6:14]))
+			x.LogAppendTimeMs = int64(binary.BigEndian.Uint64(b[14:22]))
+		}
 	}
 	if v >= 5 {
-		x.LogStartOffset = r.Int64()
+		x.LogStartOffset, at = r.GetInt64(at)
 	} else {
 		x.LogStartOffset = -1
 	}
 	if v >= 8 {
 		{
-			n := r.ArrayLen(flex, 6)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 6)
 			s := wire.Resize(x.RecordErrors, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.RecordErrors = s
 		}
@@ -381,70 +423,77 @@ func (x *PartitionProduceResponse) Decode(r *wire.Reader, v int16) {
 		x.RecordErrors = wire.Resize(x.RecordErrors, 0)
 	}
 	if v >= 8 {
-		x.ErrorMessage = r.NullString(flex, v >= 8)
+		x.ErrorMessage, at = r.GetNullString(at, flex, v >= 8)
 	} else {
 		x.ErrorMessage = wire.NullString{}
 	}
 	x.CurrentLeader.Default()
 	if flex {
-		for n := r.TagCount(); n > 0; n-- {
-			tag, outer := r.BeginTag()
+		var n int
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
 			switch {
 			case tag == 0 && v >= 10:
-				x.CurrentLeader.Decode(r, v)
-				r.EndTag(outer)
+				at = x.CurrentLeader.decode(r, v, at)
+				at = r.GetEndTag(at, outer)
 			default:
-				r.SkipTag(outer)
+				at = r.GetSkipTag(outer)
 			}
 		}
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *PartitionProduceResponse) Encode(w *wire.Writer, v int16) {
+func (x *PartitionProduceResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	{
-		b := (*[22]byte)(w.Next(22))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Index))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint64(b[6:14], uint64(x.BaseOffset))
-		binary.BigEndian.PutUint64(b[14:22], uint64(x.LogAppendTimeMs))
-	}
-	if v >= 5 {
-		w.Int64(x.LogStartOffset)
-	} else {
-	}
-	if v >= 8 {
-		w.ArrayLen(len(x.RecordErrors), flex)
-		for i := range x.RecordErrors {
-			x.RecordErrors[i].Encode(w, v)
-		}
-	} else {
-	}
-	if v >= 8 {
-		w.NullString(x.ErrorMessage, flex, v >= 8)
-	} else {
-	}
 	if !(v >= 10) {
 		if !x.CurrentLeader.isDefault() {
 			w.Fail("PartitionProduceResponse.CurrentLeader", wire.ErrNotInThis)
 		}
 	}
+	w.Room(at, 30)
+	{
+		b := (*[22]byte)(w.At(at, 22))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.Index))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint64(b[6:14], uint64(x.BaseOffset))
+		binary.BigEndian.PutUint64(b[14:22], uint64(x.LogAppendTimeMs))
+		at += 22
+	}
+	if v >= 5 {
+		at = w.PutInt64(at, x.LogStartOffset)
+	}
+	if v >= 8 {
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.RecordErrors), flex)
+		for i := range x.RecordErrors {
+			at = x.RecordErrors[i].encode(w, v, at)
+		}
+	}
+	w.Room(at, wire.StringRoom+len(x.ErrorMessage.String))
+	if v >= 8 {
+		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 8)
+	}
 	if flex {
-		n := uint32(0)
+		w.Room(at, 1)
+		n := int8(0)
 		if v >= 10 && !x.CurrentLeader.isDefault() {
 			n++
 		}
-		w.Uvarint(n)
+		at = w.PutInt8(at, n)
 		if n > 0 {
 			if v >= 10 && !x.CurrentLeader.isDefault() {
-				at := w.BeginTag(0)
-				x.CurrentLeader.Encode(w, v)
-				w.EndTag(at)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 0)
+				start := at
+				at = x.CurrentLeader.encode(w, v, at)
+				at = w.PutEndTag(start, at)
 			}
 		}
 	}
+	return at
 }
 
 // BatchIndexAndErrorMessage is part of ProduceResponse.
@@ -459,26 +508,25 @@ func (x *BatchIndexAndErrorMessage) Default() {
 	x.BatchIndexErrorMessage = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *BatchIndexAndErrorMessage) Decode(r *wire.Reader, v int16) {
+func (x *BatchIndexAndErrorMessage) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	x.BatchIndex = r.Int32()
-	x.BatchIndexErrorMessage = r.NullString(flex, true)
+	x.BatchIndex, at = r.GetInt32(at)
+	x.BatchIndexErrorMessage, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *BatchIndexAndErrorMessage) Encode(w *wire.Writer, v int16) {
+func (x *BatchIndexAndErrorMessage) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Int32(x.BatchIndex)
-	w.NullString(x.BatchIndexErrorMessage, flex, true)
+	w.Room(at, 5+wire.StringRoom+len(x.BatchIndexErrorMessage.String))
+	at = w.PutInt32(at, x.BatchIndex)
+	at = w.PutNullString(at, &x.BatchIndexErrorMessage, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ProduceResponseLeaderIdAndEpoch is part of ProduceResponse.
@@ -497,26 +545,29 @@ func (x *ProduceResponseLeaderIdAndEpoch) isDefault() bool {
 	return !((x.LeaderId != -1) || (x.LeaderEpoch != -1))
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ProduceResponseLeaderIdAndEpoch) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(8); p != nil {
-		b := (*[8]byte)(p)
-		x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+func (x *ProduceResponseLeaderIdAndEpoch) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 8); p != nil {
+			b := (*[8]byte)(p)
+			x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ProduceResponseLeaderIdAndEpoch) Encode(w *wire.Writer, v int16) {
+func (x *ProduceResponseLeaderIdAndEpoch) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 9)
 	{
-		b := (*[8]byte)(w.Next(8))
+		b := (*[8]byte)(w.At(at, 8))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+		at += 8
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ProduceResponseNodeEndpoint is part of ProduceResponse.
@@ -535,22 +586,21 @@ func (x *ProduceResponseNodeEndpoint) Default() {
 	x.Rack = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ProduceResponseNodeEndpoint) Decode(r *wire.Reader, v int16) {
-	x.NodeId = r.Int32()
-	x.Host = r.String(true)
-	x.Port = r.Int32()
-	x.Rack = r.NullString(true, true)
-	r.SkipTags()
+func (x *ProduceResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
+	x.NodeId, at = r.GetInt32(at)
+	x.Host, at = r.GetString(at, true)
+	x.Port, at = r.GetInt32(at)
+	x.Rack, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ProduceResponseNodeEndpoint) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.NodeId)
-	w.String(x.Host, true)
-	w.Int32(x.Port)
-	w.NullString(x.Rack, true, true)
-	w.NoTags()
+func (x *ProduceResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+	at = w.PutInt32(at, x.NodeId)
+	at = w.PutString(at, x.Host, true)
+	at = w.PutInt32(at, x.Port)
+	at = w.PutNullString(at, &x.Rack, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

@@ -50,45 +50,57 @@ func (x *FetchRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *FetchRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
 	x.ClusterId = wire.NullString{}
 	if v <= 14 {
-		x.ReplicaId = r.Int32()
+		x.ReplicaId, at = r.GetInt32(at)
 	} else {
 		x.ReplicaId = -1
 	}
 	x.ReplicaState.Default()
-	if p := r.Fixed(13); p != nil {
-		b := (*[13]byte)(p)
-		x.MaxWaitMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.MinBytes = int32(binary.BigEndian.Uint32(b[4:8]))
-		x.MaxBytes = int32(binary.BigEndian.Uint32(b[8:12]))
-		x.IsolationLevel = int8(b[12])
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 13); p != nil {
+			b := (*[13]byte)(p)
+			x.MaxWaitMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.MinBytes = int32(binary.BigEndian.Uint32(b[4:8]))
+			x.MaxBytes = int32(binary.BigEndian.Uint32(b[8:12]))
+			x.IsolationLevel = int8(b[12])
+		}
 	}
 	if v >= 7 {
-		if p := r.Fixed(8); p != nil {
-			b := (*[8]byte)(p)
-			x.SessionId = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.SessionEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 8); p != nil {
+				b := (*[8]byte)(p)
+				x.SessionId = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.SessionEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+			}
 		}
 	} else {
 		x.SessionId = 0
 		x.SessionEpoch = -1
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if v >= 7 {
 		{
-			n := r.ArrayLen(flex, 3)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.ForgottenTopicsData, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.ForgottenTopicsData = s
 		}
@@ -96,25 +108,29 @@ func (x *FetchRequest) Decode(r *wire.Reader, v int16) {
 		x.ForgottenTopicsData = wire.Resize(x.ForgottenTopicsData, 0)
 	}
 	if v >= 11 {
-		x.RackId = r.String(flex)
+		x.RackId, at = r.GetString(at, flex)
 	} else {
 		x.RackId = ""
 	}
 	if flex {
-		for n := r.TagCount(); n > 0; n-- {
-			tag, outer := r.BeginTag()
+		var n int
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
 			switch {
 			case tag == 0:
-				x.ClusterId = r.NullString(true, v >= 12)
-				r.EndTag(outer)
+				x.ClusterId, at = r.GetNullString(at, true, v >= 12)
+				at = r.GetEndTag(at, outer)
 			case tag == 1 && v >= 15:
-				x.ReplicaState.Decode(r, v)
-				r.EndTag(outer)
+				at = x.ReplicaState.decode(r, v, at)
+				at = r.GetEndTag(at, outer)
 			default:
-				r.SkipTag(outer)
+				at = r.GetSkipTag(outer)
 			}
 		}
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -124,74 +140,89 @@ func (x *FetchRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("FetchRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *FetchRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
-	if v <= 14 {
-		w.Int32(x.ReplicaId)
-	} else {
-		if x.ReplicaId != -1 {
-			w.Fail("FetchRequest.ReplicaId", wire.ErrNotInThis)
-		}
-	}
 	if !(v >= 15) {
 		if !x.ReplicaState.isDefault() {
 			w.Fail("FetchRequest.ReplicaState", wire.ErrNotInThis)
 		}
 	}
+	w.Room(at, 25)
+	if v <= 14 {
+		at = w.PutInt32(at, x.ReplicaId)
+	} else {
+		if x.ReplicaId != -1 {
+			w.Fail("FetchRequest.ReplicaId", wire.ErrNotInThis)
+		}
+	}
 	{
-		b := (*[13]byte)(w.Next(13))
+		b := (*[13]byte)(w.At(at, 13))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.MaxWaitMs))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.MinBytes))
 		binary.BigEndian.PutUint32(b[8:12], uint32(x.MaxBytes))
 		b[12] = byte(x.IsolationLevel)
+		at += 13
 	}
 	if v >= 7 {
 		{
-			b := (*[8]byte)(w.Next(8))
+			b := (*[8]byte)(w.At(at, 8))
 			binary.BigEndian.PutUint32(b[0:4], uint32(x.SessionId))
 			binary.BigEndian.PutUint32(b[4:8], uint32(x.SessionEpoch))
+			at += 8
 		}
-	} else {
 	}
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if v >= 7 {
-		w.ArrayLen(len(x.ForgottenTopicsData), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.ForgottenTopicsData), flex)
 		for i := range x.ForgottenTopicsData {
-			x.ForgottenTopicsData[i].Encode(w, v)
+			at = x.ForgottenTopicsData[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.ForgottenTopicsData) != 0 {
 			w.Fail("FetchRequest.ForgottenTopicsData", wire.ErrNotInThis)
 		}
 	}
+	w.Room(at, wire.StringRoom+len(x.RackId))
 	if v >= 11 {
-		w.String(x.RackId, flex)
-	} else {
+		at = w.PutString(at, x.RackId, flex)
 	}
 	if flex {
-		n := uint32(0)
+		w.Room(at, 1)
+		n := int8(0)
 		if x.ClusterId.Valid {
 			n++
 		}
 		if v >= 15 && !x.ReplicaState.isDefault() {
 			n++
 		}
-		w.Uvarint(n)
+		at = w.PutInt8(at, n)
 		if n > 0 {
 			if x.ClusterId.Valid {
-				at := w.BeginTag(0)
-				w.NullString(x.ClusterId, true, v >= 12)
-				w.EndTag(at)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 0)
+				start := at
+				w.Room(at, wire.StringRoom+len(x.ClusterId.String))
+				at = w.PutNullString(at, &x.ClusterId, true, v >= 12)
+				at = w.PutEndTag(start, at)
 			}
 			if v >= 15 && !x.ReplicaState.isDefault() {
-				at := w.BeginTag(1)
-				x.ReplicaState.Encode(w, v)
-				w.EndTag(at)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 1)
+				start := at
+				at = x.ReplicaState.encode(w, v, at)
+				at = w.PutEndTag(start, at)
 			}
 		}
 	}
+	return at
 }
 
 // FetchRequestReplicaState is part of FetchRequest.
@@ -210,26 +241,29 @@ func (x *FetchRequestReplicaState) isDefault() bool {
 	return !((x.ReplicaId != -1) || (x.ReplicaEpoch != -1))
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *FetchRequestReplicaState) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(12); p != nil {
-		b := (*[12]byte)(p)
-		x.ReplicaId = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ReplicaEpoch = int64(binary.BigEndian.Uint64(b[4:12]))
+func (x *FetchRequestReplicaState) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.ReplicaId = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ReplicaEpoch = int64(binary.BigEndian.Uint64(b[4:12]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *FetchRequestReplicaState) Encode(w *wire.Writer, v int16) {
+func (x *FetchRequestReplicaState) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.Next(12))
+		b := (*[12]byte)(w.At(at, 12))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ReplicaId))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.ReplicaEpoch))
+		at += 12
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // FetchTopic is part of FetchRequest.
@@ -246,52 +280,52 @@ func (x *FetchTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *FetchTopic) Decode(r *wire.Reader, v int16) {
+func (x *FetchTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
 	if v <= 12 {
-		x.Topic = r.String(flex)
+		x.Topic, at = r.GetString(at, flex)
 	} else {
 		x.Topic = ""
 	}
 	if v >= 13 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
 	{
-		n := r.ArrayLen(flex, 16)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 16)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *FetchTopic) Encode(w *wire.Writer, v int16) {
+func (x *FetchTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
+	w.Room(at, 16+wire.StringRoom+len(x.Topic))
 	if v <= 12 {
-		w.String(x.Topic, flex)
-	} else {
+		at = w.PutString(at, x.Topic, flex)
 	}
 	if v >= 13 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // FetchPartition is part of FetchRequest.
@@ -318,91 +352,98 @@ func (x *FetchPartition) Default() {
 	x.HighWatermark = 9223372036854775807
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *FetchPartition) Decode(r *wire.Reader, v int16) {
+func (x *FetchPartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
-	x.Partition = r.Int32()
+	x.Partition, at = r.GetInt32(at)
 	if v >= 9 {
-		x.CurrentLeaderEpoch = r.Int32()
+		x.CurrentLeaderEpoch, at = r.GetInt32(at)
 	} else {
 		x.CurrentLeaderEpoch = -1
 	}
-	x.FetchOffset = r.Int64()
+	x.FetchOffset, at = r.GetInt64(at)
 	if v >= 12 {
-		x.LastFetchedEpoch = r.Int32()
+		x.LastFetchedEpoch, at = r.GetInt32(at)
 	} else {
 		x.LastFetchedEpoch = -1
 	}
 	if v >= 5 {
-		x.LogStartOffset = r.Int64()
+		x.LogStartOffset, at = r.GetInt64(at)
 	} else {
 		x.LogStartOffset = -1
 	}
-	x.PartitionMaxBytes = r.Int32()
+	x.PartitionMaxBytes, at = r.GetInt32(at)
 	x.ReplicaDirectoryId = wire.UUID{}
 	x.HighWatermark = 9223372036854775807
 	if flex {
-		for n := r.TagCount(); n > 0; n-- {
-			tag, outer := r.BeginTag()
+		var n int
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
 			switch {
 			case tag == 0 && v >= 17:
-				x.ReplicaDirectoryId = r.UUID()
-				r.EndTag(outer)
+				x.ReplicaDirectoryId, at = r.GetUUID(at)
+				at = r.GetEndTag(at, outer)
 			case tag == 1 && v >= 18:
-				x.HighWatermark = r.Int64()
-				r.EndTag(outer)
+				x.HighWatermark, at = r.GetInt64(at)
+				at = r.GetEndTag(at, outer)
 			default:
-				r.SkipTag(outer)
+				at = r.GetSkipTag(outer)
 			}
 		}
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *FetchPartition) Encode(w *wire.Writer, v int16) {
+func (x *FetchPartition) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
-	w.Int32(x.Partition)
+	w.Room(at, 32)
+	at = w.PutInt32(at, x.Partition)
 	if v >= 9 {
-		w.Int32(x.CurrentLeaderEpoch)
-	} else {
+		at = w.PutInt32(at, x.CurrentLeaderEpoch)
 	}
-	w.Int64(x.FetchOffset)
+	at = w.PutInt64(at, x.FetchOffset)
 	if v >= 12 {
-		w.Int32(x.LastFetchedEpoch)
+		at = w.PutInt32(at, x.LastFetchedEpoch)
 	} else {
 		if x.LastFetchedEpoch != -1 {
 			w.Fail("FetchPartition.LastFetchedEpoch", wire.ErrNotInThis)
 		}
 	}
 	if v >= 5 {
-		w.Int64(x.LogStartOffset)
-	} else {
+		at = w.PutInt64(at, x.LogStartOffset)
 	}
-	w.Int32(x.PartitionMaxBytes)
+	at = w.PutInt32(at, x.PartitionMaxBytes)
 	if flex {
-		n := uint32(0)
+		w.Room(at, 1)
+		n := int8(0)
 		if v >= 17 && x.ReplicaDirectoryId != (wire.UUID{}) {
 			n++
 		}
 		if v >= 18 && x.HighWatermark != 9223372036854775807 {
 			n++
 		}
-		w.Uvarint(n)
+		at = w.PutInt8(at, n)
 		if n > 0 {
 			if v >= 17 && x.ReplicaDirectoryId != (wire.UUID{}) {
-				at := w.BeginTag(0)
-				w.UUID(x.ReplicaDirectoryId)
-				w.EndTag(at)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 0)
+				start := at
+				w.Room(at, 16)
+				at = w.PutUUID(at, &x.ReplicaDirectoryId)
+				at = w.PutEndTag(start, at)
 			}
 			if v >= 18 && x.HighWatermark != 9223372036854775807 {
-				at := w.BeginTag(1)
-				w.Int64(x.HighWatermark)
-				w.EndTag(at)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 1)
+				start := at
+				w.Room(at, 8)
+				at = w.PutInt64(at, x.HighWatermark)
+				at = w.PutEndTag(start, at)
 			}
 		}
 	}
+	return at
 }
 
 // FetchRequestForgottenTopic is part of FetchRequest.
@@ -419,47 +460,45 @@ func (x *FetchRequestForgottenTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *FetchRequestForgottenTopic) Decode(r *wire.Reader, v int16) {
+func (x *FetchRequestForgottenTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
 	if v <= 12 {
-		x.Topic = r.String(flex)
+		x.Topic, at = r.GetString(at, flex)
 	} else {
 		x.Topic = ""
 	}
 	if v >= 13 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *FetchRequestForgottenTopic) Encode(w *wire.Writer, v int16) {
+func (x *FetchRequestForgottenTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
+	w.Room(at, 17+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
 	if v <= 12 {
-		w.String(x.Topic, flex)
-	} else {
+		at = w.PutString(at, x.Topic, flex)
 	}
 	if v >= 13 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.Int32s(x.Partitions, flex, false)
+	at = w.PutInt32s(at, x.Partitions, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // FetchResponse has versions 4-18, flexible from 12.
@@ -490,46 +529,59 @@ func (x *FetchResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *FetchResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	if v >= 7 {
-		if p := r.Fixed(6); p != nil {
-			b := (*[6]byte)(p)
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
-			x.SessionId = int32(binary.BigEndian.Uint32(b[2:6]))
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+				x.SessionId = int32(binary.BigEndian.Uint32(b[2:6]))
+			}
 		}
 	} else {
 		x.ErrorCode = 0
 		x.SessionId = 0
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Responses, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Responses = s
 	}
 	x.NodeEndpoints = wire.Resize(x.NodeEndpoints, 0)
 	if flex {
-		for n := r.TagCount(); n > 0; n-- {
-			tag, outer := r.BeginTag()
+		var n int
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
 			switch {
 			case tag == 0 && v >= 16:
 				{
-					n := r.ArrayLen(true, 11)
+					var n int
+					n, at = r.GetArrayLen(at, true, false, 11)
 					s := wire.Resize(x.NodeEndpoints, n)
 					for i := range s {
-						s[i].Decode(r, v)
+						at = s[i].decode(r, v, at)
 					}
 					x.NodeEndpoints = s
 				}
-				r.EndTag(outer)
+				at = r.GetEndTag(at, outer)
 			default:
-				r.SkipTag(outer)
+				at = r.GetSkipTag(outer)
 			}
 		}
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -539,45 +591,57 @@ func (x *FetchResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("FetchResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *FetchResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
-	w.Int32(x.ThrottleTimeMs)
+	if !(v >= 16) {
+		if len(x.NodeEndpoints) != 0 {
+			w.Fail("FetchResponse.NodeEndpoints", wire.ErrNotInThis)
+		}
+	}
+	w.Room(at, 10)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
 	if v >= 7 {
 		{
-			b := (*[6]byte)(w.Next(6))
+			b := (*[6]byte)(w.At(at, 6))
 			binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
 			binary.BigEndian.PutUint32(b[2:6], uint32(x.SessionId))
+			at += 6
 		}
 	} else {
 		if x.SessionId != 0 {
 			w.Fail("FetchResponse.SessionId", wire.ErrNotInThis)
 		}
 	}
-	w.ArrayLen(len(x.Responses), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Responses), flex)
 	for i := range x.Responses {
-		x.Responses[i].Encode(w, v)
-	}
-	if !(v >= 16) {
-		if len(x.NodeEndpoints) != 0 {
-			w.Fail("FetchResponse.NodeEndpoints", wire.ErrNotInThis)
-		}
+		at = x.Responses[i].encode(w, v, at)
 	}
 	if flex {
-		n := uint32(0)
+		w.Room(at, 1)
+		n := int8(0)
 		if v >= 16 && len(x.NodeEndpoints) != 0 {
 			n++
 		}
-		w.Uvarint(n)
+		at = w.PutInt8(at, n)
 		if n > 0 {
 			if v >= 16 && len(x.NodeEndpoints) != 0 {
-				at := w.BeginTag(0)
-				w.ArrayLen(len(x.NodeEndpoints), true)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 0)
+				start := at
+				w.Room(at, wire.CountRoom)
+				at = w.PutCount(at, len(x.NodeEndpoints), true)
 				for i := range x.NodeEndpoints {
-					x.NodeEndpoints[i].Encode(w, v)
+					at = x.NodeEndpoints[i].encode(w, v, at)
 				}
-				w.EndTag(at)
+				at = w.PutEndTag(start, at)
 			}
 		}
 	}
+	return at
 }
 
 // FetchableTopicResponse is part of FetchResponse.
@@ -594,52 +658,52 @@ func (x *FetchableTopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *FetchableTopicResponse) Decode(r *wire.Reader, v int16) {
+func (x *FetchableTopicResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
 	if v <= 12 {
-		x.Topic = r.String(flex)
+		x.Topic, at = r.GetString(at, flex)
 	} else {
 		x.Topic = ""
 	}
 	if v >= 13 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
 	{
-		n := r.ArrayLen(flex, 30)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 30)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *FetchableTopicResponse) Encode(w *wire.Writer, v int16) {
+func (x *FetchableTopicResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
+	w.Room(at, 16+wire.StringRoom+len(x.Topic))
 	if v <= 12 {
-		w.String(x.Topic, flex)
-	} else {
+		at = w.PutString(at, x.Topic, flex)
 	}
 	if v >= 13 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // FetchResponsePartitionData is part of FetchResponse.
@@ -672,75 +736,70 @@ func (x *FetchResponsePartitionData) Default() {
 	x.Records = nil
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *FetchResponsePartitionData) Decode(r *wire.Reader, v int16) {
+func (x *FetchResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
-	if p := r.Fixed(22); p != nil {
-		b := (*[22]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-		x.HighWatermark = int64(binary.BigEndian.Uint64(b[6:14]))
-		x.LastStableOffset = int64(binary.BigEndian.Uint64(b[14:22]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 22); p != nil {
+			b := (*[22]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			x.HighWatermark = int64(binary.BigEndian.Uint64(b[6:14]))
+			x.LastStableOffset = int64(binary.BigEndian.Uint64(b[14:22]))
+		}
 	}
 	if v >= 5 {
-		x.LogStartOffset = r.Int64()
+		x.LogStartOffset, at = r.GetInt64(at)
 	} else {
 		x.LogStartOffset = -1
 	}
 	x.DivergingEpoch.Default()
 	x.CurrentLeader.Default()
 	x.SnapshotId.Default()
-	if n := r.NullArrayLen(flex, 16, true); n >= 0 {
-		s := wire.Resize(x.AbortedTransactions, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, flex, true, 16); n < 0 {
+			x.AbortedTransactions = nil
+		} else {
+			s := wire.Resize(x.AbortedTransactions, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.AbortedTransactions = s
 		}
-		x.AbortedTransactions = s
-	} else {
-		x.AbortedTransactions = nil
 	}
 	if v >= 11 {
-		x.PreferredReadReplica = r.Int32()
+		x.PreferredReadReplica, at = r.GetInt32(at)
 	} else {
 		x.PreferredReadReplica = -1
 	}
-	x.Records = r.Records(x.Records, flex, true)
+	x.Records, at = r.GetRecords(at, x.Records, flex, true)
 	if flex {
-		for n := r.TagCount(); n > 0; n-- {
-			tag, outer := r.BeginTag()
+		var n int
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
 			switch {
 			case tag == 0:
-				x.DivergingEpoch.Decode(r, v)
-				r.EndTag(outer)
+				at = x.DivergingEpoch.decode(r, v, at)
+				at = r.GetEndTag(at, outer)
 			case tag == 1:
-				x.CurrentLeader.Decode(r, v)
-				r.EndTag(outer)
+				at = x.CurrentLeader.decode(r, v, at)
+				at = r.GetEndTag(at, outer)
 			case tag == 2:
-				x.SnapshotId.Decode(r, v)
-				r.EndTag(outer)
+				at = x.SnapshotId.decode(r, v, at)
+				at = r.GetEndTag(at, outer)
 			default:
-				r.SkipTag(outer)
+				at = r.GetSkipTag(outer)
 			}
 		}
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *FetchResponsePartitionData) Encode(w *wire.Writer, v int16) {
+func (x *FetchResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
-	{
-		b := (*[22]byte)(w.Next(22))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint64(b[6:14], uint64(x.HighWatermark))
-		binary.BigEndian.PutUint64(b[14:22], uint64(x.LastStableOffset))
-	}
-	if v >= 5 {
-		w.Int64(x.LogStartOffset)
-	} else {
-	}
 	if !(v >= 12) {
 		if !x.DivergingEpoch.isDefault() {
 			w.Fail("FetchResponsePartitionData.DivergingEpoch", wire.ErrNotInThis)
@@ -756,20 +815,35 @@ func (x *FetchResponsePartitionData) Encode(w *wire.Writer, v int16) {
 			w.Fail("FetchResponsePartitionData.SnapshotId", wire.ErrNotInThis)
 		}
 	}
-	w.NullArrayLen(len(x.AbortedTransactions), x.AbortedTransactions == nil, flex, true)
-	for i := range x.AbortedTransactions {
-		x.AbortedTransactions[i].Encode(w, v)
+	w.Room(at, 30)
+	{
+		b := (*[22]byte)(w.At(at, 22))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint64(b[6:14], uint64(x.HighWatermark))
+		binary.BigEndian.PutUint64(b[14:22], uint64(x.LastStableOffset))
+		at += 22
 	}
+	if v >= 5 {
+		at = w.PutInt64(at, x.LogStartOffset)
+	}
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.AbortedTransactions), x.AbortedTransactions == nil, flex, true)
+	for i := range x.AbortedTransactions {
+		at = x.AbortedTransactions[i].encode(w, v, at)
+	}
+	w.Room(at, 4)
 	if v >= 11 {
-		w.Int32(x.PreferredReadReplica)
+		at = w.PutInt32(at, x.PreferredReadReplica)
 	} else {
 		if x.PreferredReadReplica != -1 {
 			w.Fail("FetchResponsePartitionData.PreferredReadReplica", wire.ErrNotInThis)
 		}
 	}
-	w.Records(x.Records, flex, true)
+	at = w.PutRecords(at, x.Records, flex, true)
 	if flex {
-		n := uint32(0)
+		w.Room(at, 1)
+		n := int8(0)
 		if !x.DivergingEpoch.isDefault() {
 			n++
 		}
@@ -779,25 +853,32 @@ func (x *FetchResponsePartitionData) Encode(w *wire.Writer, v int16) {
 		if !x.SnapshotId.isDefault() {
 			n++
 		}
-		w.Uvarint(n)
+		at = w.PutInt8(at, n)
 		if n > 0 {
 			if !x.DivergingEpoch.isDefault() {
-				at := w.BeginTag(0)
-				x.DivergingEpoch.Encode(w, v)
-				w.EndTag(at)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 0)
+				start := at
+				at = x.DivergingEpoch.encode(w, v, at)
+				at = w.PutEndTag(start, at)
 			}
 			if !x.CurrentLeader.isDefault() {
-				at := w.BeginTag(1)
-				x.CurrentLeader.Encode(w, v)
-				w.EndTag(at)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 1)
+				start := at
+				at = x.CurrentLeader.encode(w, v, at)
+				at = w.PutEndTag(start, at)
 			}
 			if !x.SnapshotId.isDefault() {
-				at := w.BeginTag(2)
-				x.SnapshotId.Encode(w, v)
-				w.EndTag(at)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 2)
+				start := at
+				at = x.SnapshotId.encode(w, v, at)
+				at = w.PutEndTag(start, at)
 			}
 		}
 	}
+	return at
 }
 
 // FetchResponseEpochEndOffset is part of FetchResponse.
@@ -816,26 +897,29 @@ func (x *FetchResponseEpochEndOffset) isDefault() bool {
 	return !((x.Epoch != -1) || (x.EndOffset != -1))
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *FetchResponseEpochEndOffset) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(12); p != nil {
-		b := (*[12]byte)(p)
-		x.Epoch = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.EndOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+func (x *FetchResponseEpochEndOffset) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.Epoch = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.EndOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *FetchResponseEpochEndOffset) Encode(w *wire.Writer, v int16) {
+func (x *FetchResponseEpochEndOffset) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.Next(12))
+		b := (*[12]byte)(w.At(at, 12))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.Epoch))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.EndOffset))
+		at += 12
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // FetchResponseLeaderIdAndEpoch is part of FetchResponse.
@@ -854,26 +938,29 @@ func (x *FetchResponseLeaderIdAndEpoch) isDefault() bool {
 	return !((x.LeaderId != -1) || (x.LeaderEpoch != -1))
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *FetchResponseLeaderIdAndEpoch) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(8); p != nil {
-		b := (*[8]byte)(p)
-		x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+func (x *FetchResponseLeaderIdAndEpoch) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 8); p != nil {
+			b := (*[8]byte)(p)
+			x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *FetchResponseLeaderIdAndEpoch) Encode(w *wire.Writer, v int16) {
+func (x *FetchResponseLeaderIdAndEpoch) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 9)
 	{
-		b := (*[8]byte)(w.Next(8))
+		b := (*[8]byte)(w.At(at, 8))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+		at += 8
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // SnapshotId is part of FetchResponse.
@@ -892,26 +979,29 @@ func (x *SnapshotId) isDefault() bool {
 	return !((x.EndOffset != -1) || (x.Epoch != -1))
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *SnapshotId) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(12); p != nil {
-		b := (*[12]byte)(p)
-		x.EndOffset = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.Epoch = int32(binary.BigEndian.Uint32(b[8:12]))
+func (x *SnapshotId) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.EndOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.Epoch = int32(binary.BigEndian.Uint32(b[8:12]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *SnapshotId) Encode(w *wire.Writer, v int16) {
+func (x *SnapshotId) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.Next(12))
+		b := (*[12]byte)(w.At(at, 12))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.EndOffset))
 		binary.BigEndian.PutUint32(b[8:12], uint32(x.Epoch))
+		at += 12
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AbortedTransaction is part of FetchResponse.
@@ -926,32 +1016,35 @@ func (x *AbortedTransaction) Default() {
 	x.FirstOffset = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AbortedTransaction) Decode(r *wire.Reader, v int16) {
-	flex := v >= 12
-	if p := r.Fixed(16); p != nil {
-		b := (*[16]byte)(p)
-		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.FirstOffset = int64(binary.BigEndian.Uint64(b[8:16]))
-	}
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AbortedTransaction) Encode(w *wire.Writer, v int16) {
+func (x *AbortedTransaction) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
 	{
-		b := (*[16]byte)(w.Next(16))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.FirstOffset))
+		var p []byte
+		if p, at = r.GetFixed(at, 16); p != nil {
+			b := (*[16]byte)(p)
+			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.FirstOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+		}
 	}
 	if flex {
-		w.NoTags()
+		at = r.GetNoTags(at)
 	}
+	return at
+}
+
+func (x *AbortedTransaction) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 12
+	w.Room(at, 17)
+	{
+		b := (*[16]byte)(w.At(at, 16))
+		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint64(b[8:16], uint64(x.FirstOffset))
+		at += 16
+	}
+	if flex {
+		at = w.PutInt8(at, 0)
+	}
+	return at
 }
 
 // FetchResponseNodeEndpoint is part of FetchResponse.
@@ -970,22 +1063,21 @@ func (x *FetchResponseNodeEndpoint) Default() {
 	x.Rack = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *FetchResponseNodeEndpoint) Decode(r *wire.Reader, v int16) {
-	x.NodeId = r.Int32()
-	x.Host = r.String(true)
-	x.Port = r.Int32()
-	x.Rack = r.NullString(true, true)
-	r.SkipTags()
+func (x *FetchResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
+	x.NodeId, at = r.GetInt32(at)
+	x.Host, at = r.GetString(at, true)
+	x.Port, at = r.GetInt32(at)
+	x.Rack, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *FetchResponseNodeEndpoint) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.NodeId)
-	w.String(x.Host, true)
-	w.Int32(x.Port)
-	w.NullString(x.Rack, true, true)
-	w.NoTags()
+func (x *FetchResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+	at = w.PutInt32(at, x.NodeId)
+	at = w.PutString(at, x.Host, true)
+	at = w.PutInt32(at, x.Port)
+	at = w.PutNullString(at, &x.Rack, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

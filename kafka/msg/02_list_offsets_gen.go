@@ -34,29 +34,35 @@ func (x *ListOffsetsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ListOffsetsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.ReplicaId = r.Int32()
+	x.ReplicaId, at = r.GetInt32(at)
 	if v >= 2 {
-		x.IsolationLevel = r.Int8()
+		x.IsolationLevel, at = r.GetInt8(at)
 	} else {
 		x.IsolationLevel = 0
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if v >= 10 {
-		x.TimeoutMs = r.Int32()
+		x.TimeoutMs, at = r.GetInt32(at)
 	} else {
 		x.TimeoutMs = 0
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -66,26 +72,34 @@ func (x *ListOffsetsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListOffsetsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ListOffsetsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Int32(x.ReplicaId)
+	w.Room(at, 5)
+	at = w.PutInt32(at, x.ReplicaId)
 	if v >= 2 {
-		w.Int8(x.IsolationLevel)
+		at = w.PutInt8(at, x.IsolationLevel)
 	} else {
 		if x.IsolationLevel != 0 {
 			w.Fail("ListOffsetsRequest.IsolationLevel", wire.ErrNotInThis)
 		}
 	}
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
+	w.Room(at, 4)
 	if v >= 10 {
-		w.Int32(x.TimeoutMs)
-	} else {
+		at = w.PutInt32(at, x.TimeoutMs)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ListOffsetsTopic is part of ListOffsetsRequest.
@@ -100,36 +114,38 @@ func (x *ListOffsetsTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ListOffsetsTopic) Decode(r *wire.Reader, v int16) {
+func (x *ListOffsetsTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 12)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 12)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ListOffsetsTopic) Encode(w *wire.Writer, v int16) {
+func (x *ListOffsetsTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.String(x.Name, flex)
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ListOffsetsPartition is part of ListOffsetsRequest.
@@ -146,35 +162,33 @@ func (x *ListOffsetsPartition) Default() {
 	x.Timestamp = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ListOffsetsPartition) Decode(r *wire.Reader, v int16) {
+func (x *ListOffsetsPartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.PartitionIndex = r.Int32()
+	x.PartitionIndex, at = r.GetInt32(at)
 	if v >= 4 {
-		x.CurrentLeaderEpoch = r.Int32()
+		x.CurrentLeaderEpoch, at = r.GetInt32(at)
 	} else {
 		x.CurrentLeaderEpoch = -1
 	}
-	x.Timestamp = r.Int64()
+	x.Timestamp, at = r.GetInt64(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ListOffsetsPartition) Encode(w *wire.Writer, v int16) {
+func (x *ListOffsetsPartition) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Int32(x.PartitionIndex)
+	w.Room(at, 17)
+	at = w.PutInt32(at, x.PartitionIndex)
 	if v >= 4 {
-		w.Int32(x.CurrentLeaderEpoch)
-	} else {
+		at = w.PutInt32(at, x.CurrentLeaderEpoch)
 	}
-	w.Int64(x.Timestamp)
+	at = w.PutInt64(at, x.Timestamp)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ListOffsetsResponse has versions 1-11, flexible from 6.
@@ -199,23 +213,29 @@ func (x *ListOffsetsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ListOffsetsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
 	if v >= 2 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -225,18 +245,25 @@ func (x *ListOffsetsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListOffsetsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ListOffsetsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
+	w.Room(at, 4)
 	if v >= 2 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ListOffsetsTopicResponse is part of ListOffsetsResponse.
@@ -251,36 +278,38 @@ func (x *ListOffsetsTopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ListOffsetsTopicResponse) Decode(r *wire.Reader, v int16) {
+func (x *ListOffsetsTopicResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 22)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 22)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ListOffsetsTopicResponse) Encode(w *wire.Writer, v int16) {
+func (x *ListOffsetsTopicResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.String(x.Name, flex)
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ListOffsetsPartitionResponse is part of ListOffsetsResponse.
@@ -301,46 +330,49 @@ func (x *ListOffsetsPartitionResponse) Default() {
 	x.LeaderEpoch = -1
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ListOffsetsPartitionResponse) Decode(r *wire.Reader, v int16) {
+func (x *ListOffsetsPartitionResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	if p := r.Fixed(22); p != nil {
-		b := (*[22]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-		x.Timestamp = int64(binary.BigEndian.Uint64(b[6:14]))
-		x.Offset = int64(binary.BigEndian.Uint64(b[14:22]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 22); p != nil {
+			b := (*[22]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			x.Timestamp = int64(binary.BigEndian.Uint64(b[6:14]))
+			x.Offset = int64(binary.BigEndian.Uint64(b[14:22]))
+		}
 	}
 	if v >= 4 {
-		x.LeaderEpoch = r.Int32()
+		x.LeaderEpoch, at = r.GetInt32(at)
 	} else {
 		x.LeaderEpoch = -1
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ListOffsetsPartitionResponse) Encode(w *wire.Writer, v int16) {
+func (x *ListOffsetsPartitionResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
+	w.Room(at, 27)
 	{
-		b := (*[22]byte)(w.Next(22))
+		b := (*[22]byte)(w.At(at, 22))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
 		binary.BigEndian.PutUint64(b[6:14], uint64(x.Timestamp))
 		binary.BigEndian.PutUint64(b[14:22], uint64(x.Offset))
+		at += 22
 	}
 	if v >= 4 {
-		w.Int32(x.LeaderEpoch)
+		at = w.PutInt32(at, x.LeaderEpoch)
 	} else {
 		if x.LeaderEpoch != -1 {
 			w.Fail("ListOffsetsPartitionResponse.LeaderEpoch", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -34,34 +34,42 @@ func (x *MetadataRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *MetadataRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	if n := r.NullArrayLen(flex, 2, v >= 1); n >= 0 {
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, flex, v >= 1, 2); n < 0 {
+			x.Topics = nil
+		} else {
+			s := wire.Resize(x.Topics, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.Topics = s
 		}
-		x.Topics = s
-	} else {
-		x.Topics = nil
 	}
 	if v >= 4 {
-		x.AllowAutoTopicCreation = r.Bool()
+		x.AllowAutoTopicCreation, at = r.GetBool(at)
 	} else {
 		x.AllowAutoTopicCreation = true
 	}
 	if v >= 8 && v <= 10 {
-		x.IncludeClusterAuthorizedOperations = r.Bool()
+		x.IncludeClusterAuthorizedOperations, at = r.GetBool(at)
 	} else {
 		x.IncludeClusterAuthorizedOperations = false
 	}
 	if v >= 8 {
-		x.IncludeTopicAuthorizedOperations = r.Bool()
+		x.IncludeTopicAuthorizedOperations, at = r.GetBool(at)
 	} else {
 		x.IncludeTopicAuthorizedOperations = false
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -71,35 +79,42 @@ func (x *MetadataRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("MetadataRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *MetadataRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.NullArrayLen(len(x.Topics), x.Topics == nil, flex, v >= 1)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, flex, v >= 1)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
+	w.Room(at, 4)
 	if v >= 4 {
-		w.Bool(x.AllowAutoTopicCreation)
+		at = w.PutBool(at, x.AllowAutoTopicCreation)
 	} else {
 		if !x.AllowAutoTopicCreation {
 			w.Fail("MetadataRequest.AllowAutoTopicCreation", wire.ErrNotInThis)
 		}
 	}
 	if v >= 8 && v <= 10 {
-		w.Bool(x.IncludeClusterAuthorizedOperations)
+		at = w.PutBool(at, x.IncludeClusterAuthorizedOperations)
 	} else {
 		if x.IncludeClusterAuthorizedOperations {
 			w.Fail("MetadataRequest.IncludeClusterAuthorizedOperations", wire.ErrNotInThis)
 		}
 	}
 	if v >= 8 {
-		w.Bool(x.IncludeTopicAuthorizedOperations)
+		at = w.PutBool(at, x.IncludeTopicAuthorizedOperations)
 	} else {
 		if x.IncludeTopicAuthorizedOperations {
 			w.Fail("MetadataRequest.IncludeTopicAuthorizedOperations", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // MetadataRequestTopic is part of MetadataRequest.
@@ -114,33 +129,31 @@ func (x *MetadataRequestTopic) Default() {
 	x.Name = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *MetadataRequestTopic) Decode(r *wire.Reader, v int16) {
+func (x *MetadataRequestTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
 	if v >= 10 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
-	x.Name = r.NullString(flex, v >= 10)
+	x.Name, at = r.GetNullString(at, flex, v >= 10)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *MetadataRequestTopic) Encode(w *wire.Writer, v int16) {
+func (x *MetadataRequestTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
+	w.Room(at, 17+wire.StringRoom+len(x.Name.String))
 	if v >= 10 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.NullString(x.Name, flex, v >= 10)
+	at = w.PutNullString(at, &x.Name, flex, v >= 10)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // MetadataResponse has versions 0-13, flexible from 9.
@@ -175,51 +188,58 @@ func (x *MetadataResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *MetadataResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
 	if v >= 3 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
 	{
-		n := r.ArrayLen(flex, 10)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 10)
 		s := wire.Resize(x.Brokers, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Brokers = s
 	}
 	if v >= 2 {
-		x.ClusterId = r.NullString(flex, v >= 2)
+		x.ClusterId, at = r.GetNullString(at, flex, v >= 2)
 	} else {
 		x.ClusterId = wire.NullString{}
 	}
 	if v >= 1 {
-		x.ControllerId = r.Int32()
+		x.ControllerId, at = r.GetInt32(at)
 	} else {
 		x.ControllerId = -1
 	}
 	{
-		n := r.ArrayLen(flex, 8)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 8)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if v >= 8 && v <= 10 {
-		x.ClusterAuthorizedOperations = r.Int32()
+		x.ClusterAuthorizedOperations, at = r.GetInt32(at)
 	} else {
 		x.ClusterAuthorizedOperations = -2147483648
 	}
 	if v >= 13 {
-		x.ErrorCode = r.Int16()
+		x.ErrorCode, at = r.GetInt16(at)
 	} else {
 		x.ErrorCode = 0
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -229,41 +249,48 @@ func (x *MetadataResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("MetadataResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *MetadataResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
+	w.Room(at, 4)
 	if v >= 3 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
-	w.ArrayLen(len(x.Brokers), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Brokers), flex)
 	for i := range x.Brokers {
-		x.Brokers[i].Encode(w, v)
+		at = x.Brokers[i].encode(w, v, at)
 	}
+	w.Room(at, 4+wire.StringRoom+len(x.ClusterId.String))
 	if v >= 2 {
-		w.NullString(x.ClusterId, flex, v >= 2)
-	} else {
+		at = w.PutNullString(at, &x.ClusterId, flex, v >= 2)
 	}
 	if v >= 1 {
-		w.Int32(x.ControllerId)
-	} else {
+		at = w.PutInt32(at, x.ControllerId)
 	}
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
+	w.Room(at, 6)
 	if v >= 8 && v <= 10 {
-		w.Int32(x.ClusterAuthorizedOperations)
+		at = w.PutInt32(at, x.ClusterAuthorizedOperations)
 	} else {
 		if x.ClusterAuthorizedOperations != -2147483648 {
 			w.Fail("MetadataResponse.ClusterAuthorizedOperations", wire.ErrNotInThis)
 		}
 	}
 	if v >= 13 {
-		w.Int16(x.ErrorCode)
-	} else {
+		at = w.PutInt16(at, x.ErrorCode)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // MetadataResponseBroker is part of MetadataResponse.
@@ -282,37 +309,35 @@ func (x *MetadataResponseBroker) Default() {
 	x.Rack = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *MetadataResponseBroker) Decode(r *wire.Reader, v int16) {
+func (x *MetadataResponseBroker) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	x.NodeId = r.Int32()
-	x.Host = r.String(flex)
-	x.Port = r.Int32()
+	x.NodeId, at = r.GetInt32(at)
+	x.Host, at = r.GetString(at, flex)
+	x.Port, at = r.GetInt32(at)
 	if v >= 1 {
-		x.Rack = r.NullString(flex, v >= 1)
+		x.Rack, at = r.GetNullString(at, flex, v >= 1)
 	} else {
 		x.Rack = wire.NullString{}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *MetadataResponseBroker) Encode(w *wire.Writer, v int16) {
+func (x *MetadataResponseBroker) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Int32(x.NodeId)
-	w.String(x.Host, flex)
-	w.Int32(x.Port)
+	w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+	at = w.PutInt32(at, x.NodeId)
+	at = w.PutString(at, x.Host, flex)
+	at = w.PutInt32(at, x.Port)
 	if v >= 1 {
-		w.NullString(x.Rack, flex, v >= 1)
-	} else {
+		at = w.PutNullString(at, &x.Rack, flex, v >= 1)
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // MetadataResponseTopic is part of MetadataResponse.
@@ -335,68 +360,69 @@ func (x *MetadataResponseTopic) Default() {
 	x.TopicAuthorizedOperations = -2147483648
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *MetadataResponseTopic) Decode(r *wire.Reader, v int16) {
+func (x *MetadataResponseTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	x.ErrorCode = r.Int16()
-	x.Name = r.NullString(flex, v >= 12)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.Name, at = r.GetNullString(at, flex, v >= 12)
 	if v >= 10 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
 	if v >= 1 {
-		x.IsInternal = r.Bool()
+		x.IsInternal, at = r.GetBool(at)
 	} else {
 		x.IsInternal = false
 	}
 	{
-		n := r.ArrayLen(flex, 18)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 18)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if v >= 8 {
-		x.TopicAuthorizedOperations = r.Int32()
+		x.TopicAuthorizedOperations, at = r.GetInt32(at)
 	} else {
 		x.TopicAuthorizedOperations = -2147483648
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *MetadataResponseTopic) Encode(w *wire.Writer, v int16) {
+func (x *MetadataResponseTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Int16(x.ErrorCode)
-	w.NullString(x.Name, flex, v >= 12)
+	w.Room(at, 19+wire.StringRoom+len(x.Name.String))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.Name, flex, v >= 12)
 	if v >= 10 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
 	if v >= 1 {
-		w.Bool(x.IsInternal)
-	} else {
+		at = w.PutBool(at, x.IsInternal)
 	}
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
+	w.Room(at, 4)
 	if v >= 8 {
-		w.Int32(x.TopicAuthorizedOperations)
+		at = w.PutInt32(at, x.TopicAuthorizedOperations)
 	} else {
 		if x.TopicAuthorizedOperations != -2147483648 {
 			w.Fail("MetadataResponseTopic.TopicAuthorizedOperations", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // MetadataResponsePartition is part of MetadataResponse.
@@ -421,69 +447,73 @@ func (x *MetadataResponsePartition) Default() {
 	x.OfflineReplicas = wire.Resize(x.OfflineReplicas, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *MetadataResponsePartition) Decode(r *wire.Reader, v int16) {
+func (x *MetadataResponsePartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	if p := r.Fixed(10); p != nil {
-		b := (*[10]byte)(p)
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[2:6]))
-		x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 10); p != nil {
+			b := (*[10]byte)(p)
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[2:6]))
+			x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+		}
 	}
 	if v >= 7 {
-		x.LeaderEpoch = r.Int32()
+		x.LeaderEpoch, at = r.GetInt32(at)
 	} else {
 		x.LeaderEpoch = -1
 	}
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.ReplicaNodes, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.ReplicaNodes = s
 	}
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.IsrNodes, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.IsrNodes = s
 	}
 	if v >= 5 {
 		{
-			n := r.ArrayLen(flex, 4)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
 			s := wire.Resize(x.OfflineReplicas, n)
-			r.Int32s(s)
+			at = r.GetInt32s(at, s)
 			x.OfflineReplicas = s
 		}
 	} else {
 		x.OfflineReplicas = wire.Resize(x.OfflineReplicas, 0)
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *MetadataResponsePartition) Encode(w *wire.Writer, v int16) {
+func (x *MetadataResponsePartition) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
+	w.Room(at, 15+wire.CountRoom+4*len(x.ReplicaNodes)+wire.CountRoom+4*len(x.IsrNodes)+wire.CountRoom+4*len(x.OfflineReplicas))
 	{
-		b := (*[10]byte)(w.Next(10))
+		b := (*[10]byte)(w.At(at, 10))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
 		binary.BigEndian.PutUint32(b[2:6], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderId))
+		at += 10
 	}
 	if v >= 7 {
-		w.Int32(x.LeaderEpoch)
-	} else {
+		at = w.PutInt32(at, x.LeaderEpoch)
 	}
-	w.Int32s(x.ReplicaNodes, flex, false)
-	w.Int32s(x.IsrNodes, flex, false)
+	at = w.PutInt32s(at, x.ReplicaNodes, flex, false)
+	at = w.PutInt32s(at, x.IsrNodes, flex, false)
 	if v >= 5 {
-		w.Int32s(x.OfflineReplicas, flex, false)
-	} else {
+		at = w.PutInt32s(at, x.OfflineReplicas, flex, false)
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -38,31 +38,37 @@ func (x *OffsetCommitRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *OffsetCommitRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 8
-	x.GroupId = r.String(flex)
-	x.GenerationIdOrMemberEpoch = r.Int32()
-	x.MemberId = r.String(flex)
+	x.GroupId, at = r.GetString(at, flex)
+	x.GenerationIdOrMemberEpoch, at = r.GetInt32(at)
+	x.MemberId, at = r.GetString(at, flex)
 	if v >= 7 {
-		x.GroupInstanceId = r.NullString(flex, v >= 7)
+		x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 7)
 	} else {
 		x.GroupInstanceId = wire.NullString{}
 	}
 	if v <= 4 {
-		x.RetentionTimeMs = r.Int64()
+		x.RetentionTimeMs, at = r.GetInt64(at)
 	} else {
 		x.RetentionTimeMs = -1
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -72,28 +78,35 @@ func (x *OffsetCommitRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("OffsetCommitRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *OffsetCommitRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
-	w.String(x.GroupId, flex)
-	w.Int32(x.GenerationIdOrMemberEpoch)
-	w.String(x.MemberId, flex)
+	w.Room(at, 12+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String))
+	at = w.PutString(at, x.GroupId, flex)
+	at = w.PutInt32(at, x.GenerationIdOrMemberEpoch)
+	at = w.PutString(at, x.MemberId, flex)
 	if v >= 7 {
-		w.NullString(x.GroupInstanceId, flex, v >= 7)
+		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 7)
 	} else {
 		if x.GroupInstanceId.Valid {
 			w.Fail("OffsetCommitRequest.GroupInstanceId", wire.ErrNotInThis)
 		}
 	}
 	if v <= 4 {
-		w.Int64(x.RetentionTimeMs)
-	} else {
+		at = w.PutInt64(at, x.RetentionTimeMs)
 	}
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetCommitRequestTopic is part of OffsetCommitRequest.
@@ -110,52 +123,52 @@ func (x *OffsetCommitRequestTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetCommitRequestTopic) Decode(r *wire.Reader, v int16) {
+func (x *OffsetCommitRequestTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 8
 	if v <= 9 {
-		x.Name = r.String(flex)
+		x.Name, at = r.GetString(at, flex)
 	} else {
 		x.Name = ""
 	}
 	if v >= 10 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
 	{
-		n := r.ArrayLen(flex, 14)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 14)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetCommitRequestTopic) Encode(w *wire.Writer, v int16) {
+func (x *OffsetCommitRequestTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
+	w.Room(at, 16+wire.StringRoom+len(x.Name))
 	if v <= 9 {
-		w.String(x.Name, flex)
-	} else {
+		at = w.PutString(at, x.Name, flex)
 	}
 	if v >= 10 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetCommitRequestPartition is part of OffsetCommitRequest.
@@ -174,43 +187,45 @@ func (x *OffsetCommitRequestPartition) Default() {
 	x.CommittedMetadata = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetCommitRequestPartition) Decode(r *wire.Reader, v int16) {
+func (x *OffsetCommitRequestPartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 8
-	if p := r.Fixed(12); p != nil {
-		b := (*[12]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+		}
 	}
 	if v >= 6 {
-		x.CommittedLeaderEpoch = r.Int32()
+		x.CommittedLeaderEpoch, at = r.GetInt32(at)
 	} else {
 		x.CommittedLeaderEpoch = -1
 	}
-	x.CommittedMetadata = r.NullString(flex, true)
+	x.CommittedMetadata, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetCommitRequestPartition) Encode(w *wire.Writer, v int16) {
+func (x *OffsetCommitRequestPartition) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
+	w.Room(at, 17+wire.StringRoom+len(x.CommittedMetadata.String))
 	{
-		b := (*[12]byte)(w.Next(12))
+		b := (*[12]byte)(w.At(at, 12))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
+		at += 12
 	}
 	if v >= 6 {
-		w.Int32(x.CommittedLeaderEpoch)
-	} else {
+		at = w.PutInt32(at, x.CommittedLeaderEpoch)
 	}
-	w.NullString(x.CommittedMetadata, flex, true)
+	at = w.PutNullString(at, &x.CommittedMetadata, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetCommitResponse has versions 2-10, flexible from 8.
@@ -235,23 +250,29 @@ func (x *OffsetCommitResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *OffsetCommitResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 8
 	if v >= 3 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -261,18 +282,25 @@ func (x *OffsetCommitResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("OffsetCommitResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *OffsetCommitResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
+	w.Room(at, 4)
 	if v >= 3 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetCommitResponseTopic is part of OffsetCommitResponse.
@@ -289,52 +317,52 @@ func (x *OffsetCommitResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetCommitResponseTopic) Decode(r *wire.Reader, v int16) {
+func (x *OffsetCommitResponseTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 8
 	if v <= 9 {
-		x.Name = r.String(flex)
+		x.Name, at = r.GetString(at, flex)
 	} else {
 		x.Name = ""
 	}
 	if v >= 10 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
 	{
-		n := r.ArrayLen(flex, 6)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetCommitResponseTopic) Encode(w *wire.Writer, v int16) {
+func (x *OffsetCommitResponseTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
+	w.Room(at, 16+wire.StringRoom+len(x.Name))
 	if v <= 9 {
-		w.String(x.Name, flex)
-	} else {
+		at = w.PutString(at, x.Name, flex)
 	}
 	if v >= 10 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetCommitResponsePartition is part of OffsetCommitResponse.
@@ -349,30 +377,33 @@ func (x *OffsetCommitResponsePartition) Default() {
 	x.ErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetCommitResponsePartition) Decode(r *wire.Reader, v int16) {
-	flex := v >= 8
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetCommitResponsePartition) Encode(w *wire.Writer, v int16) {
+func (x *OffsetCommitResponsePartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 8
 	{
-		b := (*[6]byte)(w.Next(6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	if flex {
-		w.NoTags()
+		at = r.GetNoTags(at)
 	}
+	return at
+}
+
+func (x *OffsetCommitResponsePartition) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 8
+	w.Room(at, 7)
+	{
+		b := (*[6]byte)(w.At(at, 6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
+	}
+	if flex {
+		at = w.PutInt8(at, 0)
+	}
+	return at
 }

@@ -34,31 +34,39 @@ func (x *OffsetFetchRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *OffsetFetchRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
 	if v <= 7 {
-		x.GroupId = r.String(flex)
+		x.GroupId, at = r.GetString(at, flex)
 	} else {
 		x.GroupId = ""
 	}
 	if v <= 7 {
-		if n := r.NullArrayLen(flex, 3, v >= 2 && v <= 7); n >= 0 {
-			s := wire.Resize(x.Topics, n)
-			for i := range s {
-				s[i].Decode(r, v)
+		{
+			var n int
+			if n, at = r.GetArrayLen(at, flex, v >= 2 && v <= 7, 3); n < 0 {
+				x.Topics = nil
+			} else {
+				s := wire.Resize(x.Topics, n)
+				for i := range s {
+					at = s[i].decode(r, v, at)
+				}
+				x.Topics = s
 			}
-			x.Topics = s
-		} else {
-			x.Topics = nil
 		}
 	} else {
 		x.Topics = wire.Resize(x.Topics, 0)
 	}
 	if v >= 8 {
 		{
-			n := r.ArrayLen(flex, 3)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.Groups, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.Groups = s
 		}
@@ -66,13 +74,14 @@ func (x *OffsetFetchRequest) Decode(r *wire.Reader, v int16) {
 		x.Groups = wire.Resize(x.Groups, 0)
 	}
 	if v >= 7 {
-		x.RequireStable = r.Bool()
+		x.RequireStable, at = r.GetBool(at)
 	} else {
 		x.RequireStable = false
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -82,18 +91,24 @@ func (x *OffsetFetchRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("OffsetFetchRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *OffsetFetchRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
+	w.Room(at, wire.StringRoom+len(x.GroupId))
 	if v <= 7 {
-		w.String(x.GroupId, flex)
+		at = w.PutString(at, x.GroupId, flex)
 	} else {
 		if x.GroupId != "" {
 			w.Fail("OffsetFetchRequest.GroupId", wire.ErrNotInThis)
 		}
 	}
 	if v <= 7 {
-		w.NullArrayLen(len(x.Topics), x.Topics == nil, flex, v >= 2 && v <= 7)
+		w.Room(at, wire.CountRoom)
+		at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, flex, v >= 2 && v <= 7)
 		for i := range x.Topics {
-			x.Topics[i].Encode(w, v)
+			at = x.Topics[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.Topics) != 0 {
@@ -101,25 +116,29 @@ func (x *OffsetFetchRequest) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if v >= 8 {
-		w.ArrayLen(len(x.Groups), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.Groups), flex)
 		for i := range x.Groups {
-			x.Groups[i].Encode(w, v)
+			at = x.Groups[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.Groups) != 0 {
 			w.Fail("OffsetFetchRequest.Groups", wire.ErrNotInThis)
 		}
 	}
+	w.Room(at, 1)
 	if v >= 7 {
-		w.Bool(x.RequireStable)
+		at = w.PutBool(at, x.RequireStable)
 	} else {
 		if x.RequireStable {
 			w.Fail("OffsetFetchRequest.RequireStable", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetFetchRequestTopic is part of OffsetFetchRequest.
@@ -134,31 +153,31 @@ func (x *OffsetFetchRequestTopic) Default() {
 	x.PartitionIndexes = wire.Resize(x.PartitionIndexes, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetFetchRequestTopic) Decode(r *wire.Reader, v int16) {
+func (x *OffsetFetchRequestTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.PartitionIndexes, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.PartitionIndexes = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetFetchRequestTopic) Encode(w *wire.Writer, v int16) {
+func (x *OffsetFetchRequestTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.String(x.Name, flex)
-	w.Int32s(x.PartitionIndexes, flex, false)
+	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutInt32s(at, x.PartitionIndexes, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetFetchRequestGroup is part of OffsetFetchRequest.
@@ -177,49 +196,51 @@ func (x *OffsetFetchRequestGroup) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetFetchRequestGroup) Decode(r *wire.Reader, v int16) {
-	x.GroupId = r.String(true)
+func (x *OffsetFetchRequestGroup) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetString(at, true)
 	if v >= 9 {
-		x.MemberId = r.NullString(true, v >= 9)
+		x.MemberId, at = r.GetNullString(at, true, v >= 9)
 	} else {
 		x.MemberId = wire.NullString{}
 	}
 	if v >= 9 {
-		x.MemberEpoch = r.Int32()
+		x.MemberEpoch, at = r.GetInt32(at)
 	} else {
 		x.MemberEpoch = -1
 	}
-	if n := r.NullArrayLen(true, 3, true); n >= 0 {
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+			x.Topics = nil
+		} else {
+			s := wire.Resize(x.Topics, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.Topics = s
 		}
-		x.Topics = s
-	} else {
-		x.Topics = nil
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetFetchRequestGroup) Encode(w *wire.Writer, v int16) {
-	w.String(x.GroupId, true)
+func (x *OffsetFetchRequestGroup) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId.String))
+	at = w.PutString(at, x.GroupId, true)
 	if v >= 9 {
-		w.NullString(x.MemberId, true, v >= 9)
-	} else {
+		at = w.PutNullString(at, &x.MemberId, true, v >= 9)
 	}
 	if v >= 9 {
-		w.Int32(x.MemberEpoch)
-	} else {
+		at = w.PutInt32(at, x.MemberEpoch)
 	}
-	w.NullArrayLen(len(x.Topics), x.Topics == nil, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, true, true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // OffsetFetchRequestTopics is part of OffsetFetchRequest.
@@ -236,41 +257,39 @@ func (x *OffsetFetchRequestTopics) Default() {
 	x.PartitionIndexes = wire.Resize(x.PartitionIndexes, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetFetchRequestTopics) Decode(r *wire.Reader, v int16) {
+func (x *OffsetFetchRequestTopics) decode(r *wire.Reader, v int16, at int) int {
 	if v <= 9 {
-		x.Name = r.String(true)
+		x.Name, at = r.GetString(at, true)
 	} else {
 		x.Name = ""
 	}
 	if v >= 10 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.PartitionIndexes, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.PartitionIndexes = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetFetchRequestTopics) Encode(w *wire.Writer, v int16) {
+func (x *OffsetFetchRequestTopics) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 17+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
 	if v <= 9 {
-		w.String(x.Name, true)
-	} else {
+		at = w.PutString(at, x.Name, true)
 	}
 	if v >= 10 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.Int32s(x.PartitionIndexes, true, false)
-	w.NoTags()
+	at = w.PutInt32s(at, x.PartitionIndexes, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // OffsetFetchResponse has versions 1-10, flexible from 6.
@@ -299,18 +318,23 @@ func (x *OffsetFetchResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *OffsetFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
 	if v >= 3 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
 	if v <= 7 {
 		{
-			n := r.ArrayLen(flex, 3)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.Topics, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.Topics = s
 		}
@@ -318,16 +342,17 @@ func (x *OffsetFetchResponse) Decode(r *wire.Reader, v int16) {
 		x.Topics = wire.Resize(x.Topics, 0)
 	}
 	if v >= 2 && v <= 7 {
-		x.ErrorCode = r.Int16()
+		x.ErrorCode, at = r.GetInt16(at)
 	} else {
 		x.ErrorCode = 0
 	}
 	if v >= 8 {
 		{
-			n := r.ArrayLen(flex, 5)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 5)
 			s := wire.Resize(x.Groups, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.Groups = s
 		}
@@ -335,8 +360,9 @@ func (x *OffsetFetchResponse) Decode(r *wire.Reader, v int16) {
 		x.Groups = wire.Resize(x.Groups, 0)
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -346,29 +372,35 @@ func (x *OffsetFetchResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("OffsetFetchResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *OffsetFetchResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
+	w.Room(at, 4)
 	if v >= 3 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
 	if v <= 7 {
-		w.ArrayLen(len(x.Topics), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.Topics), flex)
 		for i := range x.Topics {
-			x.Topics[i].Encode(w, v)
+			at = x.Topics[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.Topics) != 0 {
 			w.Fail("OffsetFetchResponse.Topics", wire.ErrNotInThis)
 		}
 	}
+	w.Room(at, 2)
 	if v >= 2 && v <= 7 {
-		w.Int16(x.ErrorCode)
-	} else {
+		at = w.PutInt16(at, x.ErrorCode)
 	}
 	if v >= 8 {
-		w.ArrayLen(len(x.Groups), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.Groups), flex)
 		for i := range x.Groups {
-			x.Groups[i].Encode(w, v)
+			at = x.Groups[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.Groups) != 0 {
@@ -376,8 +408,10 @@ func (x *OffsetFetchResponse) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetFetchResponseTopic is part of OffsetFetchResponse.
@@ -392,36 +426,38 @@ func (x *OffsetFetchResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetFetchResponseTopic) Decode(r *wire.Reader, v int16) {
+func (x *OffsetFetchResponseTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 16)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 16)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetFetchResponseTopic) Encode(w *wire.Writer, v int16) {
+func (x *OffsetFetchResponseTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.String(x.Name, flex)
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetFetchResponsePartition is part of OffsetFetchResponse.
@@ -442,45 +478,47 @@ func (x *OffsetFetchResponsePartition) Default() {
 	x.ErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetFetchResponsePartition) Decode(r *wire.Reader, v int16) {
+func (x *OffsetFetchResponsePartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	if p := r.Fixed(12); p != nil {
-		b := (*[12]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+		}
 	}
 	if v >= 5 {
-		x.CommittedLeaderEpoch = r.Int32()
+		x.CommittedLeaderEpoch, at = r.GetInt32(at)
 	} else {
 		x.CommittedLeaderEpoch = -1
 	}
-	x.Metadata = r.NullString(flex, true)
-	x.ErrorCode = r.Int16()
+	x.Metadata, at = r.GetNullString(at, flex, true)
+	x.ErrorCode, at = r.GetInt16(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetFetchResponsePartition) Encode(w *wire.Writer, v int16) {
+func (x *OffsetFetchResponsePartition) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
+	w.Room(at, 19+wire.StringRoom+len(x.Metadata.String))
 	{
-		b := (*[12]byte)(w.Next(12))
+		b := (*[12]byte)(w.At(at, 12))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
+		at += 12
 	}
 	if v >= 5 {
-		w.Int32(x.CommittedLeaderEpoch)
-	} else {
+		at = w.PutInt32(at, x.CommittedLeaderEpoch)
 	}
-	w.NullString(x.Metadata, flex, true)
-	w.Int16(x.ErrorCode)
+	at = w.PutNullString(at, &x.Metadata, flex, true)
+	at = w.PutInt16(at, x.ErrorCode)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetFetchResponseGroup is part of OffsetFetchResponse.
@@ -497,32 +535,35 @@ func (x *OffsetFetchResponseGroup) Default() {
 	x.ErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetFetchResponseGroup) Decode(r *wire.Reader, v int16) {
-	x.GroupId = r.String(true)
+func (x *OffsetFetchResponseGroup) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	x.ErrorCode = r.Int16()
-	r.SkipTags()
+	x.ErrorCode, at = r.GetInt16(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetFetchResponseGroup) Encode(w *wire.Writer, v int16) {
-	w.String(x.GroupId, true)
-	w.ArrayLen(len(x.Topics), true)
+func (x *OffsetFetchResponseGroup) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.GroupId))
+	at = w.PutString(at, x.GroupId, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.Int16(x.ErrorCode)
-	w.NoTags()
+	w.Room(at, 2)
+	at = w.PutInt16(at, x.ErrorCode)
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // OffsetFetchResponseTopics is part of OffsetFetchResponse.
@@ -539,46 +580,46 @@ func (x *OffsetFetchResponseTopics) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetFetchResponseTopics) Decode(r *wire.Reader, v int16) {
+func (x *OffsetFetchResponseTopics) decode(r *wire.Reader, v int16, at int) int {
 	if v <= 9 {
-		x.Name = r.String(true)
+		x.Name, at = r.GetString(at, true)
 	} else {
 		x.Name = ""
 	}
 	if v >= 10 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
 	{
-		n := r.ArrayLen(true, 20)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 20)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetFetchResponseTopics) Encode(w *wire.Writer, v int16) {
+func (x *OffsetFetchResponseTopics) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 16+wire.StringRoom+len(x.Name))
 	if v <= 9 {
-		w.String(x.Name, true)
-	} else {
+		at = w.PutString(at, x.Name, true)
 	}
 	if v >= 10 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.ArrayLen(len(x.Partitions), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // OffsetFetchResponsePartitions is part of OffsetFetchResponse.
@@ -599,30 +640,33 @@ func (x *OffsetFetchResponsePartitions) Default() {
 	x.ErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetFetchResponsePartitions) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(16); p != nil {
-		b := (*[16]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
-		x.CommittedLeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+func (x *OffsetFetchResponsePartitions) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 16); p != nil {
+			b := (*[16]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+			x.CommittedLeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+		}
 	}
-	x.Metadata = r.NullString(true, true)
-	x.ErrorCode = r.Int16()
-	r.SkipTags()
+	x.Metadata, at = r.GetNullString(at, true, true)
+	x.ErrorCode, at = r.GetInt16(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetFetchResponsePartitions) Encode(w *wire.Writer, v int16) {
+func (x *OffsetFetchResponsePartitions) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 19+wire.StringRoom+len(x.Metadata.String))
 	{
-		b := (*[16]byte)(w.Next(16))
+		b := (*[16]byte)(w.At(at, 16))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
 		binary.BigEndian.PutUint32(b[12:16], uint32(x.CommittedLeaderEpoch))
+		at += 16
 	}
-	w.NullString(x.Metadata, true, true)
-	w.Int16(x.ErrorCode)
-	w.NoTags()
+	at = w.PutNullString(at, &x.Metadata, true, true)
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutInt8(at, 0)
+	return at
 }

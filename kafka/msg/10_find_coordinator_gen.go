@@ -32,23 +32,28 @@ func (x *FindCoordinatorRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *FindCoordinatorRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
 	if v <= 3 {
-		x.Key = r.String(flex)
+		x.Key, at = r.GetString(at, flex)
 	} else {
 		x.Key = ""
 	}
 	if v >= 1 {
-		x.KeyType = r.Int8()
+		x.KeyType, at = r.GetInt8(at)
 	} else {
 		x.KeyType = 0
 	}
 	if v >= 4 {
 		{
-			n := r.ArrayLen(flex, 1)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 1)
 			s := wire.Resize(x.CoordinatorKeys, n)
 			for i := range s {
-				s[i] = r.String(flex)
+				s[i], at = r.GetString(at, flex)
 			}
 			x.CoordinatorKeys = s
 		}
@@ -56,8 +61,9 @@ func (x *FindCoordinatorRequest) Decode(r *wire.Reader, v int16) {
 		x.CoordinatorKeys = wire.Resize(x.CoordinatorKeys, 0)
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -67,25 +73,32 @@ func (x *FindCoordinatorRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("FindCoordinatorRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *FindCoordinatorRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
+	w.Room(at, 1+wire.StringRoom+len(x.Key))
 	if v <= 3 {
-		w.String(x.Key, flex)
+		at = w.PutString(at, x.Key, flex)
 	} else {
 		if x.Key != "" {
 			w.Fail("FindCoordinatorRequest.Key", wire.ErrNotInThis)
 		}
 	}
 	if v >= 1 {
-		w.Int8(x.KeyType)
+		at = w.PutInt8(at, x.KeyType)
 	} else {
 		if x.KeyType != 0 {
 			w.Fail("FindCoordinatorRequest.KeyType", wire.ErrNotInThis)
 		}
 	}
 	if v >= 4 {
-		w.ArrayLen(len(x.CoordinatorKeys), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.CoordinatorKeys), flex)
 		for i := range x.CoordinatorKeys {
-			w.String(x.CoordinatorKeys[i], flex)
+			w.Room(at, wire.StringRoom+len(x.CoordinatorKeys[i]))
+			at = w.PutString(at, x.CoordinatorKeys[i], flex)
 		}
 	} else {
 		if len(x.CoordinatorKeys) != 0 {
@@ -93,8 +106,10 @@ func (x *FindCoordinatorRequest) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // FindCoordinatorResponse has versions 0-6, flexible from 3.
@@ -129,43 +144,48 @@ func (x *FindCoordinatorResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *FindCoordinatorResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
 	if v >= 1 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
 	if v <= 3 {
-		x.ErrorCode = r.Int16()
+		x.ErrorCode, at = r.GetInt16(at)
 	} else {
 		x.ErrorCode = 0
 	}
 	if v >= 1 && v <= 3 {
-		x.ErrorMessage = r.NullString(flex, v >= 1 && v <= 3)
+		x.ErrorMessage, at = r.GetNullString(at, flex, v >= 1 && v <= 3)
 	} else {
 		x.ErrorMessage = wire.NullString{String: "", Valid: true}
 	}
 	if v <= 3 {
-		x.NodeId = r.Int32()
+		x.NodeId, at = r.GetInt32(at)
 	} else {
 		x.NodeId = 0
 	}
 	if v <= 3 {
-		x.Host = r.String(flex)
+		x.Host, at = r.GetString(at, flex)
 	} else {
 		x.Host = ""
 	}
 	if v <= 3 {
-		x.Port = r.Int32()
+		x.Port, at = r.GetInt32(at)
 	} else {
 		x.Port = 0
 	}
 	if v >= 4 {
 		{
-			n := r.ArrayLen(flex, 14)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 14)
 			s := wire.Resize(x.Coordinators, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.Coordinators = s
 		}
@@ -173,8 +193,9 @@ func (x *FindCoordinatorResponse) Decode(r *wire.Reader, v int16) {
 		x.Coordinators = wire.Resize(x.Coordinators, 0)
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -184,47 +205,51 @@ func (x *FindCoordinatorResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("FindCoordinatorResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *FindCoordinatorResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
+	w.Room(at, 14+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.Host))
 	if v >= 1 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
 	if v <= 3 {
-		w.Int16(x.ErrorCode)
+		at = w.PutInt16(at, x.ErrorCode)
 	} else {
 		if x.ErrorCode != 0 {
 			w.Fail("FindCoordinatorResponse.ErrorCode", wire.ErrNotInThis)
 		}
 	}
 	if v >= 1 && v <= 3 {
-		w.NullString(x.ErrorMessage, flex, v >= 1 && v <= 3)
-	} else {
+		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 1 && v <= 3)
 	}
 	if v <= 3 {
-		w.Int32(x.NodeId)
+		at = w.PutInt32(at, x.NodeId)
 	} else {
 		if x.NodeId != 0 {
 			w.Fail("FindCoordinatorResponse.NodeId", wire.ErrNotInThis)
 		}
 	}
 	if v <= 3 {
-		w.String(x.Host, flex)
+		at = w.PutString(at, x.Host, flex)
 	} else {
 		if x.Host != "" {
 			w.Fail("FindCoordinatorResponse.Host", wire.ErrNotInThis)
 		}
 	}
 	if v <= 3 {
-		w.Int32(x.Port)
+		at = w.PutInt32(at, x.Port)
 	} else {
 		if x.Port != 0 {
 			w.Fail("FindCoordinatorResponse.Port", wire.ErrNotInThis)
 		}
 	}
 	if v >= 4 {
-		w.ArrayLen(len(x.Coordinators), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.Coordinators), flex)
 		for i := range x.Coordinators {
-			x.Coordinators[i].Encode(w, v)
+			at = x.Coordinators[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.Coordinators) != 0 {
@@ -232,8 +257,10 @@ func (x *FindCoordinatorResponse) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // Coordinator is part of FindCoordinatorResponse.
@@ -256,32 +283,35 @@ func (x *Coordinator) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *Coordinator) Decode(r *wire.Reader, v int16) {
-	x.Key = r.String(true)
-	x.NodeId = r.Int32()
-	x.Host = r.String(true)
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.Port = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func (x *Coordinator) decode(r *wire.Reader, v int16, at int) int {
+	x.Key, at = r.GetString(at, true)
+	x.NodeId, at = r.GetInt32(at)
+	x.Host, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.Port = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
-	x.ErrorMessage = r.NullString(true, true)
-	r.SkipTags()
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *Coordinator) Encode(w *wire.Writer, v int16) {
-	w.String(x.Key, true)
-	w.Int32(x.NodeId)
-	w.String(x.Host, true)
+func (x *Coordinator) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 11+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutString(at, x.Key, true)
+	at = w.PutInt32(at, x.NodeId)
+	at = w.PutString(at, x.Host, true)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.Port))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.NoTags()
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

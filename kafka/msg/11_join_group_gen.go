@@ -42,37 +42,43 @@ func (x *JoinGroupRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *JoinGroupRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.GroupId = r.String(flex)
-	x.SessionTimeoutMs = r.Int32()
+	x.GroupId, at = r.GetString(at, flex)
+	x.SessionTimeoutMs, at = r.GetInt32(at)
 	if v >= 1 {
-		x.RebalanceTimeoutMs = r.Int32()
+		x.RebalanceTimeoutMs, at = r.GetInt32(at)
 	} else {
 		x.RebalanceTimeoutMs = -1
 	}
-	x.MemberId = r.String(flex)
+	x.MemberId, at = r.GetString(at, flex)
 	if v >= 5 {
-		x.GroupInstanceId = r.NullString(flex, v >= 5)
+		x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 5)
 	} else {
 		x.GroupInstanceId = wire.NullString{}
 	}
-	x.ProtocolType = r.String(flex)
+	x.ProtocolType, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Protocols, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Protocols = s
 	}
 	if v >= 8 {
-		x.Reason = r.NullString(flex, v >= 8)
+		x.Reason, at = r.GetNullString(at, flex, v >= 8)
 	} else {
 		x.Reason = wire.NullString{}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -82,33 +88,40 @@ func (x *JoinGroupRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("JoinGroupRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *JoinGroupRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.String(x.GroupId, flex)
-	w.Int32(x.SessionTimeoutMs)
+	w.Room(at, 8+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.ProtocolType))
+	at = w.PutString(at, x.GroupId, flex)
+	at = w.PutInt32(at, x.SessionTimeoutMs)
 	if v >= 1 {
-		w.Int32(x.RebalanceTimeoutMs)
-	} else {
+		at = w.PutInt32(at, x.RebalanceTimeoutMs)
 	}
-	w.String(x.MemberId, flex)
+	at = w.PutString(at, x.MemberId, flex)
 	if v >= 5 {
-		w.NullString(x.GroupInstanceId, flex, v >= 5)
+		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 5)
 	} else {
 		if x.GroupInstanceId.Valid {
 			w.Fail("JoinGroupRequest.GroupInstanceId", wire.ErrNotInThis)
 		}
 	}
-	w.String(x.ProtocolType, flex)
-	w.ArrayLen(len(x.Protocols), flex)
+	at = w.PutString(at, x.ProtocolType, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Protocols), flex)
 	for i := range x.Protocols {
-		x.Protocols[i].Encode(w, v)
+		at = x.Protocols[i].encode(w, v, at)
 	}
+	w.Room(at, wire.StringRoom+len(x.Reason.String))
 	if v >= 8 {
-		w.NullString(x.Reason, flex, v >= 8)
-	} else {
+		at = w.PutNullString(at, &x.Reason, flex, v >= 8)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // JoinGroupRequestProtocol is part of JoinGroupRequest.
@@ -123,26 +136,25 @@ func (x *JoinGroupRequestProtocol) Default() {
 	x.Metadata = wire.Resize(x.Metadata, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *JoinGroupRequestProtocol) Decode(r *wire.Reader, v int16) {
+func (x *JoinGroupRequestProtocol) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Name = r.String(flex)
-	x.Metadata = r.Bytes(flex)
+	x.Name, at = r.GetString(at, flex)
+	x.Metadata, at = r.GetBytes(at, flex, false)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *JoinGroupRequestProtocol) Encode(w *wire.Writer, v int16) {
+func (x *JoinGroupRequestProtocol) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.String(x.Name, flex)
-	w.BytesValue(x.Metadata, flex)
+	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+len(x.Metadata))
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutBytes(at, x.Metadata, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // JoinGroupResponse has versions 0-9, flexible from 6.
@@ -181,41 +193,50 @@ func (x *JoinGroupResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *JoinGroupResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
 	if v >= 2 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
-		x.GenerationId = int32(binary.BigEndian.Uint32(b[2:6]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+			x.GenerationId = int32(binary.BigEndian.Uint32(b[2:6]))
+		}
 	}
 	if v >= 7 {
-		x.ProtocolType = r.NullString(flex, v >= 7)
+		x.ProtocolType, at = r.GetNullString(at, flex, v >= 7)
 	} else {
 		x.ProtocolType = wire.NullString{}
 	}
-	x.ProtocolName = r.NullString(flex, v >= 7)
-	x.Leader = r.String(flex)
+	x.ProtocolName, at = r.GetNullString(at, flex, v >= 7)
+	x.Leader, at = r.GetString(at, flex)
 	if v >= 9 {
-		x.SkipAssignment = r.Bool()
+		x.SkipAssignment, at = r.GetBool(at)
 	} else {
 		x.SkipAssignment = false
 	}
-	x.MemberId = r.String(flex)
+	x.MemberId, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Members, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Members = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -225,37 +246,44 @@ func (x *JoinGroupResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("JoinGroupResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *JoinGroupResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
+	w.Room(at, 11+wire.StringRoom+len(x.ProtocolType.String)+wire.StringRoom+len(x.ProtocolName.String)+wire.StringRoom+len(x.Leader)+wire.StringRoom+len(x.MemberId))
 	if v >= 2 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
 		binary.BigEndian.PutUint32(b[2:6], uint32(x.GenerationId))
+		at += 6
 	}
 	if v >= 7 {
-		w.NullString(x.ProtocolType, flex, v >= 7)
-	} else {
+		at = w.PutNullString(at, &x.ProtocolType, flex, v >= 7)
 	}
-	w.NullString(x.ProtocolName, flex, v >= 7)
-	w.String(x.Leader, flex)
+	at = w.PutNullString(at, &x.ProtocolName, flex, v >= 7)
+	at = w.PutString(at, x.Leader, flex)
 	if v >= 9 {
-		w.Bool(x.SkipAssignment)
+		at = w.PutBool(at, x.SkipAssignment)
 	} else {
 		if x.SkipAssignment {
 			w.Fail("JoinGroupResponse.SkipAssignment", wire.ErrNotInThis)
 		}
 	}
-	w.String(x.MemberId, flex)
-	w.ArrayLen(len(x.Members), flex)
+	at = w.PutString(at, x.MemberId, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Members), flex)
 	for i := range x.Members {
-		x.Members[i].Encode(w, v)
+		at = x.Members[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // JoinGroupResponseMember is part of JoinGroupResponse.
@@ -272,33 +300,31 @@ func (x *JoinGroupResponseMember) Default() {
 	x.Metadata = wire.Resize(x.Metadata, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *JoinGroupResponseMember) Decode(r *wire.Reader, v int16) {
+func (x *JoinGroupResponseMember) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.MemberId = r.String(flex)
+	x.MemberId, at = r.GetString(at, flex)
 	if v >= 5 {
-		x.GroupInstanceId = r.NullString(flex, v >= 5)
+		x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 5)
 	} else {
 		x.GroupInstanceId = wire.NullString{}
 	}
-	x.Metadata = r.Bytes(flex)
+	x.Metadata, at = r.GetBytes(at, flex, false)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *JoinGroupResponseMember) Encode(w *wire.Writer, v int16) {
+func (x *JoinGroupResponseMember) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.String(x.MemberId, flex)
+	w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.CountRoom+len(x.Metadata))
+	at = w.PutString(at, x.MemberId, flex)
 	if v >= 5 {
-		w.NullString(x.GroupInstanceId, flex, v >= 5)
-	} else {
+		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 5)
 	}
-	w.BytesValue(x.Metadata, flex)
+	at = w.PutBytes(at, x.Metadata, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

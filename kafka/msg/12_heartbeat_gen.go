@@ -30,18 +30,23 @@ func (x *HeartbeatRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *HeartbeatRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.GroupId = r.String(flex)
-	x.GenerationId = r.Int32()
-	x.MemberId = r.String(flex)
+	x.GroupId, at = r.GetString(at, flex)
+	x.GenerationId, at = r.GetInt32(at)
+	x.MemberId, at = r.GetString(at, flex)
 	if v >= 3 {
-		x.GroupInstanceId = r.NullString(flex, v >= 3)
+		x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 3)
 	} else {
 		x.GroupInstanceId = wire.NullString{}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -51,20 +56,26 @@ func (x *HeartbeatRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("HeartbeatRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *HeartbeatRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.String(x.GroupId, flex)
-	w.Int32(x.GenerationId)
-	w.String(x.MemberId, flex)
+	w.Room(at, 5+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String))
+	at = w.PutString(at, x.GroupId, flex)
+	at = w.PutInt32(at, x.GenerationId)
+	at = w.PutString(at, x.MemberId, flex)
 	if v >= 3 {
-		w.NullString(x.GroupInstanceId, flex, v >= 3)
+		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 3)
 	} else {
 		if x.GroupInstanceId.Valid {
 			w.Fail("HeartbeatRequest.GroupInstanceId", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // HeartbeatResponse has versions 0-4, flexible from 4.
@@ -89,16 +100,21 @@ func (x *HeartbeatResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *HeartbeatResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
 	if v >= 1 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
-	x.ErrorCode = r.Int16()
+	x.ErrorCode, at = r.GetInt16(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -108,13 +124,18 @@ func (x *HeartbeatResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("HeartbeatResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *HeartbeatResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
+	w.Room(at, 7)
 	if v >= 1 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
-	w.Int16(x.ErrorCode)
+	at = w.PutInt16(at, x.ErrorCode)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

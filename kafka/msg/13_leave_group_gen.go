@@ -28,19 +28,24 @@ func (x *LeaveGroupRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *LeaveGroupRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.GroupId = r.String(flex)
+	x.GroupId, at = r.GetString(at, flex)
 	if v <= 2 {
-		x.MemberId = r.String(flex)
+		x.MemberId, at = r.GetString(at, flex)
 	} else {
 		x.MemberId = ""
 	}
 	if v >= 3 {
 		{
-			n := r.ArrayLen(flex, 3)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.Members, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.Members = s
 		}
@@ -48,8 +53,9 @@ func (x *LeaveGroupRequest) Decode(r *wire.Reader, v int16) {
 		x.Members = wire.Resize(x.Members, 0)
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -59,19 +65,25 @@ func (x *LeaveGroupRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("LeaveGroupRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *LeaveGroupRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.String(x.GroupId, flex)
+	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
+	at = w.PutString(at, x.GroupId, flex)
 	if v <= 2 {
-		w.String(x.MemberId, flex)
+		at = w.PutString(at, x.MemberId, flex)
 	} else {
 		if x.MemberId != "" {
 			w.Fail("LeaveGroupRequest.MemberId", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		w.ArrayLen(len(x.Members), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.Members), flex)
 		for i := range x.Members {
-			x.Members[i].Encode(w, v)
+			at = x.Members[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.Members) != 0 {
@@ -79,8 +91,10 @@ func (x *LeaveGroupRequest) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // MemberIdentity is part of LeaveGroupRequest.
@@ -97,35 +111,33 @@ func (x *MemberIdentity) Default() {
 	x.Reason = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *MemberIdentity) Decode(r *wire.Reader, v int16) {
+func (x *MemberIdentity) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.MemberId = r.String(flex)
-	x.GroupInstanceId = r.NullString(flex, true)
+	x.MemberId, at = r.GetString(at, flex)
+	x.GroupInstanceId, at = r.GetNullString(at, flex, true)
 	if v >= 5 {
-		x.Reason = r.NullString(flex, v >= 5)
+		x.Reason, at = r.GetNullString(at, flex, v >= 5)
 	} else {
 		x.Reason = wire.NullString{}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *MemberIdentity) Encode(w *wire.Writer, v int16) {
+func (x *MemberIdentity) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.String(x.MemberId, flex)
-	w.NullString(x.GroupInstanceId, flex, true)
+	w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.Reason.String))
+	at = w.PutString(at, x.MemberId, flex)
+	at = w.PutNullString(at, &x.GroupInstanceId, flex, true)
 	if v >= 5 {
-		w.NullString(x.Reason, flex, v >= 5)
-	} else {
+		at = w.PutNullString(at, &x.Reason, flex, v >= 5)
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // LeaveGroupResponse has versions 0-5, flexible from 4.
@@ -152,19 +164,24 @@ func (x *LeaveGroupResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *LeaveGroupResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
 	if v >= 1 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
-	x.ErrorCode = r.Int16()
+	x.ErrorCode, at = r.GetInt16(at)
 	if v >= 3 {
 		{
-			n := r.ArrayLen(flex, 5)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 5)
 			s := wire.Resize(x.Members, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.Members = s
 		}
@@ -172,8 +189,9 @@ func (x *LeaveGroupResponse) Decode(r *wire.Reader, v int16) {
 		x.Members = wire.Resize(x.Members, 0)
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -183,16 +201,21 @@ func (x *LeaveGroupResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("LeaveGroupResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *LeaveGroupResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
+	w.Room(at, 6)
 	if v >= 1 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
-	w.Int16(x.ErrorCode)
+	at = w.PutInt16(at, x.ErrorCode)
 	if v >= 3 {
-		w.ArrayLen(len(x.Members), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.Members), flex)
 		for i := range x.Members {
-			x.Members[i].Encode(w, v)
+			at = x.Members[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.Members) != 0 {
@@ -200,8 +223,10 @@ func (x *LeaveGroupResponse) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // MemberResponse is part of LeaveGroupResponse.
@@ -218,26 +243,25 @@ func (x *MemberResponse) Default() {
 	x.ErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *MemberResponse) Decode(r *wire.Reader, v int16) {
+func (x *MemberResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.MemberId = r.String(flex)
-	x.GroupInstanceId = r.NullString(flex, true)
-	x.ErrorCode = r.Int16()
+	x.MemberId, at = r.GetString(at, flex)
+	x.GroupInstanceId, at = r.GetNullString(at, flex, true)
+	x.ErrorCode, at = r.GetInt16(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *MemberResponse) Encode(w *wire.Writer, v int16) {
+func (x *MemberResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.String(x.MemberId, flex)
-	w.NullString(x.GroupInstanceId, flex, true)
-	w.Int16(x.ErrorCode)
+	w.Room(at, 3+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String))
+	at = w.PutString(at, x.MemberId, flex)
+	at = w.PutNullString(at, &x.GroupInstanceId, flex, true)
+	at = w.PutInt16(at, x.ErrorCode)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -36,36 +36,42 @@ func (x *SyncGroupRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *SyncGroupRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.GroupId = r.String(flex)
-	x.GenerationId = r.Int32()
-	x.MemberId = r.String(flex)
+	x.GroupId, at = r.GetString(at, flex)
+	x.GenerationId, at = r.GetInt32(at)
+	x.MemberId, at = r.GetString(at, flex)
 	if v >= 3 {
-		x.GroupInstanceId = r.NullString(flex, v >= 3)
+		x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 3)
 	} else {
 		x.GroupInstanceId = wire.NullString{}
 	}
 	if v >= 5 {
-		x.ProtocolType = r.NullString(flex, v >= 5)
+		x.ProtocolType, at = r.GetNullString(at, flex, v >= 5)
 	} else {
 		x.ProtocolType = wire.NullString{}
 	}
 	if v >= 5 {
-		x.ProtocolName = r.NullString(flex, v >= 5)
+		x.ProtocolName, at = r.GetNullString(at, flex, v >= 5)
 	} else {
 		x.ProtocolName = wire.NullString{}
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Assignments, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Assignments = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -75,32 +81,38 @@ func (x *SyncGroupRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("SyncGroupRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *SyncGroupRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.String(x.GroupId, flex)
-	w.Int32(x.GenerationId)
-	w.String(x.MemberId, flex)
+	w.Room(at, 4+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.ProtocolType.String)+wire.StringRoom+len(x.ProtocolName.String))
+	at = w.PutString(at, x.GroupId, flex)
+	at = w.PutInt32(at, x.GenerationId)
+	at = w.PutString(at, x.MemberId, flex)
 	if v >= 3 {
-		w.NullString(x.GroupInstanceId, flex, v >= 3)
+		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 3)
 	} else {
 		if x.GroupInstanceId.Valid {
 			w.Fail("SyncGroupRequest.GroupInstanceId", wire.ErrNotInThis)
 		}
 	}
 	if v >= 5 {
-		w.NullString(x.ProtocolType, flex, v >= 5)
-	} else {
+		at = w.PutNullString(at, &x.ProtocolType, flex, v >= 5)
 	}
 	if v >= 5 {
-		w.NullString(x.ProtocolName, flex, v >= 5)
-	} else {
+		at = w.PutNullString(at, &x.ProtocolName, flex, v >= 5)
 	}
-	w.ArrayLen(len(x.Assignments), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Assignments), flex)
 	for i := range x.Assignments {
-		x.Assignments[i].Encode(w, v)
+		at = x.Assignments[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // SyncGroupRequestAssignment is part of SyncGroupRequest.
@@ -115,26 +127,25 @@ func (x *SyncGroupRequestAssignment) Default() {
 	x.Assignment = wire.Resize(x.Assignment, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *SyncGroupRequestAssignment) Decode(r *wire.Reader, v int16) {
+func (x *SyncGroupRequestAssignment) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.MemberId = r.String(flex)
-	x.Assignment = r.Bytes(flex)
+	x.MemberId, at = r.GetString(at, flex)
+	x.Assignment, at = r.GetBytes(at, flex, false)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *SyncGroupRequestAssignment) Encode(w *wire.Writer, v int16) {
+func (x *SyncGroupRequestAssignment) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.String(x.MemberId, flex)
-	w.BytesValue(x.Assignment, flex)
+	w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.CountRoom+len(x.Assignment))
+	at = w.PutString(at, x.MemberId, flex)
+	at = w.PutBytes(at, x.Assignment, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // SyncGroupResponse has versions 0-5, flexible from 4.
@@ -165,27 +176,32 @@ func (x *SyncGroupResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *SyncGroupResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
 	if v >= 1 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
-	x.ErrorCode = r.Int16()
+	x.ErrorCode, at = r.GetInt16(at)
 	if v >= 5 {
-		x.ProtocolType = r.NullString(flex, v >= 5)
+		x.ProtocolType, at = r.GetNullString(at, flex, v >= 5)
 	} else {
 		x.ProtocolType = wire.NullString{}
 	}
 	if v >= 5 {
-		x.ProtocolName = r.NullString(flex, v >= 5)
+		x.ProtocolName, at = r.GetNullString(at, flex, v >= 5)
 	} else {
 		x.ProtocolName = wire.NullString{}
 	}
-	x.Assignment = r.Bytes(flex)
+	x.Assignment, at = r.GetBytes(at, flex, false)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -195,22 +211,25 @@ func (x *SyncGroupResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("SyncGroupResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *SyncGroupResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
+	w.Room(at, 7+wire.StringRoom+len(x.ProtocolType.String)+wire.StringRoom+len(x.ProtocolName.String)+wire.CountRoom+len(x.Assignment))
 	if v >= 1 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
-	w.Int16(x.ErrorCode)
+	at = w.PutInt16(at, x.ErrorCode)
 	if v >= 5 {
-		w.NullString(x.ProtocolType, flex, v >= 5)
-	} else {
+		at = w.PutNullString(at, &x.ProtocolType, flex, v >= 5)
 	}
 	if v >= 5 {
-		w.NullString(x.ProtocolName, flex, v >= 5)
-	} else {
+		at = w.PutNullString(at, &x.ProtocolName, flex, v >= 5)
 	}
-	w.BytesValue(x.Assignment, flex)
+	at = w.PutBytes(at, x.Assignment, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -26,23 +26,29 @@ func (x *DescribeGroupsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeGroupsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
 	{
-		n := r.ArrayLen(flex, 1)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 1)
 		s := wire.Resize(x.Groups, n)
 		for i := range s {
-			s[i] = r.String(flex)
+			s[i], at = r.GetString(at, flex)
 		}
 		x.Groups = s
 	}
 	if v >= 3 {
-		x.IncludeAuthorizedOperations = r.Bool()
+		x.IncludeAuthorizedOperations, at = r.GetBool(at)
 	} else {
 		x.IncludeAuthorizedOperations = false
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -52,21 +58,29 @@ func (x *DescribeGroupsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeGroupsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeGroupsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.ArrayLen(len(x.Groups), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Groups), flex)
 	for i := range x.Groups {
-		w.String(x.Groups[i], flex)
+		w.Room(at, wire.StringRoom+len(x.Groups[i]))
+		at = w.PutString(at, x.Groups[i], flex)
 	}
+	w.Room(at, 2)
 	if v >= 3 {
-		w.Bool(x.IncludeAuthorizedOperations)
+		at = w.PutBool(at, x.IncludeAuthorizedOperations)
 	} else {
 		if x.IncludeAuthorizedOperations {
 			w.Fail("DescribeGroupsRequest.IncludeAuthorizedOperations", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeGroupsResponse has versions 0-6, flexible from 5.
@@ -91,23 +105,29 @@ func (x *DescribeGroupsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeGroupsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
 	if v >= 1 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
 	{
-		n := r.ArrayLen(flex, 12)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 12)
 		s := wire.Resize(x.Groups, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Groups = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -117,18 +137,25 @@ func (x *DescribeGroupsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeGroupsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeGroupsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
+	w.Room(at, 4)
 	if v >= 1 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
-	w.ArrayLen(len(x.Groups), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Groups), flex)
 	for i := range x.Groups {
-		x.Groups[i].Encode(w, v)
+		at = x.Groups[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeGroupsResponseDescribedGroup is part of DescribeGroupsResponse.
@@ -155,68 +182,71 @@ func (x *DescribeGroupsResponseDescribedGroup) Default() {
 	x.AuthorizedOperations = -2147483648
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeGroupsResponseDescribedGroup) Decode(r *wire.Reader, v int16) {
+func (x *DescribeGroupsResponseDescribedGroup) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.ErrorCode = r.Int16()
+	x.ErrorCode, at = r.GetInt16(at)
 	if v >= 6 {
-		x.ErrorMessage = r.NullString(flex, v >= 6)
+		x.ErrorMessage, at = r.GetNullString(at, flex, v >= 6)
 	} else {
 		x.ErrorMessage = wire.NullString{}
 	}
-	x.GroupId = r.String(flex)
-	x.GroupState = r.String(flex)
-	x.ProtocolType = r.String(flex)
-	x.ProtocolData = r.String(flex)
+	x.GroupId, at = r.GetString(at, flex)
+	x.GroupState, at = r.GetString(at, flex)
+	x.ProtocolType, at = r.GetString(at, flex)
+	x.ProtocolData, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 7)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 7)
 		s := wire.Resize(x.Members, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Members = s
 	}
 	if v >= 3 {
-		x.AuthorizedOperations = r.Int32()
+		x.AuthorizedOperations, at = r.GetInt32(at)
 	} else {
 		x.AuthorizedOperations = -2147483648
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeGroupsResponseDescribedGroup) Encode(w *wire.Writer, v int16) {
+func (x *DescribeGroupsResponseDescribedGroup) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Int16(x.ErrorCode)
+	w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.GroupState)+wire.StringRoom+len(x.ProtocolType)+wire.StringRoom+len(x.ProtocolData))
+	at = w.PutInt16(at, x.ErrorCode)
 	if v >= 6 {
-		w.NullString(x.ErrorMessage, flex, v >= 6)
+		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 6)
 	} else {
 		if x.ErrorMessage.Valid {
 			w.Fail("DescribeGroupsResponseDescribedGroup.ErrorMessage", wire.ErrNotInThis)
 		}
 	}
-	w.String(x.GroupId, flex)
-	w.String(x.GroupState, flex)
-	w.String(x.ProtocolType, flex)
-	w.String(x.ProtocolData, flex)
-	w.ArrayLen(len(x.Members), flex)
+	at = w.PutString(at, x.GroupId, flex)
+	at = w.PutString(at, x.GroupState, flex)
+	at = w.PutString(at, x.ProtocolType, flex)
+	at = w.PutString(at, x.ProtocolData, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Members), flex)
 	for i := range x.Members {
-		x.Members[i].Encode(w, v)
+		at = x.Members[i].encode(w, v, at)
 	}
+	w.Room(at, 4)
 	if v >= 3 {
-		w.Int32(x.AuthorizedOperations)
+		at = w.PutInt32(at, x.AuthorizedOperations)
 	} else {
 		if x.AuthorizedOperations != -2147483648 {
 			w.Fail("DescribeGroupsResponseDescribedGroup.AuthorizedOperations", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribedGroupMember is part of DescribeGroupsResponse.
@@ -239,39 +269,37 @@ func (x *DescribedGroupMember) Default() {
 	x.MemberAssignment = wire.Resize(x.MemberAssignment, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribedGroupMember) Decode(r *wire.Reader, v int16) {
+func (x *DescribedGroupMember) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.MemberId = r.String(flex)
+	x.MemberId, at = r.GetString(at, flex)
 	if v >= 4 {
-		x.GroupInstanceId = r.NullString(flex, v >= 4)
+		x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 4)
 	} else {
 		x.GroupInstanceId = wire.NullString{}
 	}
-	x.ClientId = r.String(flex)
-	x.ClientHost = r.String(flex)
-	x.MemberMetadata = r.Bytes(flex)
-	x.MemberAssignment = r.Bytes(flex)
+	x.ClientId, at = r.GetString(at, flex)
+	x.ClientHost, at = r.GetString(at, flex)
+	x.MemberMetadata, at = r.GetBytes(at, flex, false)
+	x.MemberAssignment, at = r.GetBytes(at, flex, false)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribedGroupMember) Encode(w *wire.Writer, v int16) {
+func (x *DescribedGroupMember) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.String(x.MemberId, flex)
+	w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.CountRoom+len(x.MemberMetadata)+wire.CountRoom+len(x.MemberAssignment))
+	at = w.PutString(at, x.MemberId, flex)
 	if v >= 4 {
-		w.NullString(x.GroupInstanceId, flex, v >= 4)
-	} else {
+		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 4)
 	}
-	w.String(x.ClientId, flex)
-	w.String(x.ClientHost, flex)
-	w.BytesValue(x.MemberMetadata, flex)
-	w.BytesValue(x.MemberAssignment, flex)
+	at = w.PutString(at, x.ClientId, flex)
+	at = w.PutString(at, x.ClientHost, flex)
+	at = w.PutBytes(at, x.MemberMetadata, flex, false)
+	at = w.PutBytes(at, x.MemberAssignment, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -26,13 +26,18 @@ func (x *ListGroupsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ListGroupsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
 	if v >= 4 {
 		{
-			n := r.ArrayLen(flex, 1)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 1)
 			s := wire.Resize(x.StatesFilter, n)
 			for i := range s {
-				s[i] = r.String(flex)
+				s[i], at = r.GetString(at, flex)
 			}
 			x.StatesFilter = s
 		}
@@ -41,10 +46,11 @@ func (x *ListGroupsRequest) Decode(r *wire.Reader, v int16) {
 	}
 	if v >= 5 {
 		{
-			n := r.ArrayLen(flex, 1)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 1)
 			s := wire.Resize(x.TypesFilter, n)
 			for i := range s {
-				s[i] = r.String(flex)
+				s[i], at = r.GetString(at, flex)
 			}
 			x.TypesFilter = s
 		}
@@ -52,8 +58,9 @@ func (x *ListGroupsRequest) Decode(r *wire.Reader, v int16) {
 		x.TypesFilter = wire.Resize(x.TypesFilter, 0)
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -63,11 +70,17 @@ func (x *ListGroupsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListGroupsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ListGroupsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
 	if v >= 4 {
-		w.ArrayLen(len(x.StatesFilter), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.StatesFilter), flex)
 		for i := range x.StatesFilter {
-			w.String(x.StatesFilter[i], flex)
+			w.Room(at, wire.StringRoom+len(x.StatesFilter[i]))
+			at = w.PutString(at, x.StatesFilter[i], flex)
 		}
 	} else {
 		if len(x.StatesFilter) != 0 {
@@ -75,9 +88,11 @@ func (x *ListGroupsRequest) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if v >= 5 {
-		w.ArrayLen(len(x.TypesFilter), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.TypesFilter), flex)
 		for i := range x.TypesFilter {
-			w.String(x.TypesFilter[i], flex)
+			w.Room(at, wire.StringRoom+len(x.TypesFilter[i]))
+			at = w.PutString(at, x.TypesFilter[i], flex)
 		}
 	} else {
 		if len(x.TypesFilter) != 0 {
@@ -85,8 +100,10 @@ func (x *ListGroupsRequest) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ListGroupsResponse has versions 0-5, flexible from 3.
@@ -113,24 +130,30 @@ func (x *ListGroupsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ListGroupsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
 	if v >= 1 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
-	x.ErrorCode = r.Int16()
+	x.ErrorCode, at = r.GetInt16(at)
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Groups, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Groups = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -140,19 +163,26 @@ func (x *ListGroupsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListGroupsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ListGroupsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
+	w.Room(at, 6)
 	if v >= 1 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
-	w.Int16(x.ErrorCode)
-	w.ArrayLen(len(x.Groups), flex)
+	at = w.PutInt16(at, x.ErrorCode)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Groups), flex)
 	for i := range x.Groups {
-		x.Groups[i].Encode(w, v)
+		at = x.Groups[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ListedGroup is part of ListGroupsResponse.
@@ -171,42 +201,39 @@ func (x *ListedGroup) Default() {
 	x.GroupType = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ListedGroup) Decode(r *wire.Reader, v int16) {
+func (x *ListedGroup) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.GroupId = r.String(flex)
-	x.ProtocolType = r.String(flex)
+	x.GroupId, at = r.GetString(at, flex)
+	x.ProtocolType, at = r.GetString(at, flex)
 	if v >= 4 {
-		x.GroupState = r.String(flex)
+		x.GroupState, at = r.GetString(at, flex)
 	} else {
 		x.GroupState = ""
 	}
 	if v >= 5 {
-		x.GroupType = r.String(flex)
+		x.GroupType, at = r.GetString(at, flex)
 	} else {
 		x.GroupType = ""
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ListedGroup) Encode(w *wire.Writer, v int16) {
+func (x *ListedGroup) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.String(x.GroupId, flex)
-	w.String(x.ProtocolType, flex)
+	w.Room(at, 1+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.ProtocolType)+wire.StringRoom+len(x.GroupState)+wire.StringRoom+len(x.GroupType))
+	at = w.PutString(at, x.GroupId, flex)
+	at = w.PutString(at, x.ProtocolType, flex)
 	if v >= 4 {
-		w.String(x.GroupState, flex)
-	} else {
+		at = w.PutString(at, x.GroupState, flex)
 	}
 	if v >= 5 {
-		w.String(x.GroupType, flex)
-	} else {
+		at = w.PutString(at, x.GroupType, flex)
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

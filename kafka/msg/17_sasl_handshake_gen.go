@@ -24,7 +24,12 @@ func (x *SaslHandshakeRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.Mechanism = r.String(false)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *SaslHandshakeRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.Mechanism, at = r.GetString(at, false)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -34,7 +39,13 @@ func (x *SaslHandshakeRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("SaslHandshakeRequest", wire.ErrVersion)
 		return
 	}
-	w.String(x.Mechanism, false)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *SaslHandshakeRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.Mechanism))
+	at = w.PutString(at, x.Mechanism, false)
+	return at
 }
 
 // SaslHandshakeResponse has versions 0-1, never flexible.
@@ -59,15 +70,21 @@ func (x *SaslHandshakeResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ErrorCode = r.Int16()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *SaslHandshakeResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.ErrorCode, at = r.GetInt16(at)
 	{
-		n := r.ArrayLen(false, 2)
+		var n int
+		n, at = r.GetArrayLen(at, false, false, 2)
 		s := wire.Resize(x.Mechanisms, n)
 		for i := range s {
-			s[i] = r.String(false)
+			s[i], at = r.GetString(at, false)
 		}
 		x.Mechanisms = s
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -77,9 +94,17 @@ func (x *SaslHandshakeResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("SaslHandshakeResponse", wire.ErrVersion)
 		return
 	}
-	w.Int16(x.ErrorCode)
-	w.ArrayLen(len(x.Mechanisms), false)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *SaslHandshakeResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 2)
+	at = w.PutInt16(at, x.ErrorCode)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Mechanisms), false)
 	for i := range x.Mechanisms {
-		w.String(x.Mechanisms[i], false)
+		w.Room(at, wire.StringRoom+len(x.Mechanisms[i]))
+		at = w.PutString(at, x.Mechanisms[i], false)
 	}
+	return at
 }

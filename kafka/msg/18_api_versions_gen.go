@@ -30,20 +30,25 @@ func (x *ApiVersionsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ApiVersionsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
 	if v >= 3 {
-		x.ClientSoftwareName = r.String(flex)
+		x.ClientSoftwareName, at = r.GetString(at, flex)
 	} else {
 		x.ClientSoftwareName = ""
 	}
 	if v >= 3 {
-		x.ClientSoftwareVersion = r.String(flex)
+		x.ClientSoftwareVersion, at = r.GetString(at, flex)
 	} else {
 		x.ClientSoftwareVersion = ""
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -53,18 +58,22 @@ func (x *ApiVersionsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ApiVersionsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ApiVersionsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
+	w.Room(at, 1+wire.StringRoom+len(x.ClientSoftwareName)+wire.StringRoom+len(x.ClientSoftwareVersion))
 	if v >= 3 {
-		w.String(x.ClientSoftwareName, flex)
-	} else {
+		at = w.PutString(at, x.ClientSoftwareName, flex)
 	}
 	if v >= 3 {
-		w.String(x.ClientSoftwareVersion, flex)
-	} else {
+		at = w.PutString(at, x.ClientSoftwareVersion, flex)
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ApiVersionsResponse has versions 0-4, flexible from 3.
@@ -99,18 +108,23 @@ func (x *ApiVersionsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ApiVersionsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.ErrorCode = r.Int16()
+	x.ErrorCode, at = r.GetInt16(at)
 	{
-		n := r.ArrayLen(flex, 6)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.ApiKeys, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.ApiKeys = s
 	}
 	if v >= 1 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
@@ -119,40 +133,46 @@ func (x *ApiVersionsResponse) Decode(r *wire.Reader, v int16) {
 	x.FinalizedFeatures = wire.Resize(x.FinalizedFeatures, 0)
 	x.ZkMigrationReady = false
 	if flex {
-		for n := r.TagCount(); n > 0; n-- {
-			tag, outer := r.BeginTag()
+		var n int
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
 			switch {
 			case tag == 0:
 				{
-					n := r.ArrayLen(true, 6)
+					var n int
+					n, at = r.GetArrayLen(at, true, false, 6)
 					s := wire.Resize(x.SupportedFeatures, n)
 					for i := range s {
-						s[i].Decode(r, v)
+						at = s[i].decode(r, v, at)
 					}
 					x.SupportedFeatures = s
 				}
-				r.EndTag(outer)
+				at = r.GetEndTag(at, outer)
 			case tag == 1:
-				x.FinalizedFeaturesEpoch = r.Int64()
-				r.EndTag(outer)
+				x.FinalizedFeaturesEpoch, at = r.GetInt64(at)
+				at = r.GetEndTag(at, outer)
 			case tag == 2:
 				{
-					n := r.ArrayLen(true, 6)
+					var n int
+					n, at = r.GetArrayLen(at, true, false, 6)
 					s := wire.Resize(x.FinalizedFeatures, n)
 					for i := range s {
-						s[i].Decode(r, v)
+						at = s[i].decode(r, v, at)
 					}
 					x.FinalizedFeatures = s
 				}
-				r.EndTag(outer)
+				at = r.GetEndTag(at, outer)
 			case tag == 3:
-				x.ZkMigrationReady = r.Bool()
-				r.EndTag(outer)
+				x.ZkMigrationReady, at = r.GetBool(at)
+				at = r.GetEndTag(at, outer)
 			default:
-				r.SkipTag(outer)
+				at = r.GetSkipTag(outer)
 			}
 		}
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -162,18 +182,25 @@ func (x *ApiVersionsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ApiVersionsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ApiVersionsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Int16(x.ErrorCode)
-	w.ArrayLen(len(x.ApiKeys), flex)
+	w.Room(at, 2)
+	at = w.PutInt16(at, x.ErrorCode)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.ApiKeys), flex)
 	for i := range x.ApiKeys {
-		x.ApiKeys[i].Encode(w, v)
+		at = x.ApiKeys[i].encode(w, v, at)
 	}
+	w.Room(at, 4)
 	if v >= 1 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
 	if flex {
-		n := uint32(0)
+		w.Room(at, 1)
+		n := int8(0)
 		if len(x.SupportedFeatures) != 0 {
 			n++
 		}
@@ -186,36 +213,49 @@ func (x *ApiVersionsResponse) Encode(w *wire.Writer, v int16) {
 		if x.ZkMigrationReady {
 			n++
 		}
-		w.Uvarint(n)
+		at = w.PutInt8(at, n)
 		if n > 0 {
 			if len(x.SupportedFeatures) != 0 {
-				at := w.BeginTag(0)
-				w.ArrayLen(len(x.SupportedFeatures), true)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 0)
+				start := at
+				w.Room(at, wire.CountRoom)
+				at = w.PutCount(at, len(x.SupportedFeatures), true)
 				for i := range x.SupportedFeatures {
-					x.SupportedFeatures[i].Encode(w, v)
+					at = x.SupportedFeatures[i].encode(w, v, at)
 				}
-				w.EndTag(at)
+				at = w.PutEndTag(start, at)
 			}
 			if x.FinalizedFeaturesEpoch != -1 {
-				at := w.BeginTag(1)
-				w.Int64(x.FinalizedFeaturesEpoch)
-				w.EndTag(at)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 1)
+				start := at
+				w.Room(at, 8)
+				at = w.PutInt64(at, x.FinalizedFeaturesEpoch)
+				at = w.PutEndTag(start, at)
 			}
 			if len(x.FinalizedFeatures) != 0 {
-				at := w.BeginTag(2)
-				w.ArrayLen(len(x.FinalizedFeatures), true)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 2)
+				start := at
+				w.Room(at, wire.CountRoom)
+				at = w.PutCount(at, len(x.FinalizedFeatures), true)
 				for i := range x.FinalizedFeatures {
-					x.FinalizedFeatures[i].Encode(w, v)
+					at = x.FinalizedFeatures[i].encode(w, v, at)
 				}
-				w.EndTag(at)
+				at = w.PutEndTag(start, at)
 			}
 			if x.ZkMigrationReady {
-				at := w.BeginTag(3)
-				w.Bool(x.ZkMigrationReady)
-				w.EndTag(at)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 3)
+				start := at
+				w.Room(at, 1)
+				at = w.PutBool(at, x.ZkMigrationReady)
+				at = w.PutEndTag(start, at)
 			}
 		}
 	}
+	return at
 }
 
 // ApiVersion is part of ApiVersionsResponse.
@@ -232,34 +272,37 @@ func (x *ApiVersion) Default() {
 	x.MaxVersion = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ApiVersion) Decode(r *wire.Reader, v int16) {
-	flex := v >= 3
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ApiKey = int16(binary.BigEndian.Uint16(b[0:2]))
-		x.MinVersion = int16(binary.BigEndian.Uint16(b[2:4]))
-		x.MaxVersion = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ApiVersion) Encode(w *wire.Writer, v int16) {
+func (x *ApiVersion) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
 	{
-		b := (*[6]byte)(w.Next(6))
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ApiKey = int16(binary.BigEndian.Uint16(b[0:2]))
+			x.MinVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+			x.MaxVersion = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
+	}
+	if flex {
+		at = r.GetNoTags(at)
+	}
+	return at
+}
+
+func (x *ApiVersion) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 3
+	w.Room(at, 7)
+	{
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.ApiKey))
 		binary.BigEndian.PutUint16(b[2:4], uint16(x.MinVersion))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.MaxVersion))
+		at += 6
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // SupportedFeatureKey is part of ApiVersionsResponse.
@@ -276,28 +319,31 @@ func (x *SupportedFeatureKey) Default() {
 	x.MaxVersion = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *SupportedFeatureKey) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
-	if p := r.Fixed(4); p != nil {
-		b := (*[4]byte)(p)
-		x.MinVersion = int16(binary.BigEndian.Uint16(b[0:2]))
-		x.MaxVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+func (x *SupportedFeatureKey) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 4); p != nil {
+			b := (*[4]byte)(p)
+			x.MinVersion = int16(binary.BigEndian.Uint16(b[0:2]))
+			x.MaxVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *SupportedFeatureKey) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
+func (x *SupportedFeatureKey) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 5+wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
 	{
-		b := (*[4]byte)(w.Next(4))
+		b := (*[4]byte)(w.At(at, 4))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.MinVersion))
 		binary.BigEndian.PutUint16(b[2:4], uint16(x.MaxVersion))
+		at += 4
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // FinalizedFeatureKey is part of ApiVersionsResponse.
@@ -314,26 +360,29 @@ func (x *FinalizedFeatureKey) Default() {
 	x.MinVersionLevel = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *FinalizedFeatureKey) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
-	if p := r.Fixed(4); p != nil {
-		b := (*[4]byte)(p)
-		x.MaxVersionLevel = int16(binary.BigEndian.Uint16(b[0:2]))
-		x.MinVersionLevel = int16(binary.BigEndian.Uint16(b[2:4]))
+func (x *FinalizedFeatureKey) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 4); p != nil {
+			b := (*[4]byte)(p)
+			x.MaxVersionLevel = int16(binary.BigEndian.Uint16(b[0:2]))
+			x.MinVersionLevel = int16(binary.BigEndian.Uint16(b[2:4]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *FinalizedFeatureKey) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
+func (x *FinalizedFeatureKey) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 5+wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
 	{
-		b := (*[4]byte)(w.Next(4))
+		b := (*[4]byte)(w.At(at, 4))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.MaxVersionLevel))
 		binary.BigEndian.PutUint16(b[2:4], uint16(x.MinVersionLevel))
+		at += 4
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }

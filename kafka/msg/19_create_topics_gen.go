@@ -32,24 +32,30 @@ func (x *CreateTopicsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *CreateTopicsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
 	{
-		n := r.ArrayLen(flex, 10)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 10)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	x.TimeoutMs = r.Int32()
+	x.TimeoutMs, at = r.GetInt32(at)
 	if v >= 1 {
-		x.ValidateOnly = r.Bool()
+		x.ValidateOnly, at = r.GetBool(at)
 	} else {
 		x.ValidateOnly = false
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -59,22 +65,29 @@ func (x *CreateTopicsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("CreateTopicsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *CreateTopicsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.Int32(x.TimeoutMs)
+	w.Room(at, 6)
+	at = w.PutInt32(at, x.TimeoutMs)
 	if v >= 1 {
-		w.Bool(x.ValidateOnly)
+		at = w.PutBool(at, x.ValidateOnly)
 	} else {
 		if x.ValidateOnly {
 			w.Fail("CreateTopicsRequest.ValidateOnly", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreatableTopic is part of CreateTopicsRequest.
@@ -95,58 +108,66 @@ func (x *CreatableTopic) Default() {
 	x.Configs = wire.Resize(x.Configs, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *CreatableTopic) Decode(r *wire.Reader, v int16) {
+func (x *CreatableTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.Name = r.String(flex)
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.NumPartitions = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+	x.Name, at = r.GetString(at, flex)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.NumPartitions = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	{
-		n := r.ArrayLen(flex, 6)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.Assignments, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Assignments = s
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Configs, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Configs = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *CreatableTopic) Encode(w *wire.Writer, v int16) {
+func (x *CreatableTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.String(x.Name, flex)
+	w.Room(at, 6+wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, flex)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.NumPartitions))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
+		at += 6
 	}
-	w.ArrayLen(len(x.Assignments), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Assignments), flex)
 	for i := range x.Assignments {
-		x.Assignments[i].Encode(w, v)
+		at = x.Assignments[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.Configs), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Configs), flex)
 	for i := range x.Configs {
-		x.Configs[i].Encode(w, v)
+		at = x.Configs[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreatableReplicaAssignment is part of CreateTopicsRequest.
@@ -161,31 +182,31 @@ func (x *CreatableReplicaAssignment) Default() {
 	x.BrokerIds = wire.Resize(x.BrokerIds, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *CreatableReplicaAssignment) Decode(r *wire.Reader, v int16) {
+func (x *CreatableReplicaAssignment) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.PartitionIndex = r.Int32()
+	x.PartitionIndex, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.BrokerIds, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.BrokerIds = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *CreatableReplicaAssignment) Encode(w *wire.Writer, v int16) {
+func (x *CreatableReplicaAssignment) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Int32(x.PartitionIndex)
-	w.Int32s(x.BrokerIds, flex, false)
+	w.Room(at, 5+wire.CountRoom+4*len(x.BrokerIds))
+	at = w.PutInt32(at, x.PartitionIndex)
+	at = w.PutInt32s(at, x.BrokerIds, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreatableTopicConfig is part of CreateTopicsRequest.
@@ -200,26 +221,25 @@ func (x *CreatableTopicConfig) Default() {
 	x.Value = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *CreatableTopicConfig) Decode(r *wire.Reader, v int16) {
+func (x *CreatableTopicConfig) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.Name = r.String(flex)
-	x.Value = r.NullString(flex, true)
+	x.Name, at = r.GetString(at, flex)
+	x.Value, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *CreatableTopicConfig) Encode(w *wire.Writer, v int16) {
+func (x *CreatableTopicConfig) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.String(x.Name, flex)
-	w.NullString(x.Value, flex, true)
+	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutNullString(at, &x.Value, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreateTopicsResponse has versions 0-7, flexible from 5.
@@ -244,23 +264,29 @@ func (x *CreateTopicsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *CreateTopicsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
 	if v >= 2 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -270,18 +296,25 @@ func (x *CreateTopicsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("CreateTopicsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *CreateTopicsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
+	w.Room(at, 4)
 	if v >= 2 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreatableTopicResult is part of CreateTopicsResponse.
@@ -308,103 +341,113 @@ func (x *CreatableTopicResult) Default() {
 	x.Configs = wire.Resize(x.Configs, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *CreatableTopicResult) Decode(r *wire.Reader, v int16) {
+func (x *CreatableTopicResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	if v >= 7 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
-	x.ErrorCode = r.Int16()
+	x.ErrorCode, at = r.GetInt16(at)
 	if v >= 1 {
-		x.ErrorMessage = r.NullString(flex, v >= 1)
+		x.ErrorMessage, at = r.GetNullString(at, flex, v >= 1)
 	} else {
 		x.ErrorMessage = wire.NullString{String: "", Valid: true}
 	}
 	x.TopicConfigErrorCode = 0
 	if v >= 5 {
-		if p := r.Fixed(6); p != nil {
-			b := (*[6]byte)(p)
-			x.NumPartitions = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.NumPartitions = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
 	} else {
 		x.NumPartitions = -1
 		x.ReplicationFactor = -1
 	}
 	if v >= 5 {
-		if n := r.NullArrayLen(flex, 6, v >= 5); n >= 0 {
-			s := wire.Resize(x.Configs, n)
-			for i := range s {
-				s[i].Decode(r, v)
+		{
+			var n int
+			if n, at = r.GetArrayLen(at, flex, v >= 5, 6); n < 0 {
+				x.Configs = nil
+			} else {
+				s := wire.Resize(x.Configs, n)
+				for i := range s {
+					at = s[i].decode(r, v, at)
+				}
+				x.Configs = s
 			}
-			x.Configs = s
-		} else {
-			x.Configs = nil
 		}
 	} else {
 		x.Configs = wire.Resize(x.Configs, 0)
 	}
 	if flex {
-		for n := r.TagCount(); n > 0; n-- {
-			tag, outer := r.BeginTag()
+		var n int
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
 			switch {
 			case tag == 0:
-				x.TopicConfigErrorCode = r.Int16()
-				r.EndTag(outer)
+				x.TopicConfigErrorCode, at = r.GetInt16(at)
+				at = r.GetEndTag(at, outer)
 			default:
-				r.SkipTag(outer)
+				at = r.GetSkipTag(outer)
 			}
 		}
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *CreatableTopicResult) Encode(w *wire.Writer, v int16) {
+func (x *CreatableTopicResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.String(x.Name, flex)
+	w.Room(at, 24+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutString(at, x.Name, flex)
 	if v >= 7 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.Int16(x.ErrorCode)
+	at = w.PutInt16(at, x.ErrorCode)
 	if v >= 1 {
-		w.NullString(x.ErrorMessage, flex, v >= 1)
-	} else {
+		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 1)
 	}
 	if v >= 5 {
 		{
-			b := (*[6]byte)(w.Next(6))
+			b := (*[6]byte)(w.At(at, 6))
 			binary.BigEndian.PutUint32(b[0:4], uint32(x.NumPartitions))
 			binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
+			at += 6
 		}
-	} else {
 	}
 	if v >= 5 {
-		w.NullArrayLen(len(x.Configs), x.Configs == nil, flex, v >= 5)
+		w.Room(at, wire.CountRoom)
+		at = w.PutNullCount(at, len(x.Configs), x.Configs == nil, flex, v >= 5)
 		for i := range x.Configs {
-			x.Configs[i].Encode(w, v)
+			at = x.Configs[i].encode(w, v, at)
 		}
-	} else {
 	}
 	if flex {
-		n := uint32(0)
+		w.Room(at, 1)
+		n := int8(0)
 		if x.TopicConfigErrorCode != 0 {
 			n++
 		}
-		w.Uvarint(n)
+		at = w.PutInt8(at, n)
 		if n > 0 {
 			if x.TopicConfigErrorCode != 0 {
-				at := w.BeginTag(0)
-				w.Int16(x.TopicConfigErrorCode)
-				w.EndTag(at)
+				w.Room(at, 1)
+				at = w.PutInt8(at, 0)
+				start := at
+				w.Room(at, 2)
+				at = w.PutInt16(at, x.TopicConfigErrorCode)
+				at = w.PutEndTag(start, at)
 			}
 		}
 	}
+	return at
 }
 
 // CreatableTopicConfigs is part of CreateTopicsResponse.
@@ -425,27 +468,28 @@ func (x *CreatableTopicConfigs) Default() {
 	x.IsSensitive = false
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *CreatableTopicConfigs) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
-	x.Value = r.NullString(true, true)
-	if p := r.Fixed(3); p != nil {
-		b := (*[3]byte)(p)
-		x.ReadOnly = b[0] != 0
-		x.ConfigSource = int8(b[1])
-		x.IsSensitive = b[2] != 0
+func (x *CreatableTopicConfigs) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	x.Value, at = r.GetNullString(at, true, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 3); p != nil {
+			b := (*[3]byte)(p)
+			x.ReadOnly = b[0] != 0
+			x.ConfigSource = int8(b[1])
+			x.IsSensitive = b[2] != 0
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *CreatableTopicConfigs) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.NullString(x.Value, true, true)
+func (x *CreatableTopicConfigs) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
+	at = w.PutString(at, x.Name, true)
+	at = w.PutNullString(at, &x.Value, true, true)
 	{
-		b := (*[3]byte)(w.Next(3))
+		b := (*[3]byte)(w.At(at, 3))
 		b[0] = 0
 		if x.ReadOnly {
 			b[0] = 1
@@ -455,6 +499,8 @@ func (x *CreatableTopicConfigs) Encode(w *wire.Writer, v int16) {
 		if x.IsSensitive {
 			b[2] = 1
 		}
+		at += 3
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }

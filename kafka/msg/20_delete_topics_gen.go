@@ -28,13 +28,18 @@ func (x *DeleteTopicsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DeleteTopicsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
 	if v >= 6 {
 		{
-			n := r.ArrayLen(flex, 18)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 18)
 			s := wire.Resize(x.Topics, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.Topics = s
 		}
@@ -43,20 +48,22 @@ func (x *DeleteTopicsRequest) Decode(r *wire.Reader, v int16) {
 	}
 	if v <= 5 {
 		{
-			n := r.ArrayLen(flex, 1)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 1)
 			s := wire.Resize(x.TopicNames, n)
 			for i := range s {
-				s[i] = r.String(flex)
+				s[i], at = r.GetString(at, flex)
 			}
 			x.TopicNames = s
 		}
 	} else {
 		x.TopicNames = wire.Resize(x.TopicNames, 0)
 	}
-	x.TimeoutMs = r.Int32()
+	x.TimeoutMs, at = r.GetInt32(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -66,11 +73,16 @@ func (x *DeleteTopicsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DeleteTopicsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DeleteTopicsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
 	if v >= 6 {
-		w.ArrayLen(len(x.Topics), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.Topics), flex)
 		for i := range x.Topics {
-			x.Topics[i].Encode(w, v)
+			at = x.Topics[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.Topics) != 0 {
@@ -78,16 +90,19 @@ func (x *DeleteTopicsRequest) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if v <= 5 {
-		w.ArrayLen(len(x.TopicNames), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.TopicNames), flex)
 		for i := range x.TopicNames {
-			w.String(x.TopicNames[i], flex)
+			w.Room(at, wire.StringRoom+len(x.TopicNames[i]))
+			at = w.PutString(at, x.TopicNames[i], flex)
 		}
-	} else {
 	}
-	w.Int32(x.TimeoutMs)
+	w.Room(at, 5)
+	at = w.PutInt32(at, x.TimeoutMs)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeleteTopicState is part of DeleteTopicsRequest.
@@ -102,20 +117,19 @@ func (x *DeleteTopicState) Default() {
 	x.TopicId = wire.UUID{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeleteTopicState) Decode(r *wire.Reader, v int16) {
-	x.Name = r.NullString(true, true)
-	x.TopicId = r.UUID()
-	r.SkipTags()
+func (x *DeleteTopicState) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetNullString(at, true, true)
+	x.TopicId, at = r.GetUUID(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeleteTopicState) Encode(w *wire.Writer, v int16) {
-	w.NullString(x.Name, true, true)
-	w.UUID(x.TopicId)
-	w.NoTags()
+func (x *DeleteTopicState) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 17+wire.StringRoom+len(x.Name.String))
+	at = w.PutNullString(at, &x.Name, true, true)
+	at = w.PutUUID(at, &x.TopicId)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DeleteTopicsResponse has versions 0-6, flexible from 4.
@@ -140,23 +154,29 @@ func (x *DeleteTopicsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DeleteTopicsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
 	if v >= 1 {
-		x.ThrottleTimeMs = r.Int32()
+		x.ThrottleTimeMs, at = r.GetInt32(at)
 	} else {
 		x.ThrottleTimeMs = 0
 	}
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Responses, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Responses = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -166,18 +186,25 @@ func (x *DeleteTopicsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DeleteTopicsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DeleteTopicsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
+	w.Room(at, 4)
 	if v >= 1 {
-		w.Int32(x.ThrottleTimeMs)
-	} else {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
 	}
-	w.ArrayLen(len(x.Responses), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Responses), flex)
 	for i := range x.Responses {
-		x.Responses[i].Encode(w, v)
+		at = x.Responses[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeletableTopicResult is part of DeleteTopicsResponse.
@@ -196,42 +223,39 @@ func (x *DeletableTopicResult) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeletableTopicResult) Decode(r *wire.Reader, v int16) {
+func (x *DeletableTopicResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.Name = r.NullString(flex, v >= 6)
+	x.Name, at = r.GetNullString(at, flex, v >= 6)
 	if v >= 6 {
-		x.TopicId = r.UUID()
+		x.TopicId, at = r.GetUUID(at)
 	} else {
 		x.TopicId = wire.UUID{}
 	}
-	x.ErrorCode = r.Int16()
+	x.ErrorCode, at = r.GetInt16(at)
 	if v >= 5 {
-		x.ErrorMessage = r.NullString(flex, v >= 5)
+		x.ErrorMessage, at = r.GetNullString(at, flex, v >= 5)
 	} else {
 		x.ErrorMessage = wire.NullString{}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeletableTopicResult) Encode(w *wire.Writer, v int16) {
+func (x *DeletableTopicResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.NullString(x.Name, flex, v >= 6)
+	w.Room(at, 19+wire.StringRoom+len(x.Name.String)+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutNullString(at, &x.Name, flex, v >= 6)
 	if v >= 6 {
-		w.UUID(x.TopicId)
-	} else {
+		at = w.PutUUID(at, &x.TopicId)
 	}
-	w.Int16(x.ErrorCode)
+	at = w.PutInt16(at, x.ErrorCode)
 	if v >= 5 {
-		w.NullString(x.ErrorMessage, flex, v >= 5)
-	} else {
+		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 5)
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

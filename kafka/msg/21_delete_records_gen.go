@@ -30,19 +30,25 @@ func (x *DeleteRecordsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DeleteRecordsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	x.TimeoutMs = r.Int32()
+	x.TimeoutMs, at = r.GetInt32(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -52,15 +58,22 @@ func (x *DeleteRecordsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DeleteRecordsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DeleteRecordsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.Int32(x.TimeoutMs)
+	w.Room(at, 5)
+	at = w.PutInt32(at, x.TimeoutMs)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeleteRecordsTopic is part of DeleteRecordsRequest.
@@ -75,36 +88,38 @@ func (x *DeleteRecordsTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeleteRecordsTopic) Decode(r *wire.Reader, v int16) {
+func (x *DeleteRecordsTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 12)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 12)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeleteRecordsTopic) Encode(w *wire.Writer, v int16) {
+func (x *DeleteRecordsTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Name, flex)
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeleteRecordsPartition is part of DeleteRecordsRequest.
@@ -119,32 +134,35 @@ func (x *DeleteRecordsPartition) Default() {
 	x.Offset = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeleteRecordsPartition) Decode(r *wire.Reader, v int16) {
-	flex := v >= 2
-	if p := r.Fixed(12); p != nil {
-		b := (*[12]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
-	}
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeleteRecordsPartition) Encode(w *wire.Writer, v int16) {
+func (x *DeleteRecordsPartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		b := (*[12]byte)(w.Next(12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+		}
 	}
 	if flex {
-		w.NoTags()
+		at = r.GetNoTags(at)
 	}
+	return at
+}
+
+func (x *DeleteRecordsPartition) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 2
+	w.Room(at, 13)
+	{
+		b := (*[12]byte)(w.At(at, 12))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
+		at += 12
+	}
+	if flex {
+		at = w.PutInt8(at, 0)
+	}
+	return at
 }
 
 // DeleteRecordsResponse has versions 0-2, flexible from 2.
@@ -169,19 +187,25 @@ func (x *DeleteRecordsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DeleteRecordsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -191,15 +215,23 @@ func (x *DeleteRecordsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DeleteRecordsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DeleteRecordsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeleteRecordsTopicResult is part of DeleteRecordsResponse.
@@ -214,36 +246,38 @@ func (x *DeleteRecordsTopicResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeleteRecordsTopicResult) Decode(r *wire.Reader, v int16) {
+func (x *DeleteRecordsTopicResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 14)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 14)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeleteRecordsTopicResult) Encode(w *wire.Writer, v int16) {
+func (x *DeleteRecordsTopicResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Name, flex)
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeleteRecordsPartitionResult is part of DeleteRecordsResponse.
@@ -260,32 +294,35 @@ func (x *DeleteRecordsPartitionResult) Default() {
 	x.ErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeleteRecordsPartitionResult) Decode(r *wire.Reader, v int16) {
-	flex := v >= 2
-	if p := r.Fixed(14); p != nil {
-		b := (*[14]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.LowWatermark = int64(binary.BigEndian.Uint64(b[4:12]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[12:14]))
-	}
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeleteRecordsPartitionResult) Encode(w *wire.Writer, v int16) {
+func (x *DeleteRecordsPartitionResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		b := (*[14]byte)(w.Next(14))
+		var p []byte
+		if p, at = r.GetFixed(at, 14); p != nil {
+			b := (*[14]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.LowWatermark = int64(binary.BigEndian.Uint64(b[4:12]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[12:14]))
+		}
+	}
+	if flex {
+		at = r.GetNoTags(at)
+	}
+	return at
+}
+
+func (x *DeleteRecordsPartitionResult) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 2
+	w.Room(at, 15)
+	{
+		b := (*[14]byte)(w.At(at, 14))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.LowWatermark))
 		binary.BigEndian.PutUint16(b[12:14], uint16(x.ErrorCode))
+		at += 14
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

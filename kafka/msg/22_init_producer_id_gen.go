@@ -34,22 +34,30 @@ func (x *InitProducerIdRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *InitProducerIdRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.TransactionalId = r.NullString(flex, true)
-	x.TransactionTimeoutMs = r.Int32()
+	x.TransactionalId, at = r.GetNullString(at, flex, true)
+	x.TransactionTimeoutMs, at = r.GetInt32(at)
 	if v >= 3 {
-		if p := r.Fixed(10); p != nil {
-			b := (*[10]byte)(p)
-			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 10); p != nil {
+				b := (*[10]byte)(p)
+				x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+			}
 		}
 	} else {
 		x.ProducerId = -1
 		x.ProducerEpoch = -1
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -59,14 +67,20 @@ func (x *InitProducerIdRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("InitProducerIdRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *InitProducerIdRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.NullString(x.TransactionalId, flex, true)
-	w.Int32(x.TransactionTimeoutMs)
+	w.Room(at, 15+wire.StringRoom+len(x.TransactionalId.String))
+	at = w.PutNullString(at, &x.TransactionalId, flex, true)
+	at = w.PutInt32(at, x.TransactionTimeoutMs)
 	if v >= 3 {
 		{
-			b := (*[10]byte)(w.Next(10))
+			b := (*[10]byte)(w.At(at, 10))
 			binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
 			binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+			at += 10
 		}
 	} else {
 		if x.ProducerId != -1 {
@@ -77,8 +91,9 @@ func (x *InitProducerIdRequest) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // InitProducerIdResponse has versions 0-5, flexible from 2.
@@ -107,17 +122,25 @@ func (x *InitProducerIdResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *InitProducerIdResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	if p := r.Fixed(16); p != nil {
-		b := (*[16]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-		x.ProducerId = int64(binary.BigEndian.Uint64(b[6:14]))
-		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[14:16]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 16); p != nil {
+			b := (*[16]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			x.ProducerId = int64(binary.BigEndian.Uint64(b[6:14]))
+			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[14:16]))
+		}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -127,15 +150,22 @@ func (x *InitProducerIdResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("InitProducerIdResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *InitProducerIdResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
+	w.Room(at, 17)
 	{
-		b := (*[16]byte)(w.Next(16))
+		b := (*[16]byte)(w.At(at, 16))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
 		binary.BigEndian.PutUint64(b[6:14], uint64(x.ProducerId))
 		binary.BigEndian.PutUint16(b[14:16], uint16(x.ProducerEpoch))
+		at += 16
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

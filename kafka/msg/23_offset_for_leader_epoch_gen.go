@@ -30,23 +30,29 @@ func (x *OffsetForLeaderEpochRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *OffsetForLeaderEpochRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
 	if v >= 3 {
-		x.ReplicaId = r.Int32()
+		x.ReplicaId, at = r.GetInt32(at)
 	} else {
 		x.ReplicaId = -2
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -56,18 +62,25 @@ func (x *OffsetForLeaderEpochRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("OffsetForLeaderEpochRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *OffsetForLeaderEpochRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
+	w.Room(at, 4)
 	if v >= 3 {
-		w.Int32(x.ReplicaId)
-	} else {
+		at = w.PutInt32(at, x.ReplicaId)
 	}
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetForLeaderTopic is part of OffsetForLeaderEpochRequest.
@@ -82,36 +95,38 @@ func (x *OffsetForLeaderTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetForLeaderTopic) Decode(r *wire.Reader, v int16) {
+func (x *OffsetForLeaderTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.Topic = r.String(flex)
+	x.Topic, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 12)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 12)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetForLeaderTopic) Encode(w *wire.Writer, v int16) {
+func (x *OffsetForLeaderTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.String(x.Topic, flex)
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.StringRoom+len(x.Topic))
+	at = w.PutString(at, x.Topic, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetForLeaderPartition is part of OffsetForLeaderEpochRequest.
@@ -128,34 +143,37 @@ func (x *OffsetForLeaderPartition) Default() {
 	x.LeaderEpoch = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetForLeaderPartition) Decode(r *wire.Reader, v int16) {
-	flex := v >= 4
-	if p := r.Fixed(12); p != nil {
-		b := (*[12]byte)(p)
-		x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.CurrentLeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
-	}
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetForLeaderPartition) Encode(w *wire.Writer, v int16) {
+func (x *OffsetForLeaderPartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
 	{
-		b := (*[12]byte)(w.Next(12))
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.CurrentLeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
+		}
+	}
+	if flex {
+		at = r.GetNoTags(at)
+	}
+	return at
+}
+
+func (x *OffsetForLeaderPartition) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 4
+	w.Room(at, 13)
+	{
+		b := (*[12]byte)(w.At(at, 12))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.CurrentLeaderEpoch))
 		binary.BigEndian.PutUint32(b[8:12], uint32(x.LeaderEpoch))
+		at += 12
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetForLeaderEpochResponse has versions 2-4, flexible from 4.
@@ -180,19 +198,25 @@ func (x *OffsetForLeaderEpochResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *OffsetForLeaderEpochResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -202,15 +226,23 @@ func (x *OffsetForLeaderEpochResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("OffsetForLeaderEpochResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *OffsetForLeaderEpochResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetForLeaderTopicResult is part of OffsetForLeaderEpochResponse.
@@ -225,36 +257,38 @@ func (x *OffsetForLeaderTopicResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetForLeaderTopicResult) Decode(r *wire.Reader, v int16) {
+func (x *OffsetForLeaderTopicResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.Topic = r.String(flex)
+	x.Topic, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 18)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 18)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetForLeaderTopicResult) Encode(w *wire.Writer, v int16) {
+func (x *OffsetForLeaderTopicResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.String(x.Topic, flex)
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.StringRoom+len(x.Topic))
+	at = w.PutString(at, x.Topic, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OffsetForLeaderEpochResponseEpochEndOffset is part of OffsetForLeaderEpochResponse.
@@ -273,34 +307,37 @@ func (x *OffsetForLeaderEpochResponseEpochEndOffset) Default() {
 	x.EndOffset = -1
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetForLeaderEpochResponseEpochEndOffset) Decode(r *wire.Reader, v int16) {
-	flex := v >= 4
-	if p := r.Fixed(18); p != nil {
-		b := (*[18]byte)(p)
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
-		x.Partition = int32(binary.BigEndian.Uint32(b[2:6]))
-		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[6:10]))
-		x.EndOffset = int64(binary.BigEndian.Uint64(b[10:18]))
-	}
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetForLeaderEpochResponseEpochEndOffset) Encode(w *wire.Writer, v int16) {
+func (x *OffsetForLeaderEpochResponseEpochEndOffset) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
 	{
-		b := (*[18]byte)(w.Next(18))
+		var p []byte
+		if p, at = r.GetFixed(at, 18); p != nil {
+			b := (*[18]byte)(p)
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+			x.Partition = int32(binary.BigEndian.Uint32(b[2:6]))
+			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[6:10]))
+			x.EndOffset = int64(binary.BigEndian.Uint64(b[10:18]))
+		}
+	}
+	if flex {
+		at = r.GetNoTags(at)
+	}
+	return at
+}
+
+func (x *OffsetForLeaderEpochResponseEpochEndOffset) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 4
+	w.Room(at, 19)
+	{
+		b := (*[18]byte)(w.At(at, 18))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
 		binary.BigEndian.PutUint32(b[2:6], uint32(x.Partition))
 		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderEpoch))
 		binary.BigEndian.PutUint64(b[10:18], uint64(x.EndOffset))
+		at += 18
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

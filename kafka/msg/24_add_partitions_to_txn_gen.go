@@ -36,13 +36,18 @@ func (x *AddPartitionsToTxnRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AddPartitionsToTxnRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
 	if v >= 4 {
 		{
-			n := r.ArrayLen(flex, 14)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 14)
 			s := wire.Resize(x.Transactions, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.Transactions = s
 		}
@@ -50,15 +55,18 @@ func (x *AddPartitionsToTxnRequest) Decode(r *wire.Reader, v int16) {
 		x.Transactions = wire.Resize(x.Transactions, 0)
 	}
 	if v <= 3 {
-		x.V3AndBelowTransactionalId = r.String(flex)
+		x.V3AndBelowTransactionalId, at = r.GetString(at, flex)
 	} else {
 		x.V3AndBelowTransactionalId = ""
 	}
 	if v <= 3 {
-		if p := r.Fixed(10); p != nil {
-			b := (*[10]byte)(p)
-			x.V3AndBelowProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.V3AndBelowProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 10); p != nil {
+				b := (*[10]byte)(p)
+				x.V3AndBelowProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.V3AndBelowProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+			}
 		}
 	} else {
 		x.V3AndBelowProducerId = 0
@@ -66,10 +74,11 @@ func (x *AddPartitionsToTxnRequest) Decode(r *wire.Reader, v int16) {
 	}
 	if v <= 3 {
 		{
-			n := r.ArrayLen(flex, 3)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.V3AndBelowTopics, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.V3AndBelowTopics = s
 		}
@@ -77,8 +86,9 @@ func (x *AddPartitionsToTxnRequest) Decode(r *wire.Reader, v int16) {
 		x.V3AndBelowTopics = wire.Resize(x.V3AndBelowTopics, 0)
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -88,19 +98,25 @@ func (x *AddPartitionsToTxnRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("AddPartitionsToTxnRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AddPartitionsToTxnRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
 	if v >= 4 {
-		w.ArrayLen(len(x.Transactions), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.Transactions), flex)
 		for i := range x.Transactions {
-			x.Transactions[i].Encode(w, v)
+			at = x.Transactions[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.Transactions) != 0 {
 			w.Fail("AddPartitionsToTxnRequest.Transactions", wire.ErrNotInThis)
 		}
 	}
+	w.Room(at, 10+wire.StringRoom+len(x.V3AndBelowTransactionalId))
 	if v <= 3 {
-		w.String(x.V3AndBelowTransactionalId, flex)
+		at = w.PutString(at, x.V3AndBelowTransactionalId, flex)
 	} else {
 		if x.V3AndBelowTransactionalId != "" {
 			w.Fail("AddPartitionsToTxnRequest.V3AndBelowTransactionalId", wire.ErrNotInThis)
@@ -108,9 +124,10 @@ func (x *AddPartitionsToTxnRequest) Encode(w *wire.Writer, v int16) {
 	}
 	if v <= 3 {
 		{
-			b := (*[10]byte)(w.Next(10))
+			b := (*[10]byte)(w.At(at, 10))
 			binary.BigEndian.PutUint64(b[0:8], uint64(x.V3AndBelowProducerId))
 			binary.BigEndian.PutUint16(b[8:10], uint16(x.V3AndBelowProducerEpoch))
+			at += 10
 		}
 	} else {
 		if x.V3AndBelowProducerId != 0 {
@@ -121,9 +138,10 @@ func (x *AddPartitionsToTxnRequest) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if v <= 3 {
-		w.ArrayLen(len(x.V3AndBelowTopics), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.V3AndBelowTopics), flex)
 		for i := range x.V3AndBelowTopics {
-			x.V3AndBelowTopics[i].Encode(w, v)
+			at = x.V3AndBelowTopics[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.V3AndBelowTopics) != 0 {
@@ -131,8 +149,10 @@ func (x *AddPartitionsToTxnRequest) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AddPartitionsToTxnTransaction is part of AddPartitionsToTxnRequest.
@@ -153,45 +173,51 @@ func (x *AddPartitionsToTxnTransaction) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AddPartitionsToTxnTransaction) Decode(r *wire.Reader, v int16) {
-	x.TransactionalId = r.String(true)
-	if p := r.Fixed(11); p != nil {
-		b := (*[11]byte)(p)
-		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
-		x.VerifyOnly = b[10] != 0
+func (x *AddPartitionsToTxnTransaction) decode(r *wire.Reader, v int16, at int) int {
+	x.TransactionalId, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 11); p != nil {
+			b := (*[11]byte)(p)
+			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+			x.VerifyOnly = b[10] != 0
+		}
 	}
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AddPartitionsToTxnTransaction) Encode(w *wire.Writer, v int16) {
-	w.String(x.TransactionalId, true)
+func (x *AddPartitionsToTxnTransaction) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 11+wire.StringRoom+len(x.TransactionalId))
+	at = w.PutString(at, x.TransactionalId, true)
 	{
-		b := (*[11]byte)(w.Next(11))
+		b := (*[11]byte)(w.At(at, 11))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
 		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
 		b[10] = 0
 		if x.VerifyOnly {
 			b[10] = 1
 		}
+		at += 11
 	}
-	w.ArrayLen(len(x.Topics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AddPartitionsToTxnTopic is part of AddPartitionsToTxnRequest.
@@ -206,31 +232,31 @@ func (x *AddPartitionsToTxnTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AddPartitionsToTxnTopic) Decode(r *wire.Reader, v int16) {
+func (x *AddPartitionsToTxnTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AddPartitionsToTxnTopic) Encode(w *wire.Writer, v int16) {
+func (x *AddPartitionsToTxnTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.String(x.Name, flex)
-	w.Int32s(x.Partitions, flex, false)
+	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutInt32s(at, x.Partitions, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AddPartitionsToTxnResponse has versions 0-5, flexible from 3.
@@ -259,19 +285,24 @@ func (x *AddPartitionsToTxnResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AddPartitionsToTxnResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	if v >= 4 {
-		x.ErrorCode = r.Int16()
+		x.ErrorCode, at = r.GetInt16(at)
 	} else {
 		x.ErrorCode = 0
 	}
 	if v >= 4 {
 		{
-			n := r.ArrayLen(flex, 3)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.ResultsByTransaction, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.ResultsByTransaction = s
 		}
@@ -280,10 +311,11 @@ func (x *AddPartitionsToTxnResponse) Decode(r *wire.Reader, v int16) {
 	}
 	if v <= 3 {
 		{
-			n := r.ArrayLen(flex, 3)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.ResultsByTopicV3AndBelow, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.ResultsByTopicV3AndBelow = s
 		}
@@ -291,8 +323,9 @@ func (x *AddPartitionsToTxnResponse) Decode(r *wire.Reader, v int16) {
 		x.ResultsByTopicV3AndBelow = wire.Resize(x.ResultsByTopicV3AndBelow, 0)
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -302,16 +335,21 @@ func (x *AddPartitionsToTxnResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("AddPartitionsToTxnResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AddPartitionsToTxnResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Int32(x.ThrottleTimeMs)
+	w.Room(at, 6)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
 	if v >= 4 {
-		w.Int16(x.ErrorCode)
-	} else {
+		at = w.PutInt16(at, x.ErrorCode)
 	}
 	if v >= 4 {
-		w.ArrayLen(len(x.ResultsByTransaction), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.ResultsByTransaction), flex)
 		for i := range x.ResultsByTransaction {
-			x.ResultsByTransaction[i].Encode(w, v)
+			at = x.ResultsByTransaction[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.ResultsByTransaction) != 0 {
@@ -319,9 +357,10 @@ func (x *AddPartitionsToTxnResponse) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if v <= 3 {
-		w.ArrayLen(len(x.ResultsByTopicV3AndBelow), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.ResultsByTopicV3AndBelow), flex)
 		for i := range x.ResultsByTopicV3AndBelow {
-			x.ResultsByTopicV3AndBelow[i].Encode(w, v)
+			at = x.ResultsByTopicV3AndBelow[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.ResultsByTopicV3AndBelow) != 0 {
@@ -329,8 +368,10 @@ func (x *AddPartitionsToTxnResponse) Encode(w *wire.Writer, v int16) {
 		}
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AddPartitionsToTxnResult is part of AddPartitionsToTxnResponse.
@@ -345,30 +386,32 @@ func (x *AddPartitionsToTxnResult) Default() {
 	x.TopicResults = wire.Resize(x.TopicResults, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AddPartitionsToTxnResult) Decode(r *wire.Reader, v int16) {
-	x.TransactionalId = r.String(true)
+func (x *AddPartitionsToTxnResult) decode(r *wire.Reader, v int16, at int) int {
+	x.TransactionalId, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.TopicResults, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.TopicResults = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AddPartitionsToTxnResult) Encode(w *wire.Writer, v int16) {
-	w.String(x.TransactionalId, true)
-	w.ArrayLen(len(x.TopicResults), true)
+func (x *AddPartitionsToTxnResult) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.TransactionalId))
+	at = w.PutString(at, x.TransactionalId, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TopicResults), true)
 	for i := range x.TopicResults {
-		x.TopicResults[i].Encode(w, v)
+		at = x.TopicResults[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AddPartitionsToTxnTopicResult is part of AddPartitionsToTxnResponse.
@@ -383,36 +426,38 @@ func (x *AddPartitionsToTxnTopicResult) Default() {
 	x.ResultsByPartition = wire.Resize(x.ResultsByPartition, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AddPartitionsToTxnTopicResult) Decode(r *wire.Reader, v int16) {
+func (x *AddPartitionsToTxnTopicResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 6)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.ResultsByPartition, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.ResultsByPartition = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AddPartitionsToTxnTopicResult) Encode(w *wire.Writer, v int16) {
+func (x *AddPartitionsToTxnTopicResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.String(x.Name, flex)
-	w.ArrayLen(len(x.ResultsByPartition), flex)
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.ResultsByPartition), flex)
 	for i := range x.ResultsByPartition {
-		x.ResultsByPartition[i].Encode(w, v)
+		at = x.ResultsByPartition[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AddPartitionsToTxnPartitionResult is part of AddPartitionsToTxnResponse.
@@ -427,30 +472,33 @@ func (x *AddPartitionsToTxnPartitionResult) Default() {
 	x.PartitionErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AddPartitionsToTxnPartitionResult) Decode(r *wire.Reader, v int16) {
-	flex := v >= 3
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.PartitionErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AddPartitionsToTxnPartitionResult) Encode(w *wire.Writer, v int16) {
+func (x *AddPartitionsToTxnPartitionResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
 	{
-		b := (*[6]byte)(w.Next(6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.PartitionErrorCode))
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.PartitionErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	if flex {
-		w.NoTags()
+		at = r.GetNoTags(at)
 	}
+	return at
+}
+
+func (x *AddPartitionsToTxnPartitionResult) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 3
+	w.Room(at, 7)
+	{
+		b := (*[6]byte)(w.At(at, 6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.PartitionErrorCode))
+		at += 6
+	}
+	if flex {
+		at = w.PutInt8(at, 0)
+	}
+	return at
 }

@@ -34,17 +34,25 @@ func (x *AddOffsetsToTxnRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AddOffsetsToTxnRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.TransactionalId = r.String(flex)
-	if p := r.Fixed(10); p != nil {
-		b := (*[10]byte)(p)
-		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+	x.TransactionalId, at = r.GetString(at, flex)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 10); p != nil {
+			b := (*[10]byte)(p)
+			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+		}
 	}
-	x.GroupId = r.String(flex)
+	x.GroupId, at = r.GetString(at, flex)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -54,17 +62,24 @@ func (x *AddOffsetsToTxnRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("AddOffsetsToTxnRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AddOffsetsToTxnRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.String(x.TransactionalId, flex)
+	w.Room(at, 11+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.GroupId))
+	at = w.PutString(at, x.TransactionalId, flex)
 	{
-		b := (*[10]byte)(w.Next(10))
+		b := (*[10]byte)(w.At(at, 10))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
 		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+		at += 10
 	}
-	w.String(x.GroupId, flex)
+	at = w.PutString(at, x.GroupId, flex)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AddOffsetsToTxnResponse has versions 0-4, flexible from 3.
@@ -89,15 +104,23 @@ func (x *AddOffsetsToTxnResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AddOffsetsToTxnResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -107,13 +130,20 @@ func (x *AddOffsetsToTxnResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("AddOffsetsToTxnResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AddOffsetsToTxnResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
+	w.Room(at, 7)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -34,17 +34,25 @@ func (x *EndTxnRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *EndTxnRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.TransactionalId = r.String(flex)
-	if p := r.Fixed(11); p != nil {
-		b := (*[11]byte)(p)
-		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
-		x.Committed = b[10] != 0
+	x.TransactionalId, at = r.GetString(at, flex)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 11); p != nil {
+			b := (*[11]byte)(p)
+			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+			x.Committed = b[10] != 0
+		}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -54,20 +62,27 @@ func (x *EndTxnRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("EndTxnRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *EndTxnRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.String(x.TransactionalId, flex)
+	w.Room(at, 12+wire.StringRoom+len(x.TransactionalId))
+	at = w.PutString(at, x.TransactionalId, flex)
 	{
-		b := (*[11]byte)(w.Next(11))
+		b := (*[11]byte)(w.At(at, 11))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
 		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
 		b[10] = 0
 		if x.Committed {
 			b[10] = 1
 		}
+		at += 11
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // EndTxnResponse has versions 0-5, flexible from 3.
@@ -96,25 +111,36 @@ func (x *EndTxnResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *EndTxnResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	if v >= 5 {
-		if p := r.Fixed(10); p != nil {
-			b := (*[10]byte)(p)
-			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 10); p != nil {
+				b := (*[10]byte)(p)
+				x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+			}
 		}
 	} else {
 		x.ProducerId = -1
 		x.ProducerEpoch = -1
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -124,21 +150,28 @@ func (x *EndTxnResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("EndTxnResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *EndTxnResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
+	w.Room(at, 17)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
 	if v >= 5 {
 		{
-			b := (*[10]byte)(w.Next(10))
+			b := (*[10]byte)(w.At(at, 10))
 			binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
 			binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+			at += 10
 		}
-	} else {
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

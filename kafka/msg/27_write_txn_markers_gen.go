@@ -28,15 +28,21 @@ func (x *WriteTxnMarkersRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *WriteTxnMarkersRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 17)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 17)
 		s := wire.Resize(x.Markers, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Markers = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -46,11 +52,18 @@ func (x *WriteTxnMarkersRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("WriteTxnMarkersRequest", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.Markers), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *WriteTxnMarkersRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Markers), true)
 	for i := range x.Markers {
-		x.Markers[i].Encode(w, v)
+		at = x.Markers[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // WritableTxnMarker is part of WriteTxnMarkersRequest.
@@ -73,54 +86,60 @@ func (x *WritableTxnMarker) Default() {
 	x.TransactionVersion = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *WritableTxnMarker) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(11); p != nil {
-		b := (*[11]byte)(p)
-		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
-		x.TransactionResult = b[10] != 0
+func (x *WritableTxnMarker) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 11); p != nil {
+			b := (*[11]byte)(p)
+			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+			x.TransactionResult = b[10] != 0
+		}
 	}
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	x.CoordinatorEpoch = r.Int32()
+	x.CoordinatorEpoch, at = r.GetInt32(at)
 	if v >= 2 {
-		x.TransactionVersion = r.Int8()
+		x.TransactionVersion, at = r.GetInt8(at)
 	} else {
 		x.TransactionVersion = 0
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *WritableTxnMarker) Encode(w *wire.Writer, v int16) {
+func (x *WritableTxnMarker) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 11)
 	{
-		b := (*[11]byte)(w.Next(11))
+		b := (*[11]byte)(w.At(at, 11))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
 		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
 		b[10] = 0
 		if x.TransactionResult {
 			b[10] = 1
 		}
+		at += 11
 	}
-	w.ArrayLen(len(x.Topics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.Int32(x.CoordinatorEpoch)
+	w.Room(at, 5)
+	at = w.PutInt32(at, x.CoordinatorEpoch)
 	if v >= 2 {
-		w.Int8(x.TransactionVersion)
-	} else {
+		at = w.PutInt8(at, x.TransactionVersion)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // WritableTxnMarkerTopic is part of WriteTxnMarkersRequest.
@@ -135,25 +154,25 @@ func (x *WritableTxnMarkerTopic) Default() {
 	x.PartitionIndexes = wire.Resize(x.PartitionIndexes, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *WritableTxnMarkerTopic) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
+func (x *WritableTxnMarkerTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.PartitionIndexes, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.PartitionIndexes = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *WritableTxnMarkerTopic) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.Int32s(x.PartitionIndexes, true, false)
-	w.NoTags()
+func (x *WritableTxnMarkerTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
+	at = w.PutString(at, x.Name, true)
+	at = w.PutInt32s(at, x.PartitionIndexes, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // WriteTxnMarkersResponse has versions 1-2, flexible from 1.
@@ -176,15 +195,21 @@ func (x *WriteTxnMarkersResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *WriteTxnMarkersResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 10)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 10)
 		s := wire.Resize(x.Markers, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Markers = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -194,11 +219,18 @@ func (x *WriteTxnMarkersResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("WriteTxnMarkersResponse", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.Markers), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *WriteTxnMarkersResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Markers), true)
 	for i := range x.Markers {
-		x.Markers[i].Encode(w, v)
+		at = x.Markers[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // WritableTxnMarkerResult is part of WriteTxnMarkersResponse.
@@ -213,30 +245,32 @@ func (x *WritableTxnMarkerResult) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *WritableTxnMarkerResult) Decode(r *wire.Reader, v int16) {
-	x.ProducerId = r.Int64()
+func (x *WritableTxnMarkerResult) decode(r *wire.Reader, v int16, at int) int {
+	x.ProducerId, at = r.GetInt64(at)
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *WritableTxnMarkerResult) Encode(w *wire.Writer, v int16) {
-	w.Int64(x.ProducerId)
-	w.ArrayLen(len(x.Topics), true)
+func (x *WritableTxnMarkerResult) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 8)
+	at = w.PutInt64(at, x.ProducerId)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // WritableTxnMarkerTopicResult is part of WriteTxnMarkersResponse.
@@ -251,30 +285,32 @@ func (x *WritableTxnMarkerTopicResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *WritableTxnMarkerTopicResult) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
+func (x *WritableTxnMarkerTopicResult) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 7)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 7)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *WritableTxnMarkerTopicResult) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *WritableTxnMarkerTopicResult) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // WritableTxnMarkerPartitionResult is part of WriteTxnMarkersResponse.
@@ -289,24 +325,27 @@ func (x *WritableTxnMarkerPartitionResult) Default() {
 	x.ErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *WritableTxnMarkerPartitionResult) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func (x *WritableTxnMarkerPartitionResult) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *WritableTxnMarkerPartitionResult) Encode(w *wire.Writer, v int16) {
+func (x *WritableTxnMarkerPartitionResult) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 7)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }

@@ -42,40 +42,49 @@ func (x *TxnOffsetCommitRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *TxnOffsetCommitRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.TransactionalId = r.String(flex)
-	x.GroupId = r.String(flex)
-	if p := r.Fixed(10); p != nil {
-		b := (*[10]byte)(p)
-		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+	x.TransactionalId, at = r.GetString(at, flex)
+	x.GroupId, at = r.GetString(at, flex)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 10); p != nil {
+			b := (*[10]byte)(p)
+			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+		}
 	}
 	if v >= 3 {
-		x.GenerationId = r.Int32()
+		x.GenerationId, at = r.GetInt32(at)
 	} else {
 		x.GenerationId = -1
 	}
 	if v >= 3 {
-		x.MemberId = r.String(flex)
+		x.MemberId, at = r.GetString(at, flex)
 	} else {
 		x.MemberId = ""
 	}
 	if v >= 3 {
-		x.GroupInstanceId = r.NullString(flex, v >= 3)
+		x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 3)
 	} else {
 		x.GroupInstanceId = wire.NullString{}
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -85,42 +94,51 @@ func (x *TxnOffsetCommitRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("TxnOffsetCommitRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *TxnOffsetCommitRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.String(x.TransactionalId, flex)
-	w.String(x.GroupId, flex)
+	w.Room(at, 14+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String))
+	at = w.PutString(at, x.TransactionalId, flex)
+	at = w.PutString(at, x.GroupId, flex)
 	{
-		b := (*[10]byte)(w.Next(10))
+		b := (*[10]byte)(w.At(at, 10))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
 		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+		at += 10
 	}
 	if v >= 3 {
-		w.Int32(x.GenerationId)
+		at = w.PutInt32(at, x.GenerationId)
 	} else {
 		if x.GenerationId != -1 {
 			w.Fail("TxnOffsetCommitRequest.GenerationId", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		w.String(x.MemberId, flex)
+		at = w.PutString(at, x.MemberId, flex)
 	} else {
 		if x.MemberId != "" {
 			w.Fail("TxnOffsetCommitRequest.MemberId", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		w.NullString(x.GroupInstanceId, flex, v >= 3)
+		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 3)
 	} else {
 		if x.GroupInstanceId.Valid {
 			w.Fail("TxnOffsetCommitRequest.GroupInstanceId", wire.ErrNotInThis)
 		}
 	}
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // TxnOffsetCommitRequestTopic is part of TxnOffsetCommitRequest.
@@ -135,36 +153,38 @@ func (x *TxnOffsetCommitRequestTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *TxnOffsetCommitRequestTopic) Decode(r *wire.Reader, v int16) {
+func (x *TxnOffsetCommitRequestTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 14)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 14)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *TxnOffsetCommitRequestTopic) Encode(w *wire.Writer, v int16) {
+func (x *TxnOffsetCommitRequestTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.String(x.Name, flex)
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // TxnOffsetCommitRequestPartition is part of TxnOffsetCommitRequest.
@@ -183,43 +203,45 @@ func (x *TxnOffsetCommitRequestPartition) Default() {
 	x.CommittedMetadata = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *TxnOffsetCommitRequestPartition) Decode(r *wire.Reader, v int16) {
+func (x *TxnOffsetCommitRequestPartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	if p := r.Fixed(12); p != nil {
-		b := (*[12]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+		}
 	}
 	if v >= 2 {
-		x.CommittedLeaderEpoch = r.Int32()
+		x.CommittedLeaderEpoch, at = r.GetInt32(at)
 	} else {
 		x.CommittedLeaderEpoch = -1
 	}
-	x.CommittedMetadata = r.NullString(flex, true)
+	x.CommittedMetadata, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *TxnOffsetCommitRequestPartition) Encode(w *wire.Writer, v int16) {
+func (x *TxnOffsetCommitRequestPartition) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
+	w.Room(at, 17+wire.StringRoom+len(x.CommittedMetadata.String))
 	{
-		b := (*[12]byte)(w.Next(12))
+		b := (*[12]byte)(w.At(at, 12))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
+		at += 12
 	}
 	if v >= 2 {
-		w.Int32(x.CommittedLeaderEpoch)
-	} else {
+		at = w.PutInt32(at, x.CommittedLeaderEpoch)
 	}
-	w.NullString(x.CommittedMetadata, flex, true)
+	at = w.PutNullString(at, &x.CommittedMetadata, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // TxnOffsetCommitResponse has versions 0-5, flexible from 3.
@@ -244,19 +266,25 @@ func (x *TxnOffsetCommitResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *TxnOffsetCommitResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -266,15 +294,23 @@ func (x *TxnOffsetCommitResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("TxnOffsetCommitResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *TxnOffsetCommitResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // TxnOffsetCommitResponseTopic is part of TxnOffsetCommitResponse.
@@ -289,36 +325,38 @@ func (x *TxnOffsetCommitResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *TxnOffsetCommitResponseTopic) Decode(r *wire.Reader, v int16) {
+func (x *TxnOffsetCommitResponseTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 6)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *TxnOffsetCommitResponseTopic) Encode(w *wire.Writer, v int16) {
+func (x *TxnOffsetCommitResponseTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.String(x.Name, flex)
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // TxnOffsetCommitResponsePartition is part of TxnOffsetCommitResponse.
@@ -333,30 +371,33 @@ func (x *TxnOffsetCommitResponsePartition) Default() {
 	x.ErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *TxnOffsetCommitResponsePartition) Decode(r *wire.Reader, v int16) {
-	flex := v >= 3
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *TxnOffsetCommitResponsePartition) Encode(w *wire.Writer, v int16) {
+func (x *TxnOffsetCommitResponsePartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
 	{
-		b := (*[6]byte)(w.Next(6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	if flex {
-		w.NoTags()
+		at = r.GetNoTags(at)
 	}
+	return at
+}
+
+func (x *TxnOffsetCommitResponsePartition) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 3
+	w.Room(at, 7)
+	{
+		b := (*[6]byte)(w.At(at, 6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
+	}
+	if flex {
+		at = w.PutInt8(at, 0)
+	}
+	return at
 }

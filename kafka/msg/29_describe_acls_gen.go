@@ -40,24 +40,32 @@ func (x *DescribeAclsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeAclsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ResourceTypeFilter = r.Int8()
-	x.ResourceNameFilter = r.NullString(flex, true)
+	x.ResourceTypeFilter, at = r.GetInt8(at)
+	x.ResourceNameFilter, at = r.GetNullString(at, flex, true)
 	if v >= 1 {
-		x.PatternTypeFilter = r.Int8()
+		x.PatternTypeFilter, at = r.GetInt8(at)
 	} else {
 		x.PatternTypeFilter = 3
 	}
-	x.PrincipalFilter = r.NullString(flex, true)
-	x.HostFilter = r.NullString(flex, true)
-	if p := r.Fixed(2); p != nil {
-		b := (*[2]byte)(p)
-		x.Operation = int8(b[0])
-		x.PermissionType = int8(b[1])
+	x.PrincipalFilter, at = r.GetNullString(at, flex, true)
+	x.HostFilter, at = r.GetNullString(at, flex, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 2); p != nil {
+			b := (*[2]byte)(p)
+			x.Operation = int8(b[0])
+			x.PermissionType = int8(b[1])
+		}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -67,26 +75,33 @@ func (x *DescribeAclsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeAclsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeAclsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int8(x.ResourceTypeFilter)
-	w.NullString(x.ResourceNameFilter, flex, true)
+	w.Room(at, 5+wire.StringRoom+len(x.ResourceNameFilter.String)+wire.StringRoom+len(x.PrincipalFilter.String)+wire.StringRoom+len(x.HostFilter.String))
+	at = w.PutInt8(at, x.ResourceTypeFilter)
+	at = w.PutNullString(at, &x.ResourceNameFilter, flex, true)
 	if v >= 1 {
-		w.Int8(x.PatternTypeFilter)
+		at = w.PutInt8(at, x.PatternTypeFilter)
 	} else {
 		if x.PatternTypeFilter != 3 {
 			w.Fail("DescribeAclsRequest.PatternTypeFilter", wire.ErrNotInThis)
 		}
 	}
-	w.NullString(x.PrincipalFilter, flex, true)
-	w.NullString(x.HostFilter, flex, true)
+	at = w.PutNullString(at, &x.PrincipalFilter, flex, true)
+	at = w.PutNullString(at, &x.HostFilter, flex, true)
 	{
-		b := (*[2]byte)(w.Next(2))
+		b := (*[2]byte)(w.At(at, 2))
 		b[0] = byte(x.Operation)
 		b[1] = byte(x.PermissionType)
+		at += 2
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeAclsResponse has versions 0-3, flexible from 2.
@@ -115,24 +130,33 @@ func (x *DescribeAclsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeAclsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(flex, true)
 	{
-		n := r.ArrayLen(flex, 5)
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
+	}
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 5)
 		s := wire.Resize(x.Resources, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Resources = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -142,20 +166,29 @@ func (x *DescribeAclsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeAclsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeAclsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
+	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, flex, true)
-	w.ArrayLen(len(x.Resources), flex)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Resources), flex)
 	for i := range x.Resources {
-		x.Resources[i].Encode(w, v)
+		at = x.Resources[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeAclsResource is part of DescribeAclsResponse.
@@ -174,50 +207,52 @@ func (x *DescribeAclsResource) Default() {
 	x.Acls = wire.Resize(x.Acls, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeAclsResource) Decode(r *wire.Reader, v int16) {
+func (x *DescribeAclsResource) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ResourceType = r.Int8()
-	x.ResourceName = r.String(flex)
+	x.ResourceType, at = r.GetInt8(at)
+	x.ResourceName, at = r.GetString(at, flex)
 	if v >= 1 {
-		x.PatternType = r.Int8()
+		x.PatternType, at = r.GetInt8(at)
 	} else {
 		x.PatternType = 3
 	}
 	{
-		n := r.ArrayLen(flex, 5)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 5)
 		s := wire.Resize(x.Acls, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Acls = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeAclsResource) Encode(w *wire.Writer, v int16) {
+func (x *DescribeAclsResource) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int8(x.ResourceType)
-	w.String(x.ResourceName, flex)
+	w.Room(at, 2+wire.StringRoom+len(x.ResourceName))
+	at = w.PutInt8(at, x.ResourceType)
+	at = w.PutString(at, x.ResourceName, flex)
 	if v >= 1 {
-		w.Int8(x.PatternType)
+		at = w.PutInt8(at, x.PatternType)
 	} else {
 		if x.PatternType != 3 {
 			w.Fail("DescribeAclsResource.PatternType", wire.ErrNotInThis)
 		}
 	}
-	w.ArrayLen(len(x.Acls), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Acls), flex)
 	for i := range x.Acls {
-		x.Acls[i].Encode(w, v)
+		at = x.Acls[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AclDescription is part of DescribeAclsResponse.
@@ -236,34 +271,37 @@ func (x *AclDescription) Default() {
 	x.PermissionType = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AclDescription) Decode(r *wire.Reader, v int16) {
+func (x *AclDescription) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Principal = r.String(flex)
-	x.Host = r.String(flex)
-	if p := r.Fixed(2); p != nil {
-		b := (*[2]byte)(p)
-		x.Operation = int8(b[0])
-		x.PermissionType = int8(b[1])
+	x.Principal, at = r.GetString(at, flex)
+	x.Host, at = r.GetString(at, flex)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 2); p != nil {
+			b := (*[2]byte)(p)
+			x.Operation = int8(b[0])
+			x.PermissionType = int8(b[1])
+		}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AclDescription) Encode(w *wire.Writer, v int16) {
+func (x *AclDescription) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Principal, flex)
-	w.String(x.Host, flex)
+	w.Room(at, 3+wire.StringRoom+len(x.Principal)+wire.StringRoom+len(x.Host))
+	at = w.PutString(at, x.Principal, flex)
+	at = w.PutString(at, x.Host, flex)
 	{
-		b := (*[2]byte)(w.Next(2))
+		b := (*[2]byte)(w.At(at, 2))
 		b[0] = byte(x.Operation)
 		b[1] = byte(x.PermissionType)
+		at += 2
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

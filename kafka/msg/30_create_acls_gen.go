@@ -24,18 +24,24 @@ func (x *CreateAclsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *CreateAclsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		n := r.ArrayLen(flex, 8)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 8)
 		s := wire.Resize(x.Creations, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Creations = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -45,14 +51,21 @@ func (x *CreateAclsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("CreateAclsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *CreateAclsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.ArrayLen(len(x.Creations), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Creations), flex)
 	for i := range x.Creations {
-		x.Creations[i].Encode(w, v)
+		at = x.Creations[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AclCreation is part of CreateAclsRequest.
@@ -77,52 +90,55 @@ func (x *AclCreation) Default() {
 	x.PermissionType = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AclCreation) Decode(r *wire.Reader, v int16) {
+func (x *AclCreation) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ResourceType = r.Int8()
-	x.ResourceName = r.String(flex)
+	x.ResourceType, at = r.GetInt8(at)
+	x.ResourceName, at = r.GetString(at, flex)
 	if v >= 1 {
-		x.ResourcePatternType = r.Int8()
+		x.ResourcePatternType, at = r.GetInt8(at)
 	} else {
 		x.ResourcePatternType = 3
 	}
-	x.Principal = r.String(flex)
-	x.Host = r.String(flex)
-	if p := r.Fixed(2); p != nil {
-		b := (*[2]byte)(p)
-		x.Operation = int8(b[0])
-		x.PermissionType = int8(b[1])
+	x.Principal, at = r.GetString(at, flex)
+	x.Host, at = r.GetString(at, flex)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 2); p != nil {
+			b := (*[2]byte)(p)
+			x.Operation = int8(b[0])
+			x.PermissionType = int8(b[1])
+		}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AclCreation) Encode(w *wire.Writer, v int16) {
+func (x *AclCreation) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int8(x.ResourceType)
-	w.String(x.ResourceName, flex)
+	w.Room(at, 5+wire.StringRoom+len(x.ResourceName)+wire.StringRoom+len(x.Principal)+wire.StringRoom+len(x.Host))
+	at = w.PutInt8(at, x.ResourceType)
+	at = w.PutString(at, x.ResourceName, flex)
 	if v >= 1 {
-		w.Int8(x.ResourcePatternType)
+		at = w.PutInt8(at, x.ResourcePatternType)
 	} else {
 		if x.ResourcePatternType != 3 {
 			w.Fail("AclCreation.ResourcePatternType", wire.ErrNotInThis)
 		}
 	}
-	w.String(x.Principal, flex)
-	w.String(x.Host, flex)
+	at = w.PutString(at, x.Principal, flex)
+	at = w.PutString(at, x.Host, flex)
 	{
-		b := (*[2]byte)(w.Next(2))
+		b := (*[2]byte)(w.At(at, 2))
 		b[0] = byte(x.Operation)
 		b[1] = byte(x.PermissionType)
+		at += 2
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreateAclsResponse has versions 0-3, flexible from 2.
@@ -147,19 +163,25 @@ func (x *CreateAclsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *CreateAclsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Results, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Results = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -169,15 +191,23 @@ func (x *CreateAclsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("CreateAclsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *CreateAclsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Results), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Results), flex)
 	for i := range x.Results {
-		x.Results[i].Encode(w, v)
+		at = x.Results[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AclCreationResult is part of CreateAclsResponse.
@@ -192,24 +222,23 @@ func (x *AclCreationResult) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AclCreationResult) Decode(r *wire.Reader, v int16) {
+func (x *AclCreationResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(flex, true)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AclCreationResult) Encode(w *wire.Writer, v int16) {
+func (x *AclCreationResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, flex, true)
+	w.Room(at, 3+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

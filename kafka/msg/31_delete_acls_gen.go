@@ -24,18 +24,24 @@ func (x *DeleteAclsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DeleteAclsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		n := r.ArrayLen(flex, 8)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 8)
 		s := wire.Resize(x.Filters, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Filters = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -45,14 +51,21 @@ func (x *DeleteAclsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DeleteAclsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DeleteAclsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.ArrayLen(len(x.Filters), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Filters), flex)
 	for i := range x.Filters {
-		x.Filters[i].Encode(w, v)
+		at = x.Filters[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeleteAclsFilter is part of DeleteAclsRequest.
@@ -77,52 +90,55 @@ func (x *DeleteAclsFilter) Default() {
 	x.PermissionType = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeleteAclsFilter) Decode(r *wire.Reader, v int16) {
+func (x *DeleteAclsFilter) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ResourceTypeFilter = r.Int8()
-	x.ResourceNameFilter = r.NullString(flex, true)
+	x.ResourceTypeFilter, at = r.GetInt8(at)
+	x.ResourceNameFilter, at = r.GetNullString(at, flex, true)
 	if v >= 1 {
-		x.PatternTypeFilter = r.Int8()
+		x.PatternTypeFilter, at = r.GetInt8(at)
 	} else {
 		x.PatternTypeFilter = 3
 	}
-	x.PrincipalFilter = r.NullString(flex, true)
-	x.HostFilter = r.NullString(flex, true)
-	if p := r.Fixed(2); p != nil {
-		b := (*[2]byte)(p)
-		x.Operation = int8(b[0])
-		x.PermissionType = int8(b[1])
+	x.PrincipalFilter, at = r.GetNullString(at, flex, true)
+	x.HostFilter, at = r.GetNullString(at, flex, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 2); p != nil {
+			b := (*[2]byte)(p)
+			x.Operation = int8(b[0])
+			x.PermissionType = int8(b[1])
+		}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeleteAclsFilter) Encode(w *wire.Writer, v int16) {
+func (x *DeleteAclsFilter) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int8(x.ResourceTypeFilter)
-	w.NullString(x.ResourceNameFilter, flex, true)
+	w.Room(at, 5+wire.StringRoom+len(x.ResourceNameFilter.String)+wire.StringRoom+len(x.PrincipalFilter.String)+wire.StringRoom+len(x.HostFilter.String))
+	at = w.PutInt8(at, x.ResourceTypeFilter)
+	at = w.PutNullString(at, &x.ResourceNameFilter, flex, true)
 	if v >= 1 {
-		w.Int8(x.PatternTypeFilter)
+		at = w.PutInt8(at, x.PatternTypeFilter)
 	} else {
 		if x.PatternTypeFilter != 3 {
 			w.Fail("DeleteAclsFilter.PatternTypeFilter", wire.ErrNotInThis)
 		}
 	}
-	w.NullString(x.PrincipalFilter, flex, true)
-	w.NullString(x.HostFilter, flex, true)
+	at = w.PutNullString(at, &x.PrincipalFilter, flex, true)
+	at = w.PutNullString(at, &x.HostFilter, flex, true)
 	{
-		b := (*[2]byte)(w.Next(2))
+		b := (*[2]byte)(w.At(at, 2))
 		b[0] = byte(x.Operation)
 		b[1] = byte(x.PermissionType)
+		at += 2
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeleteAclsResponse has versions 0-3, flexible from 2.
@@ -147,19 +163,25 @@ func (x *DeleteAclsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DeleteAclsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 5)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 5)
 		s := wire.Resize(x.FilterResults, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.FilterResults = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -169,15 +191,23 @@ func (x *DeleteAclsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DeleteAclsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DeleteAclsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.FilterResults), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.FilterResults), flex)
 	for i := range x.FilterResults {
-		x.FilterResults[i].Encode(w, v)
+		at = x.FilterResults[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeleteAclsFilterResult is part of DeleteAclsResponse.
@@ -194,38 +224,40 @@ func (x *DeleteAclsFilterResult) Default() {
 	x.MatchingAcls = wire.Resize(x.MatchingAcls, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeleteAclsFilterResult) Decode(r *wire.Reader, v int16) {
+func (x *DeleteAclsFilterResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(flex, true)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
 	{
-		n := r.ArrayLen(flex, 11)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 11)
 		s := wire.Resize(x.MatchingAcls, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.MatchingAcls = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeleteAclsFilterResult) Encode(w *wire.Writer, v int16) {
+func (x *DeleteAclsFilterResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, flex, true)
-	w.ArrayLen(len(x.MatchingAcls), flex)
+	w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.MatchingAcls), flex)
 	for i := range x.MatchingAcls {
-		x.MatchingAcls[i].Encode(w, v)
+		at = x.MatchingAcls[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeleteAclsMatchingAcl is part of DeleteAclsResponse.
@@ -254,54 +286,57 @@ func (x *DeleteAclsMatchingAcl) Default() {
 	x.PermissionType = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeleteAclsMatchingAcl) Decode(r *wire.Reader, v int16) {
+func (x *DeleteAclsMatchingAcl) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(flex, true)
-	x.ResourceType = r.Int8()
-	x.ResourceName = r.String(flex)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
+	x.ResourceType, at = r.GetInt8(at)
+	x.ResourceName, at = r.GetString(at, flex)
 	if v >= 1 {
-		x.PatternType = r.Int8()
+		x.PatternType, at = r.GetInt8(at)
 	} else {
 		x.PatternType = 3
 	}
-	x.Principal = r.String(flex)
-	x.Host = r.String(flex)
-	if p := r.Fixed(2); p != nil {
-		b := (*[2]byte)(p)
-		x.Operation = int8(b[0])
-		x.PermissionType = int8(b[1])
+	x.Principal, at = r.GetString(at, flex)
+	x.Host, at = r.GetString(at, flex)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 2); p != nil {
+			b := (*[2]byte)(p)
+			x.Operation = int8(b[0])
+			x.PermissionType = int8(b[1])
+		}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeleteAclsMatchingAcl) Encode(w *wire.Writer, v int16) {
+func (x *DeleteAclsMatchingAcl) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, flex, true)
-	w.Int8(x.ResourceType)
-	w.String(x.ResourceName, flex)
+	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ResourceName)+wire.StringRoom+len(x.Principal)+wire.StringRoom+len(x.Host))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
+	at = w.PutInt8(at, x.ResourceType)
+	at = w.PutString(at, x.ResourceName, flex)
 	if v >= 1 {
-		w.Int8(x.PatternType)
+		at = w.PutInt8(at, x.PatternType)
 	} else {
 		if x.PatternType != 3 {
 			w.Fail("DeleteAclsMatchingAcl.PatternType", wire.ErrNotInThis)
 		}
 	}
-	w.String(x.Principal, flex)
-	w.String(x.Host, flex)
+	at = w.PutString(at, x.Principal, flex)
+	at = w.PutString(at, x.Host, flex)
 	{
-		b := (*[2]byte)(w.Next(2))
+		b := (*[2]byte)(w.At(at, 2))
 		b[0] = byte(x.Operation)
 		b[1] = byte(x.PermissionType)
+		at += 2
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -28,28 +28,34 @@ func (x *DescribeConfigsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeConfigsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Resources, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Resources = s
 	}
 	if v >= 1 {
-		x.IncludeSynonyms = r.Bool()
+		x.IncludeSynonyms, at = r.GetBool(at)
 	} else {
 		x.IncludeSynonyms = false
 	}
 	if v >= 3 {
-		x.IncludeDocumentation = r.Bool()
+		x.IncludeDocumentation, at = r.GetBool(at)
 	} else {
 		x.IncludeDocumentation = false
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -59,28 +65,35 @@ func (x *DescribeConfigsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeConfigsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeConfigsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.ArrayLen(len(x.Resources), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Resources), flex)
 	for i := range x.Resources {
-		x.Resources[i].Encode(w, v)
+		at = x.Resources[i].encode(w, v, at)
 	}
+	w.Room(at, 3)
 	if v >= 1 {
-		w.Bool(x.IncludeSynonyms)
+		at = w.PutBool(at, x.IncludeSynonyms)
 	} else {
 		if x.IncludeSynonyms {
 			w.Fail("DescribeConfigsRequest.IncludeSynonyms", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		w.Bool(x.IncludeDocumentation)
+		at = w.PutBool(at, x.IncludeDocumentation)
 	} else {
 		if x.IncludeDocumentation {
 			w.Fail("DescribeConfigsRequest.IncludeDocumentation", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeConfigsResource is part of DescribeConfigsRequest.
@@ -97,39 +110,44 @@ func (x *DescribeConfigsResource) Default() {
 	x.ConfigurationKeys = wire.Resize(x.ConfigurationKeys, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeConfigsResource) Decode(r *wire.Reader, v int16) {
+func (x *DescribeConfigsResource) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.ResourceType = r.Int8()
-	x.ResourceName = r.String(flex)
-	if n := r.NullArrayLen(flex, 1, true); n >= 0 {
-		s := wire.Resize(x.ConfigurationKeys, n)
-		for i := range s {
-			s[i] = r.String(flex)
+	x.ResourceType, at = r.GetInt8(at)
+	x.ResourceName, at = r.GetString(at, flex)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, flex, true, 1); n < 0 {
+			x.ConfigurationKeys = nil
+		} else {
+			s := wire.Resize(x.ConfigurationKeys, n)
+			for i := range s {
+				s[i], at = r.GetString(at, flex)
+			}
+			x.ConfigurationKeys = s
 		}
-		x.ConfigurationKeys = s
-	} else {
-		x.ConfigurationKeys = nil
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeConfigsResource) Encode(w *wire.Writer, v int16) {
+func (x *DescribeConfigsResource) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Int8(x.ResourceType)
-	w.String(x.ResourceName, flex)
-	w.NullArrayLen(len(x.ConfigurationKeys), x.ConfigurationKeys == nil, flex, true)
+	w.Room(at, 1+wire.StringRoom+len(x.ResourceName))
+	at = w.PutInt8(at, x.ResourceType)
+	at = w.PutString(at, x.ResourceName, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.ConfigurationKeys), x.ConfigurationKeys == nil, flex, true)
 	for i := range x.ConfigurationKeys {
-		w.String(x.ConfigurationKeys[i], flex)
+		w.Room(at, wire.StringRoom+len(x.ConfigurationKeys[i]))
+		at = w.PutString(at, x.ConfigurationKeys[i], flex)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeConfigsResponse has versions 0-4, flexible from 4.
@@ -154,19 +172,25 @@ func (x *DescribeConfigsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeConfigsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 7)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 7)
 		s := wire.Resize(x.Results, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Results = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -176,15 +200,23 @@ func (x *DescribeConfigsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeConfigsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeConfigsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Results), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Results), flex)
 	for i := range x.Results {
-		x.Results[i].Encode(w, v)
+		at = x.Results[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeConfigsResult is part of DescribeConfigsResponse.
@@ -205,42 +237,44 @@ func (x *DescribeConfigsResult) Default() {
 	x.Configs = wire.Resize(x.Configs, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeConfigsResult) Decode(r *wire.Reader, v int16) {
+func (x *DescribeConfigsResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(flex, true)
-	x.ResourceType = r.Int8()
-	x.ResourceName = r.String(flex)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
+	x.ResourceType, at = r.GetInt8(at)
+	x.ResourceName, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 7)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 7)
 		s := wire.Resize(x.Configs, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Configs = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeConfigsResult) Encode(w *wire.Writer, v int16) {
+func (x *DescribeConfigsResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, flex, true)
-	w.Int8(x.ResourceType)
-	w.String(x.ResourceName, flex)
-	w.ArrayLen(len(x.Configs), flex)
+	w.Room(at, 3+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ResourceName))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
+	at = w.PutInt8(at, x.ResourceType)
+	at = w.PutString(at, x.ResourceName, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Configs), flex)
 	for i := range x.Configs {
-		x.Configs[i].Encode(w, v)
+		at = x.Configs[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeConfigsResourceResult is part of DescribeConfigsResponse.
@@ -269,30 +303,29 @@ func (x *DescribeConfigsResourceResult) Default() {
 	x.Documentation = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeConfigsResourceResult) Decode(r *wire.Reader, v int16) {
+func (x *DescribeConfigsResourceResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.Name = r.String(flex)
-	x.Value = r.NullString(flex, true)
-	x.ReadOnly = r.Bool()
+	x.Name, at = r.GetString(at, flex)
+	x.Value, at = r.GetNullString(at, flex, true)
+	x.ReadOnly, at = r.GetBool(at)
 	if v <= 0 {
-		x.IsDefault = r.Bool()
+		x.IsDefault, at = r.GetBool(at)
 	} else {
 		x.IsDefault = false
 	}
 	if v >= 1 {
-		x.ConfigSource = r.Int8()
+		x.ConfigSource, at = r.GetInt8(at)
 	} else {
 		x.ConfigSource = -1
 	}
-	x.IsSensitive = r.Bool()
+	x.IsSensitive, at = r.GetBool(at)
 	if v >= 1 {
 		{
-			n := r.ArrayLen(flex, 4)
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
 			s := wire.Resize(x.Synonyms, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.Synonyms = s
 		}
@@ -300,57 +333,57 @@ func (x *DescribeConfigsResourceResult) Decode(r *wire.Reader, v int16) {
 		x.Synonyms = wire.Resize(x.Synonyms, 0)
 	}
 	if v >= 3 {
-		x.ConfigType = r.Int8()
+		x.ConfigType, at = r.GetInt8(at)
 	} else {
 		x.ConfigType = 0
 	}
 	if v >= 3 {
-		x.Documentation = r.NullString(flex, v >= 3)
+		x.Documentation, at = r.GetNullString(at, flex, v >= 3)
 	} else {
 		x.Documentation = wire.NullString{String: "", Valid: true}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeConfigsResourceResult) Encode(w *wire.Writer, v int16) {
+func (x *DescribeConfigsResourceResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.String(x.Name, flex)
-	w.NullString(x.Value, flex, true)
-	w.Bool(x.ReadOnly)
+	w.Room(at, 4+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutNullString(at, &x.Value, flex, true)
+	at = w.PutBool(at, x.ReadOnly)
 	if v <= 0 {
-		w.Bool(x.IsDefault)
+		at = w.PutBool(at, x.IsDefault)
 	} else {
 		if x.IsDefault {
 			w.Fail("DescribeConfigsResourceResult.IsDefault", wire.ErrNotInThis)
 		}
 	}
 	if v >= 1 {
-		w.Int8(x.ConfigSource)
-	} else {
+		at = w.PutInt8(at, x.ConfigSource)
 	}
-	w.Bool(x.IsSensitive)
+	at = w.PutBool(at, x.IsSensitive)
 	if v >= 1 {
-		w.ArrayLen(len(x.Synonyms), flex)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.Synonyms), flex)
 		for i := range x.Synonyms {
-			x.Synonyms[i].Encode(w, v)
+			at = x.Synonyms[i].encode(w, v, at)
 		}
-	} else {
+	}
+	w.Room(at, 1+wire.StringRoom+len(x.Documentation.String))
+	if v >= 3 {
+		at = w.PutInt8(at, x.ConfigType)
 	}
 	if v >= 3 {
-		w.Int8(x.ConfigType)
-	} else {
-	}
-	if v >= 3 {
-		w.NullString(x.Documentation, flex, v >= 3)
-	} else {
+		at = w.PutNullString(at, &x.Documentation, flex, v >= 3)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeConfigsSynonym is part of DescribeConfigsResponse.
@@ -367,26 +400,25 @@ func (x *DescribeConfigsSynonym) Default() {
 	x.Source = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeConfigsSynonym) Decode(r *wire.Reader, v int16) {
+func (x *DescribeConfigsSynonym) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.Name = r.String(flex)
-	x.Value = r.NullString(flex, true)
-	x.Source = r.Int8()
+	x.Name, at = r.GetString(at, flex)
+	x.Value, at = r.GetNullString(at, flex, true)
+	x.Source, at = r.GetInt8(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeConfigsSynonym) Encode(w *wire.Writer, v int16) {
+func (x *DescribeConfigsSynonym) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.String(x.Name, flex)
-	w.NullString(x.Value, flex, true)
-	w.Int8(x.Source)
+	w.Room(at, 2+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutNullString(at, &x.Value, flex, true)
+	at = w.PutInt8(at, x.Source)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

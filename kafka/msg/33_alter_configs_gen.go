@@ -26,19 +26,25 @@ func (x *AlterConfigsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterConfigsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Resources, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Resources = s
 	}
-	x.ValidateOnly = r.Bool()
+	x.ValidateOnly, at = r.GetBool(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -48,15 +54,22 @@ func (x *AlterConfigsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterConfigsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterConfigsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.ArrayLen(len(x.Resources), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Resources), flex)
 	for i := range x.Resources {
-		x.Resources[i].Encode(w, v)
+		at = x.Resources[i].encode(w, v, at)
 	}
-	w.Bool(x.ValidateOnly)
+	w.Room(at, 2)
+	at = w.PutBool(at, x.ValidateOnly)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterConfigsResource is part of AlterConfigsRequest.
@@ -73,38 +86,40 @@ func (x *AlterConfigsResource) Default() {
 	x.Configs = wire.Resize(x.Configs, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterConfigsResource) Decode(r *wire.Reader, v int16) {
+func (x *AlterConfigsResource) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ResourceType = r.Int8()
-	x.ResourceName = r.String(flex)
+	x.ResourceType, at = r.GetInt8(at)
+	x.ResourceName, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Configs, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Configs = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterConfigsResource) Encode(w *wire.Writer, v int16) {
+func (x *AlterConfigsResource) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int8(x.ResourceType)
-	w.String(x.ResourceName, flex)
-	w.ArrayLen(len(x.Configs), flex)
+	w.Room(at, 1+wire.StringRoom+len(x.ResourceName))
+	at = w.PutInt8(at, x.ResourceType)
+	at = w.PutString(at, x.ResourceName, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Configs), flex)
 	for i := range x.Configs {
-		x.Configs[i].Encode(w, v)
+		at = x.Configs[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterConfigsRequestAlterableConfig is part of AlterConfigsRequest.
@@ -119,26 +134,25 @@ func (x *AlterConfigsRequestAlterableConfig) Default() {
 	x.Value = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterConfigsRequestAlterableConfig) Decode(r *wire.Reader, v int16) {
+func (x *AlterConfigsRequestAlterableConfig) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name = r.String(flex)
-	x.Value = r.NullString(flex, true)
+	x.Name, at = r.GetString(at, flex)
+	x.Value, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterConfigsRequestAlterableConfig) Encode(w *wire.Writer, v int16) {
+func (x *AlterConfigsRequestAlterableConfig) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Name, flex)
-	w.NullString(x.Value, flex, true)
+	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutNullString(at, &x.Value, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterConfigsResponse has versions 0-2, flexible from 2.
@@ -163,19 +177,25 @@ func (x *AlterConfigsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterConfigsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 6)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.Responses, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Responses = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -185,15 +205,23 @@ func (x *AlterConfigsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterConfigsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterConfigsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Responses), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Responses), flex)
 	for i := range x.Responses {
-		x.Responses[i].Encode(w, v)
+		at = x.Responses[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterConfigsResourceResponse is part of AlterConfigsResponse.
@@ -212,28 +240,27 @@ func (x *AlterConfigsResourceResponse) Default() {
 	x.ResourceName = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterConfigsResourceResponse) Decode(r *wire.Reader, v int16) {
+func (x *AlterConfigsResourceResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(flex, true)
-	x.ResourceType = r.Int8()
-	x.ResourceName = r.String(flex)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
+	x.ResourceType, at = r.GetInt8(at)
+	x.ResourceName, at = r.GetString(at, flex)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterConfigsResourceResponse) Encode(w *wire.Writer, v int16) {
+func (x *AlterConfigsResourceResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, flex, true)
-	w.Int8(x.ResourceType)
-	w.String(x.ResourceName, flex)
+	w.Room(at, 4+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ResourceName))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
+	at = w.PutInt8(at, x.ResourceType)
+	at = w.PutString(at, x.ResourceName, flex)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

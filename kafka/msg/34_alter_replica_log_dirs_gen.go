@@ -28,18 +28,24 @@ func (x *AlterReplicaLogDirsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterReplicaLogDirsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Dirs, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Dirs = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -49,14 +55,21 @@ func (x *AlterReplicaLogDirsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterReplicaLogDirsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterReplicaLogDirsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.ArrayLen(len(x.Dirs), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Dirs), flex)
 	for i := range x.Dirs {
-		x.Dirs[i].Encode(w, v)
+		at = x.Dirs[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterReplicaLogDir is part of AlterReplicaLogDirsRequest.
@@ -71,36 +84,38 @@ func (x *AlterReplicaLogDir) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterReplicaLogDir) Decode(r *wire.Reader, v int16) {
+func (x *AlterReplicaLogDir) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Path = r.String(flex)
+	x.Path, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterReplicaLogDir) Encode(w *wire.Writer, v int16) {
+func (x *AlterReplicaLogDir) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Path, flex)
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.StringRoom+len(x.Path))
+	at = w.PutString(at, x.Path, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterReplicaLogDirTopic is part of AlterReplicaLogDirsRequest.
@@ -115,31 +130,31 @@ func (x *AlterReplicaLogDirTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterReplicaLogDirTopic) Decode(r *wire.Reader, v int16) {
+func (x *AlterReplicaLogDirTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterReplicaLogDirTopic) Encode(w *wire.Writer, v int16) {
+func (x *AlterReplicaLogDirTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Name, flex)
-	w.Int32s(x.Partitions, flex, false)
+	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutInt32s(at, x.Partitions, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterReplicaLogDirsResponse has versions 0-2, flexible from 2.
@@ -164,19 +179,25 @@ func (x *AlterReplicaLogDirsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterReplicaLogDirsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Results, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Results = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -186,15 +207,23 @@ func (x *AlterReplicaLogDirsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterReplicaLogDirsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterReplicaLogDirsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Results), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Results), flex)
 	for i := range x.Results {
-		x.Results[i].Encode(w, v)
+		at = x.Results[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterReplicaLogDirTopicResult is part of AlterReplicaLogDirsResponse.
@@ -209,36 +238,38 @@ func (x *AlterReplicaLogDirTopicResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterReplicaLogDirTopicResult) Decode(r *wire.Reader, v int16) {
+func (x *AlterReplicaLogDirTopicResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.TopicName = r.String(flex)
+	x.TopicName, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 6)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterReplicaLogDirTopicResult) Encode(w *wire.Writer, v int16) {
+func (x *AlterReplicaLogDirTopicResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.TopicName, flex)
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.StringRoom+len(x.TopicName))
+	at = w.PutString(at, x.TopicName, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterReplicaLogDirPartitionResult is part of AlterReplicaLogDirsResponse.
@@ -253,30 +284,33 @@ func (x *AlterReplicaLogDirPartitionResult) Default() {
 	x.ErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterReplicaLogDirPartitionResult) Decode(r *wire.Reader, v int16) {
-	flex := v >= 2
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterReplicaLogDirPartitionResult) Encode(w *wire.Writer, v int16) {
+func (x *AlterReplicaLogDirPartitionResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		b := (*[6]byte)(w.Next(6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	if flex {
-		w.NoTags()
+		at = r.GetNoTags(at)
 	}
+	return at
+}
+
+func (x *AlterReplicaLogDirPartitionResult) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 2
+	w.Room(at, 7)
+	{
+		b := (*[6]byte)(w.At(at, 6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
+	}
+	if flex {
+		at = w.PutInt8(at, 0)
+	}
+	return at
 }

@@ -28,19 +28,27 @@ func (x *DescribeLogDirsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeLogDirsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	if n := r.NullArrayLen(flex, 3, true); n >= 0 {
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, flex, true, 3); n < 0 {
+			x.Topics = nil
+		} else {
+			s := wire.Resize(x.Topics, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.Topics = s
 		}
-		x.Topics = s
-	} else {
-		x.Topics = nil
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -50,14 +58,21 @@ func (x *DescribeLogDirsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeLogDirsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeLogDirsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.NullArrayLen(len(x.Topics), x.Topics == nil, flex, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, flex, true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribableLogDirTopic is part of DescribeLogDirsRequest.
@@ -72,31 +87,31 @@ func (x *DescribableLogDirTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribableLogDirTopic) Decode(r *wire.Reader, v int16) {
+func (x *DescribableLogDirTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Topic = r.String(flex)
+	x.Topic, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribableLogDirTopic) Encode(w *wire.Writer, v int16) {
+func (x *DescribableLogDirTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Topic, flex)
-	w.Int32s(x.Partitions, flex, false)
+	w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.Topic, flex)
+	at = w.PutInt32s(at, x.Partitions, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeLogDirsResponse has versions 0-5, flexible from 2.
@@ -123,24 +138,30 @@ func (x *DescribeLogDirsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeLogDirsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	if v >= 3 {
-		x.ErrorCode = r.Int16()
+		x.ErrorCode, at = r.GetInt16(at)
 	} else {
 		x.ErrorCode = 0
 	}
 	{
-		n := r.ArrayLen(flex, 5)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 5)
 		s := wire.Resize(x.Results, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Results = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -150,19 +171,26 @@ func (x *DescribeLogDirsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeLogDirsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeLogDirsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int32(x.ThrottleTimeMs)
+	w.Room(at, 6)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
 	if v >= 3 {
-		w.Int16(x.ErrorCode)
-	} else {
+		at = w.PutInt16(at, x.ErrorCode)
 	}
-	w.ArrayLen(len(x.Results), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Results), flex)
 	for i := range x.Results {
-		x.Results[i].Encode(w, v)
+		at = x.Results[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeLogDirsResult is part of DescribeLogDirsResponse.
@@ -185,65 +213,70 @@ func (x *DescribeLogDirsResult) Default() {
 	x.IsCordoned = false
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeLogDirsResult) Decode(r *wire.Reader, v int16) {
+func (x *DescribeLogDirsResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode = r.Int16()
-	x.LogDir = r.String(flex)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.LogDir, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if v >= 4 {
-		if p := r.Fixed(16); p != nil {
-			b := (*[16]byte)(p)
-			x.TotalBytes = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.UsableBytes = int64(binary.BigEndian.Uint64(b[8:16]))
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.TotalBytes = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.UsableBytes = int64(binary.BigEndian.Uint64(b[8:16]))
+			}
 		}
 	} else {
 		x.TotalBytes = -1
 		x.UsableBytes = -1
 	}
 	if v >= 5 {
-		x.IsCordoned = r.Bool()
+		x.IsCordoned, at = r.GetBool(at)
 	} else {
 		x.IsCordoned = false
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeLogDirsResult) Encode(w *wire.Writer, v int16) {
+func (x *DescribeLogDirsResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int16(x.ErrorCode)
-	w.String(x.LogDir, flex)
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, 2+wire.StringRoom+len(x.LogDir))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutString(at, x.LogDir, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
+	w.Room(at, 17)
 	if v >= 4 {
 		{
-			b := (*[16]byte)(w.Next(16))
+			b := (*[16]byte)(w.At(at, 16))
 			binary.BigEndian.PutUint64(b[0:8], uint64(x.TotalBytes))
 			binary.BigEndian.PutUint64(b[8:16], uint64(x.UsableBytes))
+			at += 16
 		}
-	} else {
 	}
 	if v >= 5 {
-		w.Bool(x.IsCordoned)
-	} else {
+		at = w.PutBool(at, x.IsCordoned)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeLogDirsTopic is part of DescribeLogDirsResponse.
@@ -258,36 +291,38 @@ func (x *DescribeLogDirsTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeLogDirsTopic) Decode(r *wire.Reader, v int16) {
+func (x *DescribeLogDirsTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name = r.String(flex)
+	x.Name, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 21)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 21)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeLogDirsTopic) Encode(w *wire.Writer, v int16) {
+func (x *DescribeLogDirsTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Name, flex)
-	w.ArrayLen(len(x.Partitions), flex)
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeLogDirsPartition is part of DescribeLogDirsResponse.
@@ -306,28 +341,29 @@ func (x *DescribeLogDirsPartition) Default() {
 	x.IsFutureKey = false
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeLogDirsPartition) Decode(r *wire.Reader, v int16) {
-	flex := v >= 2
-	if p := r.Fixed(21); p != nil {
-		b := (*[21]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.PartitionSize = int64(binary.BigEndian.Uint64(b[4:12]))
-		x.OffsetLag = int64(binary.BigEndian.Uint64(b[12:20]))
-		x.IsFutureKey = b[20] != 0
-	}
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeLogDirsPartition) Encode(w *wire.Writer, v int16) {
+func (x *DescribeLogDirsPartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		b := (*[21]byte)(w.Next(21))
+		var p []byte
+		if p, at = r.GetFixed(at, 21); p != nil {
+			b := (*[21]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.PartitionSize = int64(binary.BigEndian.Uint64(b[4:12]))
+			x.OffsetLag = int64(binary.BigEndian.Uint64(b[12:20]))
+			x.IsFutureKey = b[20] != 0
+		}
+	}
+	if flex {
+		at = r.GetNoTags(at)
+	}
+	return at
+}
+
+func (x *DescribeLogDirsPartition) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 2
+	w.Room(at, 22)
+	{
+		b := (*[21]byte)(w.At(at, 21))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.PartitionSize))
 		binary.BigEndian.PutUint64(b[12:20], uint64(x.OffsetLag))
@@ -335,8 +371,10 @@ func (x *DescribeLogDirsPartition) Encode(w *wire.Writer, v int16) {
 		if x.IsFutureKey {
 			b[20] = 1
 		}
+		at += 21
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

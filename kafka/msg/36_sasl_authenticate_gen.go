@@ -24,11 +24,16 @@ func (x *SaslAuthenticateRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *SaslAuthenticateRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.AuthBytes = r.Bytes(flex)
+	x.AuthBytes, at = r.GetBytes(at, flex, false)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -38,11 +43,17 @@ func (x *SaslAuthenticateRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("SaslAuthenticateRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *SaslAuthenticateRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.BytesValue(x.AuthBytes, flex)
+	w.Room(at, 1+wire.CountRoom+len(x.AuthBytes))
+	at = w.PutBytes(at, x.AuthBytes, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // SaslAuthenticateResponse has versions 0-2, flexible from 2.
@@ -71,18 +82,23 @@ func (x *SaslAuthenticateResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *SaslAuthenticateResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(flex, true)
-	x.AuthBytes = r.Bytes(flex)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
+	x.AuthBytes, at = r.GetBytes(at, flex, false)
 	if v >= 1 {
-		x.SessionLifetimeMs = r.Int64()
+		x.SessionLifetimeMs, at = r.GetInt64(at)
 	} else {
 		x.SessionLifetimeMs = 0
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -92,15 +108,20 @@ func (x *SaslAuthenticateResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("SaslAuthenticateResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *SaslAuthenticateResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, flex, true)
-	w.BytesValue(x.AuthBytes, flex)
+	w.Room(at, 11+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom+len(x.AuthBytes))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
+	at = w.PutBytes(at, x.AuthBytes, flex, false)
 	if v >= 1 {
-		w.Int64(x.SessionLifetimeMs)
-	} else {
+		at = w.PutInt64(at, x.SessionLifetimeMs)
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -32,23 +32,32 @@ func (x *CreatePartitionsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *CreatePartitionsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		n := r.ArrayLen(flex, 7)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 7)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	if p := r.Fixed(5); p != nil {
-		b := (*[5]byte)(p)
-		x.TimeoutMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ValidateOnly = b[4] != 0
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 5); p != nil {
+			b := (*[5]byte)(p)
+			x.TimeoutMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ValidateOnly = b[4] != 0
+		}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -58,22 +67,30 @@ func (x *CreatePartitionsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("CreatePartitionsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *CreatePartitionsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.ArrayLen(len(x.Topics), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
+	w.Room(at, 6)
 	{
-		b := (*[5]byte)(w.Next(5))
+		b := (*[5]byte)(w.At(at, 5))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.TimeoutMs))
 		b[4] = 0
 		if x.ValidateOnly {
 			b[4] = 1
 		}
+		at += 5
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreatePartitionsTopic is part of CreatePartitionsRequest.
@@ -90,39 +107,43 @@ func (x *CreatePartitionsTopic) Default() {
 	x.Assignments = wire.Resize(x.Assignments, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *CreatePartitionsTopic) Decode(r *wire.Reader, v int16) {
+func (x *CreatePartitionsTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name = r.String(flex)
-	x.Count = r.Int32()
-	if n := r.NullArrayLen(flex, 2, true); n >= 0 {
-		s := wire.Resize(x.Assignments, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	x.Name, at = r.GetString(at, flex)
+	x.Count, at = r.GetInt32(at)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, flex, true, 2); n < 0 {
+			x.Assignments = nil
+		} else {
+			s := wire.Resize(x.Assignments, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.Assignments = s
 		}
-		x.Assignments = s
-	} else {
-		x.Assignments = nil
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *CreatePartitionsTopic) Encode(w *wire.Writer, v int16) {
+func (x *CreatePartitionsTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Name, flex)
-	w.Int32(x.Count)
-	w.NullArrayLen(len(x.Assignments), x.Assignments == nil, flex, true)
+	w.Room(at, 4+wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutInt32(at, x.Count)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.Assignments), x.Assignments == nil, flex, true)
 	for i := range x.Assignments {
-		x.Assignments[i].Encode(w, v)
+		at = x.Assignments[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreatePartitionsAssignment is part of CreatePartitionsRequest.
@@ -135,29 +156,29 @@ func (x *CreatePartitionsAssignment) Default() {
 	x.BrokerIds = wire.Resize(x.BrokerIds, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *CreatePartitionsAssignment) Decode(r *wire.Reader, v int16) {
+func (x *CreatePartitionsAssignment) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.BrokerIds, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.BrokerIds = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *CreatePartitionsAssignment) Encode(w *wire.Writer, v int16) {
+func (x *CreatePartitionsAssignment) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int32s(x.BrokerIds, flex, false)
+	w.Room(at, 1+wire.CountRoom+4*len(x.BrokerIds))
+	at = w.PutInt32s(at, x.BrokerIds, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreatePartitionsResponse has versions 0-3, flexible from 2.
@@ -182,19 +203,25 @@ func (x *CreatePartitionsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *CreatePartitionsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 5)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 5)
 		s := wire.Resize(x.Results, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Results = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -204,15 +231,23 @@ func (x *CreatePartitionsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("CreatePartitionsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *CreatePartitionsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Results), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Results), flex)
 	for i := range x.Results {
-		x.Results[i].Encode(w, v)
+		at = x.Results[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreatePartitionsTopicResult is part of CreatePartitionsResponse.
@@ -229,26 +264,25 @@ func (x *CreatePartitionsTopicResult) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *CreatePartitionsTopicResult) Decode(r *wire.Reader, v int16) {
+func (x *CreatePartitionsTopicResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name = r.String(flex)
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(flex, true)
+	x.Name, at = r.GetString(at, flex)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *CreatePartitionsTopicResult) Encode(w *wire.Writer, v int16) {
+func (x *CreatePartitionsTopicResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Name, flex)
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, flex, true)
+	w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -34,29 +34,35 @@ func (x *CreateDelegationTokenRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *CreateDelegationTokenRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	if v >= 3 {
-		x.OwnerPrincipalType = r.NullString(flex, v >= 3)
+		x.OwnerPrincipalType, at = r.GetNullString(at, flex, v >= 3)
 	} else {
 		x.OwnerPrincipalType = wire.NullString{String: "", Valid: true}
 	}
 	if v >= 3 {
-		x.OwnerPrincipalName = r.NullString(flex, v >= 3)
+		x.OwnerPrincipalName, at = r.GetNullString(at, flex, v >= 3)
 	} else {
 		x.OwnerPrincipalName = wire.NullString{String: "", Valid: true}
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Renewers, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Renewers = s
 	}
-	x.MaxLifetimeMs = r.Int64()
+	x.MaxLifetimeMs, at = r.GetInt64(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -66,29 +72,38 @@ func (x *CreateDelegationTokenRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("CreateDelegationTokenRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *CreateDelegationTokenRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
+	w.Room(at, wire.StringRoom+len(x.OwnerPrincipalType.String)+wire.StringRoom+len(x.OwnerPrincipalName.String))
 	if v >= 3 {
-		w.NullString(x.OwnerPrincipalType, flex, v >= 3)
+		at = w.PutNullString(at, &x.OwnerPrincipalType, flex, v >= 3)
 	} else {
 		if x.OwnerPrincipalType != (wire.NullString{String: "", Valid: true}) {
 			w.Fail("CreateDelegationTokenRequest.OwnerPrincipalType", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		w.NullString(x.OwnerPrincipalName, flex, v >= 3)
+		at = w.PutNullString(at, &x.OwnerPrincipalName, flex, v >= 3)
 	} else {
 		if x.OwnerPrincipalName != (wire.NullString{String: "", Valid: true}) {
 			w.Fail("CreateDelegationTokenRequest.OwnerPrincipalName", wire.ErrNotInThis)
 		}
 	}
-	w.ArrayLen(len(x.Renewers), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Renewers), flex)
 	for i := range x.Renewers {
-		x.Renewers[i].Encode(w, v)
+		at = x.Renewers[i].encode(w, v, at)
 	}
-	w.Int64(x.MaxLifetimeMs)
+	w.Room(at, 8)
+	at = w.PutInt64(at, x.MaxLifetimeMs)
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreatableRenewers is part of CreateDelegationTokenRequest.
@@ -103,26 +118,25 @@ func (x *CreatableRenewers) Default() {
 	x.PrincipalName = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *CreatableRenewers) Decode(r *wire.Reader, v int16) {
+func (x *CreatableRenewers) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.PrincipalType = r.String(flex)
-	x.PrincipalName = r.String(flex)
+	x.PrincipalType, at = r.GetString(at, flex)
+	x.PrincipalName, at = r.GetString(at, flex)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *CreatableRenewers) Encode(w *wire.Writer, v int16) {
+func (x *CreatableRenewers) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.PrincipalType, flex)
-	w.String(x.PrincipalName, flex)
+	w.Room(at, 1+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName))
+	at = w.PutString(at, x.PrincipalType, flex)
+	at = w.PutString(at, x.PrincipalName, flex)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // CreateDelegationTokenResponse has versions 1-3, flexible from 2.
@@ -165,32 +179,40 @@ func (x *CreateDelegationTokenResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *CreateDelegationTokenResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode = r.Int16()
-	x.PrincipalType = r.String(flex)
-	x.PrincipalName = r.String(flex)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.PrincipalType, at = r.GetString(at, flex)
+	x.PrincipalName, at = r.GetString(at, flex)
 	if v >= 3 {
-		x.TokenRequesterPrincipalType = r.String(flex)
+		x.TokenRequesterPrincipalType, at = r.GetString(at, flex)
 	} else {
 		x.TokenRequesterPrincipalType = ""
 	}
 	if v >= 3 {
-		x.TokenRequesterPrincipalName = r.String(flex)
+		x.TokenRequesterPrincipalName, at = r.GetString(at, flex)
 	} else {
 		x.TokenRequesterPrincipalName = ""
 	}
-	if p := r.Fixed(24); p != nil {
-		b := (*[24]byte)(p)
-		x.IssueTimestampMs = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.ExpiryTimestampMs = int64(binary.BigEndian.Uint64(b[8:16]))
-		x.MaxTimestampMs = int64(binary.BigEndian.Uint64(b[16:24]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 24); p != nil {
+			b := (*[24]byte)(p)
+			x.IssueTimestampMs = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.ExpiryTimestampMs = int64(binary.BigEndian.Uint64(b[8:16]))
+			x.MaxTimestampMs = int64(binary.BigEndian.Uint64(b[16:24]))
+		}
 	}
-	x.TokenId = r.String(flex)
-	x.Hmac = r.Bytes(flex)
-	x.ThrottleTimeMs = r.Int32()
+	x.TokenId, at = r.GetString(at, flex)
+	x.Hmac, at = r.GetBytes(at, flex, false)
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -200,34 +222,41 @@ func (x *CreateDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("CreateDelegationTokenResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *CreateDelegationTokenResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int16(x.ErrorCode)
-	w.String(x.PrincipalType, flex)
-	w.String(x.PrincipalName, flex)
+	w.Room(at, 31+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName)+wire.StringRoom+len(x.TokenRequesterPrincipalType)+wire.StringRoom+len(x.TokenRequesterPrincipalName)+wire.StringRoom+len(x.TokenId)+wire.CountRoom+len(x.Hmac))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutString(at, x.PrincipalType, flex)
+	at = w.PutString(at, x.PrincipalName, flex)
 	if v >= 3 {
-		w.String(x.TokenRequesterPrincipalType, flex)
+		at = w.PutString(at, x.TokenRequesterPrincipalType, flex)
 	} else {
 		if x.TokenRequesterPrincipalType != "" {
 			w.Fail("CreateDelegationTokenResponse.TokenRequesterPrincipalType", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		w.String(x.TokenRequesterPrincipalName, flex)
+		at = w.PutString(at, x.TokenRequesterPrincipalName, flex)
 	} else {
 		if x.TokenRequesterPrincipalName != "" {
 			w.Fail("CreateDelegationTokenResponse.TokenRequesterPrincipalName", wire.ErrNotInThis)
 		}
 	}
 	{
-		b := (*[24]byte)(w.Next(24))
+		b := (*[24]byte)(w.At(at, 24))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.IssueTimestampMs))
 		binary.BigEndian.PutUint64(b[8:16], uint64(x.ExpiryTimestampMs))
 		binary.BigEndian.PutUint64(b[16:24], uint64(x.MaxTimestampMs))
+		at += 24
 	}
-	w.String(x.TokenId, flex)
-	w.BytesValue(x.Hmac, flex)
-	w.Int32(x.ThrottleTimeMs)
+	at = w.PutString(at, x.TokenId, flex)
+	at = w.PutBytes(at, x.Hmac, flex, false)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

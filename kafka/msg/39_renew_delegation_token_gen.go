@@ -30,12 +30,17 @@ func (x *RenewDelegationTokenRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *RenewDelegationTokenRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Hmac = r.Bytes(flex)
-	x.RenewPeriodMs = r.Int64()
+	x.Hmac, at = r.GetBytes(at, flex, false)
+	x.RenewPeriodMs, at = r.GetInt64(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -45,12 +50,18 @@ func (x *RenewDelegationTokenRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("RenewDelegationTokenRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *RenewDelegationTokenRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.BytesValue(x.Hmac, flex)
-	w.Int64(x.RenewPeriodMs)
+	w.Room(at, 9+wire.CountRoom+len(x.Hmac))
+	at = w.PutBytes(at, x.Hmac, flex, false)
+	at = w.PutInt64(at, x.RenewPeriodMs)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // RenewDelegationTokenResponse has versions 1-2, flexible from 2.
@@ -77,16 +88,24 @@ func (x *RenewDelegationTokenResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *RenewDelegationTokenResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	if p := r.Fixed(14); p != nil {
-		b := (*[14]byte)(p)
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
-		x.ExpiryTimestampMs = int64(binary.BigEndian.Uint64(b[2:10]))
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[10:14]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 14); p != nil {
+			b := (*[14]byte)(p)
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+			x.ExpiryTimestampMs = int64(binary.BigEndian.Uint64(b[2:10]))
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[10:14]))
+		}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -96,14 +115,21 @@ func (x *RenewDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("RenewDelegationTokenResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *RenewDelegationTokenResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
+	w.Room(at, 15)
 	{
-		b := (*[14]byte)(w.Next(14))
+		b := (*[14]byte)(w.At(at, 14))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
 		binary.BigEndian.PutUint64(b[2:10], uint64(x.ExpiryTimestampMs))
 		binary.BigEndian.PutUint32(b[10:14], uint32(x.ThrottleTimeMs))
+		at += 14
 	}
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -28,19 +28,27 @@ func (x *DescribeDelegationTokenRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeDelegationTokenRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	if n := r.NullArrayLen(flex, 3, true); n >= 0 {
-		s := wire.Resize(x.Owners, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, flex, true, 3); n < 0 {
+			x.Owners = nil
+		} else {
+			s := wire.Resize(x.Owners, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.Owners = s
 		}
-		x.Owners = s
-	} else {
-		x.Owners = nil
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -50,14 +58,21 @@ func (x *DescribeDelegationTokenRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeDelegationTokenRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeDelegationTokenRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.NullArrayLen(len(x.Owners), x.Owners == nil, flex, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.Owners), x.Owners == nil, flex, true)
 	for i := range x.Owners {
-		x.Owners[i].Encode(w, v)
+		at = x.Owners[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeDelegationTokenOwner is part of DescribeDelegationTokenRequest.
@@ -72,26 +87,25 @@ func (x *DescribeDelegationTokenOwner) Default() {
 	x.PrincipalName = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeDelegationTokenOwner) Decode(r *wire.Reader, v int16) {
+func (x *DescribeDelegationTokenOwner) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.PrincipalType = r.String(flex)
-	x.PrincipalName = r.String(flex)
+	x.PrincipalType, at = r.GetString(at, flex)
+	x.PrincipalName, at = r.GetString(at, flex)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeDelegationTokenOwner) Encode(w *wire.Writer, v int16) {
+func (x *DescribeDelegationTokenOwner) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.PrincipalType, flex)
-	w.String(x.PrincipalName, flex)
+	w.Room(at, 1+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName))
+	at = w.PutString(at, x.PrincipalType, flex)
+	at = w.PutString(at, x.PrincipalName, flex)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeDelegationTokenResponse has versions 1-3, flexible from 2.
@@ -118,20 +132,26 @@ func (x *DescribeDelegationTokenResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeDelegationTokenResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode = r.Int16()
+	x.ErrorCode, at = r.GetInt16(at)
 	{
-		n := r.ArrayLen(flex, 30)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 30)
 		s := wire.Resize(x.Tokens, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Tokens = s
 	}
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -141,16 +161,25 @@ func (x *DescribeDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeDelegationTokenResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeDelegationTokenResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int16(x.ErrorCode)
-	w.ArrayLen(len(x.Tokens), flex)
+	w.Room(at, 2)
+	at = w.PutInt16(at, x.ErrorCode)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Tokens), flex)
 	for i := range x.Tokens {
-		x.Tokens[i].Encode(w, v)
+		at = x.Tokens[i].encode(w, v, at)
 	}
-	w.Int32(x.ThrottleTimeMs)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribedDelegationToken is part of DescribeDelegationTokenResponse.
@@ -181,78 +210,84 @@ func (x *DescribedDelegationToken) Default() {
 	x.Renewers = wire.Resize(x.Renewers, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribedDelegationToken) Decode(r *wire.Reader, v int16) {
+func (x *DescribedDelegationToken) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.PrincipalType = r.String(flex)
-	x.PrincipalName = r.String(flex)
+	x.PrincipalType, at = r.GetString(at, flex)
+	x.PrincipalName, at = r.GetString(at, flex)
 	if v >= 3 {
-		x.TokenRequesterPrincipalType = r.String(flex)
+		x.TokenRequesterPrincipalType, at = r.GetString(at, flex)
 	} else {
 		x.TokenRequesterPrincipalType = ""
 	}
 	if v >= 3 {
-		x.TokenRequesterPrincipalName = r.String(flex)
+		x.TokenRequesterPrincipalName, at = r.GetString(at, flex)
 	} else {
 		x.TokenRequesterPrincipalName = ""
 	}
-	if p := r.Fixed(24); p != nil {
-		b := (*[24]byte)(p)
-		x.IssueTimestamp = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.ExpiryTimestamp = int64(binary.BigEndian.Uint64(b[8:16]))
-		x.MaxTimestamp = int64(binary.BigEndian.Uint64(b[16:24]))
-	}
-	x.TokenId = r.String(flex)
-	x.Hmac = r.Bytes(flex)
 	{
-		n := r.ArrayLen(flex, 3)
+		var p []byte
+		if p, at = r.GetFixed(at, 24); p != nil {
+			b := (*[24]byte)(p)
+			x.IssueTimestamp = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.ExpiryTimestamp = int64(binary.BigEndian.Uint64(b[8:16]))
+			x.MaxTimestamp = int64(binary.BigEndian.Uint64(b[16:24]))
+		}
+	}
+	x.TokenId, at = r.GetString(at, flex)
+	x.Hmac, at = r.GetBytes(at, flex, false)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Renewers, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Renewers = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribedDelegationToken) Encode(w *wire.Writer, v int16) {
+func (x *DescribedDelegationToken) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.PrincipalType, flex)
-	w.String(x.PrincipalName, flex)
+	w.Room(at, 24+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName)+wire.StringRoom+len(x.TokenRequesterPrincipalType)+wire.StringRoom+len(x.TokenRequesterPrincipalName)+wire.StringRoom+len(x.TokenId)+wire.CountRoom+len(x.Hmac))
+	at = w.PutString(at, x.PrincipalType, flex)
+	at = w.PutString(at, x.PrincipalName, flex)
 	if v >= 3 {
-		w.String(x.TokenRequesterPrincipalType, flex)
+		at = w.PutString(at, x.TokenRequesterPrincipalType, flex)
 	} else {
 		if x.TokenRequesterPrincipalType != "" {
 			w.Fail("DescribedDelegationToken.TokenRequesterPrincipalType", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		w.String(x.TokenRequesterPrincipalName, flex)
+		at = w.PutString(at, x.TokenRequesterPrincipalName, flex)
 	} else {
 		if x.TokenRequesterPrincipalName != "" {
 			w.Fail("DescribedDelegationToken.TokenRequesterPrincipalName", wire.ErrNotInThis)
 		}
 	}
 	{
-		b := (*[24]byte)(w.Next(24))
+		b := (*[24]byte)(w.At(at, 24))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.IssueTimestamp))
 		binary.BigEndian.PutUint64(b[8:16], uint64(x.ExpiryTimestamp))
 		binary.BigEndian.PutUint64(b[16:24], uint64(x.MaxTimestamp))
+		at += 24
 	}
-	w.String(x.TokenId, flex)
-	w.BytesValue(x.Hmac, flex)
-	w.ArrayLen(len(x.Renewers), flex)
+	at = w.PutString(at, x.TokenId, flex)
+	at = w.PutBytes(at, x.Hmac, flex, false)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Renewers), flex)
 	for i := range x.Renewers {
-		x.Renewers[i].Encode(w, v)
+		at = x.Renewers[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribedDelegationTokenRenewer is part of DescribeDelegationTokenResponse.
@@ -267,24 +302,23 @@ func (x *DescribedDelegationTokenRenewer) Default() {
 	x.PrincipalName = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribedDelegationTokenRenewer) Decode(r *wire.Reader, v int16) {
+func (x *DescribedDelegationTokenRenewer) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.PrincipalType = r.String(flex)
-	x.PrincipalName = r.String(flex)
+	x.PrincipalType, at = r.GetString(at, flex)
+	x.PrincipalName, at = r.GetString(at, flex)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribedDelegationTokenRenewer) Encode(w *wire.Writer, v int16) {
+func (x *DescribedDelegationTokenRenewer) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.PrincipalType, flex)
-	w.String(x.PrincipalName, flex)
+	w.Room(at, 1+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName))
+	at = w.PutString(at, x.PrincipalType, flex)
+	at = w.PutString(at, x.PrincipalName, flex)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -24,18 +24,24 @@ func (x *DeleteGroupsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DeleteGroupsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		n := r.ArrayLen(flex, 1)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 1)
 		s := wire.Resize(x.GroupsNames, n)
 		for i := range s {
-			s[i] = r.String(flex)
+			s[i], at = r.GetString(at, flex)
 		}
 		x.GroupsNames = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -45,14 +51,22 @@ func (x *DeleteGroupsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DeleteGroupsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DeleteGroupsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.ArrayLen(len(x.GroupsNames), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.GroupsNames), flex)
 	for i := range x.GroupsNames {
-		w.String(x.GroupsNames[i], flex)
+		w.Room(at, wire.StringRoom+len(x.GroupsNames[i]))
+		at = w.PutString(at, x.GroupsNames[i], flex)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeleteGroupsResponse has versions 0-2, flexible from 2.
@@ -77,19 +91,25 @@ func (x *DeleteGroupsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DeleteGroupsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Results, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Results = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -99,15 +119,23 @@ func (x *DeleteGroupsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DeleteGroupsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DeleteGroupsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Results), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Results), flex)
 	for i := range x.Results {
-		x.Results[i].Encode(w, v)
+		at = x.Results[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DeletableGroupResult is part of DeleteGroupsResponse.
@@ -122,24 +150,23 @@ func (x *DeletableGroupResult) Default() {
 	x.ErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeletableGroupResult) Decode(r *wire.Reader, v int16) {
+func (x *DeletableGroupResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.GroupId = r.String(flex)
-	x.ErrorCode = r.Int16()
+	x.GroupId, at = r.GetString(at, flex)
+	x.ErrorCode, at = r.GetInt16(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeletableGroupResult) Encode(w *wire.Writer, v int16) {
+func (x *DeletableGroupResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.GroupId, flex)
-	w.Int16(x.ErrorCode)
+	w.Room(at, 3+wire.StringRoom+len(x.GroupId))
+	at = w.PutString(at, x.GroupId, flex)
+	at = w.PutInt16(at, x.ErrorCode)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

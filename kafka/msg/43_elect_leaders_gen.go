@@ -32,25 +32,33 @@ func (x *ElectLeadersRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ElectLeadersRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	if v >= 1 {
-		x.ElectionType = r.Int8()
+		x.ElectionType, at = r.GetInt8(at)
 	} else {
 		x.ElectionType = 0
 	}
-	if n := r.NullArrayLen(flex, 3, true); n >= 0 {
-		s := wire.Resize(x.TopicPartitions, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, flex, true, 3); n < 0 {
+			x.TopicPartitions = nil
+		} else {
+			s := wire.Resize(x.TopicPartitions, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.TopicPartitions = s
 		}
-		x.TopicPartitions = s
-	} else {
-		x.TopicPartitions = nil
 	}
-	x.TimeoutMs = r.Int32()
+	x.TimeoutMs, at = r.GetInt32(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -60,22 +68,31 @@ func (x *ElectLeadersRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ElectLeadersRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ElectLeadersRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
+	w.Room(at, 1)
 	if v >= 1 {
-		w.Int8(x.ElectionType)
+		at = w.PutInt8(at, x.ElectionType)
 	} else {
 		if x.ElectionType != 0 {
 			w.Fail("ElectLeadersRequest.ElectionType", wire.ErrNotInThis)
 		}
 	}
-	w.NullArrayLen(len(x.TopicPartitions), x.TopicPartitions == nil, flex, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.TopicPartitions), x.TopicPartitions == nil, flex, true)
 	for i := range x.TopicPartitions {
-		x.TopicPartitions[i].Encode(w, v)
+		at = x.TopicPartitions[i].encode(w, v, at)
 	}
-	w.Int32(x.TimeoutMs)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.TimeoutMs)
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ElectLeadersRequestTopicPartitions is part of ElectLeadersRequest.
@@ -90,31 +107,31 @@ func (x *ElectLeadersRequestTopicPartitions) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ElectLeadersRequestTopicPartitions) Decode(r *wire.Reader, v int16) {
+func (x *ElectLeadersRequestTopicPartitions) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Topic = r.String(flex)
+	x.Topic, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ElectLeadersRequestTopicPartitions) Encode(w *wire.Writer, v int16) {
+func (x *ElectLeadersRequestTopicPartitions) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Topic, flex)
-	w.Int32s(x.Partitions, flex, false)
+	w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.Topic, flex)
+	at = w.PutInt32s(at, x.Partitions, flex, false)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ElectLeadersResponse has versions 0-2, flexible from 2.
@@ -141,24 +158,30 @@ func (x *ElectLeadersResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ElectLeadersResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	if v >= 1 {
-		x.ErrorCode = r.Int16()
+		x.ErrorCode, at = r.GetInt16(at)
 	} else {
 		x.ErrorCode = 0
 	}
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.ReplicaElectionResults, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.ReplicaElectionResults = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -168,22 +191,30 @@ func (x *ElectLeadersResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ElectLeadersResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ElectLeadersResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Int32(x.ThrottleTimeMs)
+	w.Room(at, 6)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
 	if v >= 1 {
-		w.Int16(x.ErrorCode)
+		at = w.PutInt16(at, x.ErrorCode)
 	} else {
 		if x.ErrorCode != 0 {
 			w.Fail("ElectLeadersResponse.ErrorCode", wire.ErrNotInThis)
 		}
 	}
-	w.ArrayLen(len(x.ReplicaElectionResults), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.ReplicaElectionResults), flex)
 	for i := range x.ReplicaElectionResults {
-		x.ReplicaElectionResults[i].Encode(w, v)
+		at = x.ReplicaElectionResults[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ReplicaElectionResult is part of ElectLeadersResponse.
@@ -198,36 +229,38 @@ func (x *ReplicaElectionResult) Default() {
 	x.PartitionResult = wire.Resize(x.PartitionResult, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ReplicaElectionResult) Decode(r *wire.Reader, v int16) {
+func (x *ReplicaElectionResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Topic = r.String(flex)
+	x.Topic, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 8)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 8)
 		s := wire.Resize(x.PartitionResult, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.PartitionResult = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ReplicaElectionResult) Encode(w *wire.Writer, v int16) {
+func (x *ReplicaElectionResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.String(x.Topic, flex)
-	w.ArrayLen(len(x.PartitionResult), flex)
+	w.Room(at, wire.StringRoom+len(x.Topic))
+	at = w.PutString(at, x.Topic, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.PartitionResult), flex)
 	for i := range x.PartitionResult {
-		x.PartitionResult[i].Encode(w, v)
+		at = x.PartitionResult[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // PartitionResult is part of ElectLeadersResponse.
@@ -244,32 +277,35 @@ func (x *PartitionResult) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *PartitionResult) Decode(r *wire.Reader, v int16) {
-	flex := v >= 2
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionId = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(flex, true)
-	if flex {
-		r.SkipTags()
-	}
-}
-
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *PartitionResult) Encode(w *wire.Writer, v int16) {
+func (x *PartitionResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	{
-		b := (*[6]byte)(w.Next(6))
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionId = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
+	}
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
+	if flex {
+		at = r.GetNoTags(at)
+	}
+	return at
+}
+
+func (x *PartitionResult) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 2
+	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+	{
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionId))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, flex, true)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -26,19 +26,25 @@ func (x *IncrementalAlterConfigsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *IncrementalAlterConfigsRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Resources, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Resources = s
 	}
-	x.ValidateOnly = r.Bool()
+	x.ValidateOnly, at = r.GetBool(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -48,15 +54,22 @@ func (x *IncrementalAlterConfigsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("IncrementalAlterConfigsRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *IncrementalAlterConfigsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.ArrayLen(len(x.Resources), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Resources), flex)
 	for i := range x.Resources {
-		x.Resources[i].Encode(w, v)
+		at = x.Resources[i].encode(w, v, at)
 	}
-	w.Bool(x.ValidateOnly)
+	w.Room(at, 2)
+	at = w.PutBool(at, x.ValidateOnly)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // IncrementalAlterConfigsRequestAlterConfigsResource is part of IncrementalAlterConfigsRequest.
@@ -73,38 +86,40 @@ func (x *IncrementalAlterConfigsRequestAlterConfigsResource) Default() {
 	x.Configs = wire.Resize(x.Configs, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *IncrementalAlterConfigsRequestAlterConfigsResource) Decode(r *wire.Reader, v int16) {
+func (x *IncrementalAlterConfigsRequestAlterConfigsResource) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.ResourceType = r.Int8()
-	x.ResourceName = r.String(flex)
+	x.ResourceType, at = r.GetInt8(at)
+	x.ResourceName, at = r.GetString(at, flex)
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Configs, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Configs = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *IncrementalAlterConfigsRequestAlterConfigsResource) Encode(w *wire.Writer, v int16) {
+func (x *IncrementalAlterConfigsRequestAlterConfigsResource) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Int8(x.ResourceType)
-	w.String(x.ResourceName, flex)
-	w.ArrayLen(len(x.Configs), flex)
+	w.Room(at, 1+wire.StringRoom+len(x.ResourceName))
+	at = w.PutInt8(at, x.ResourceType)
+	at = w.PutString(at, x.ResourceName, flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Configs), flex)
 	for i := range x.Configs {
-		x.Configs[i].Encode(w, v)
+		at = x.Configs[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // IncrementalAlterConfigsRequestAlterableConfig is part of IncrementalAlterConfigsRequest.
@@ -121,28 +136,27 @@ func (x *IncrementalAlterConfigsRequestAlterableConfig) Default() {
 	x.Value = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *IncrementalAlterConfigsRequestAlterableConfig) Decode(r *wire.Reader, v int16) {
+func (x *IncrementalAlterConfigsRequestAlterableConfig) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.Name = r.String(flex)
-	x.ConfigOperation = r.Int8()
-	x.Value = r.NullString(flex, true)
+	x.Name, at = r.GetString(at, flex)
+	x.ConfigOperation, at = r.GetInt8(at)
+	x.Value, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *IncrementalAlterConfigsRequestAlterableConfig) Encode(w *wire.Writer, v int16) {
+func (x *IncrementalAlterConfigsRequestAlterableConfig) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.String(x.Name, flex)
-	w.Int8(x.ConfigOperation)
-	w.NullString(x.Value, flex, true)
+	w.Room(at, 2+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutInt8(at, x.ConfigOperation)
+	at = w.PutNullString(at, &x.Value, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // IncrementalAlterConfigsResponse has versions 0-1, flexible from 1.
@@ -167,19 +181,25 @@ func (x *IncrementalAlterConfigsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *IncrementalAlterConfigsResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 6)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.Responses, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Responses = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -189,15 +209,23 @@ func (x *IncrementalAlterConfigsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("IncrementalAlterConfigsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *IncrementalAlterConfigsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Responses), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Responses), flex)
 	for i := range x.Responses {
-		x.Responses[i].Encode(w, v)
+		at = x.Responses[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // IncrementalAlterConfigsResponseAlterConfigsResourceResponse is part of IncrementalAlterConfigsResponse.
@@ -216,28 +244,27 @@ func (x *IncrementalAlterConfigsResponseAlterConfigsResourceResponse) Default() 
 	x.ResourceName = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *IncrementalAlterConfigsResponseAlterConfigsResourceResponse) Decode(r *wire.Reader, v int16) {
+func (x *IncrementalAlterConfigsResponseAlterConfigsResourceResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(flex, true)
-	x.ResourceType = r.Int8()
-	x.ResourceName = r.String(flex)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
+	x.ResourceType, at = r.GetInt8(at)
+	x.ResourceName, at = r.GetString(at, flex)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *IncrementalAlterConfigsResponseAlterConfigsResourceResponse) Encode(w *wire.Writer, v int16) {
+func (x *IncrementalAlterConfigsResponseAlterConfigsResourceResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, flex, true)
-	w.Int8(x.ResourceType)
-	w.String(x.ResourceName, flex)
+	w.Room(at, 4+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ResourceName))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
+	at = w.PutInt8(at, x.ResourceType)
+	at = w.PutString(at, x.ResourceName, flex)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

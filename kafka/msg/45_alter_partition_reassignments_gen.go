@@ -32,21 +32,27 @@ func (x *AlterPartitionReassignmentsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.TimeoutMs = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterPartitionReassignmentsRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.TimeoutMs, at = r.GetInt32(at)
 	if v >= 1 {
-		x.AllowReplicationFactorChange = r.Bool()
+		x.AllowReplicationFactorChange, at = r.GetBool(at)
 	} else {
 		x.AllowReplicationFactorChange = true
 	}
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -56,19 +62,27 @@ func (x *AlterPartitionReassignmentsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterPartitionReassignmentsRequest", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.TimeoutMs)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterPartitionReassignmentsRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 5)
+	at = w.PutInt32(at, x.TimeoutMs)
 	if v >= 1 {
-		w.Bool(x.AllowReplicationFactorChange)
+		at = w.PutBool(at, x.AllowReplicationFactorChange)
 	} else {
 		if !x.AllowReplicationFactorChange {
 			w.Fail("AlterPartitionReassignmentsRequest.AllowReplicationFactorChange", wire.ErrNotInThis)
 		}
 	}
-	w.ArrayLen(len(x.Topics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ReassignableTopic is part of AlterPartitionReassignmentsRequest.
@@ -83,30 +97,32 @@ func (x *ReassignableTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ReassignableTopic) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
+func (x *ReassignableTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 6)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 6)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ReassignableTopic) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *ReassignableTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ReassignablePartition is part of AlterPartitionReassignmentsRequest.
@@ -121,26 +137,28 @@ func (x *ReassignablePartition) Default() {
 	x.Replicas = nil
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ReassignablePartition) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
-	if n := r.NullArrayLen(true, 4, true); n >= 0 {
-		s := wire.Resize(x.Replicas, n)
-		r.Int32s(s)
-		x.Replicas = s
-	} else {
-		x.Replicas = nil
+func (x *ReassignablePartition) decode(r *wire.Reader, v int16, at int) int {
+	x.PartitionIndex, at = r.GetInt32(at)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
+			x.Replicas = nil
+		} else {
+			s := wire.Resize(x.Replicas, n)
+			at = r.GetInt32s(at, s)
+			x.Replicas = s
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ReassignablePartition) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.Int32s(x.Replicas, true, true)
-	w.NoTags()
+func (x *ReassignablePartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 5+wire.CountRoom+4*len(x.Replicas))
+	at = w.PutInt32(at, x.PartitionIndex)
+	at = w.PutInt32s(at, x.Replicas, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AlterPartitionReassignmentsResponse has versions 0-1, flexible from 0.
@@ -171,23 +189,29 @@ func (x *AlterPartitionReassignmentsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterPartitionReassignmentsResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	if v >= 1 {
-		x.AllowReplicationFactorChange = r.Bool()
+		x.AllowReplicationFactorChange, at = r.GetBool(at)
 	} else {
 		x.AllowReplicationFactorChange = true
 	}
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(true, true)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Responses, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Responses = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -197,18 +221,25 @@ func (x *AlterPartitionReassignmentsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterPartitionReassignmentsResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterPartitionReassignmentsResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutInt32(at, x.ThrottleTimeMs)
 	if v >= 1 {
-		w.Bool(x.AllowReplicationFactorChange)
-	} else {
+		at = w.PutBool(at, x.AllowReplicationFactorChange)
 	}
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, true, true)
-	w.ArrayLen(len(x.Responses), true)
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Responses), true)
 	for i := range x.Responses {
-		x.Responses[i].Encode(w, v)
+		at = x.Responses[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ReassignableTopicResponse is part of AlterPartitionReassignmentsResponse.
@@ -223,30 +254,32 @@ func (x *ReassignableTopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ReassignableTopicResponse) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
+func (x *ReassignableTopicResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 8)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 8)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ReassignableTopicResponse) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *ReassignableTopicResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ReassignablePartitionResponse is part of AlterPartitionReassignmentsResponse.
@@ -263,26 +296,29 @@ func (x *ReassignablePartitionResponse) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ReassignablePartitionResponse) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func (x *ReassignablePartitionResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
-	x.ErrorMessage = r.NullString(true, true)
-	r.SkipTags()
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ReassignablePartitionResponse) Encode(w *wire.Writer, v int16) {
+func (x *ReassignablePartitionResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.NoTags()
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

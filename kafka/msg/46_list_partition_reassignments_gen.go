@@ -30,17 +30,25 @@ func (x *ListPartitionReassignmentsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.TimeoutMs = r.Int32()
-	if n := r.NullArrayLen(true, 3, true); n >= 0 {
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ListPartitionReassignmentsRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.TimeoutMs, at = r.GetInt32(at)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+			x.Topics = nil
+		} else {
+			s := wire.Resize(x.Topics, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.Topics = s
 		}
-		x.Topics = s
-	} else {
-		x.Topics = nil
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -50,12 +58,20 @@ func (x *ListPartitionReassignmentsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListPartitionReassignmentsRequest", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.TimeoutMs)
-	w.NullArrayLen(len(x.Topics), x.Topics == nil, true, true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ListPartitionReassignmentsRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.TimeoutMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, true, true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ListPartitionReassignmentsTopics is part of ListPartitionReassignmentsRequest.
@@ -70,25 +86,25 @@ func (x *ListPartitionReassignmentsTopics) Default() {
 	x.PartitionIndexes = wire.Resize(x.PartitionIndexes, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ListPartitionReassignmentsTopics) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
+func (x *ListPartitionReassignmentsTopics) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.PartitionIndexes, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.PartitionIndexes = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ListPartitionReassignmentsTopics) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.Int32s(x.PartitionIndexes, true, false)
-	w.NoTags()
+func (x *ListPartitionReassignmentsTopics) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
+	at = w.PutString(at, x.Name, true)
+	at = w.PutInt32s(at, x.PartitionIndexes, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ListPartitionReassignmentsResponse has versions 0, flexible from 0.
@@ -117,21 +133,30 @@ func (x *ListPartitionReassignmentsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(true, true)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ListPartitionReassignmentsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 3)
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
+	}
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -141,17 +166,26 @@ func (x *ListPartitionReassignmentsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListPartitionReassignmentsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ListPartitionReassignmentsResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.ArrayLen(len(x.Topics), true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // OngoingTopicReassignment is part of ListPartitionReassignmentsResponse.
@@ -166,30 +200,32 @@ func (x *OngoingTopicReassignment) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OngoingTopicReassignment) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
+func (x *OngoingTopicReassignment) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 8)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 8)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OngoingTopicReassignment) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *OngoingTopicReassignment) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // OngoingPartitionReassignment is part of ListPartitionReassignmentsResponse.
@@ -208,37 +244,39 @@ func (x *OngoingPartitionReassignment) Default() {
 	x.RemovingReplicas = wire.Resize(x.RemovingReplicas, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OngoingPartitionReassignment) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
+func (x *OngoingPartitionReassignment) decode(r *wire.Reader, v int16, at int) int {
+	x.PartitionIndex, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Replicas, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Replicas = s
 	}
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.AddingReplicas, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.AddingReplicas = s
 	}
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.RemovingReplicas, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.RemovingReplicas = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OngoingPartitionReassignment) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.Int32s(x.Replicas, true, false)
-	w.Int32s(x.AddingReplicas, true, false)
-	w.Int32s(x.RemovingReplicas, true, false)
-	w.NoTags()
+func (x *OngoingPartitionReassignment) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 5+wire.CountRoom+4*len(x.Replicas)+wire.CountRoom+4*len(x.AddingReplicas)+wire.CountRoom+4*len(x.RemovingReplicas))
+	at = w.PutInt32(at, x.PartitionIndex)
+	at = w.PutInt32s(at, x.Replicas, true, false)
+	at = w.PutInt32s(at, x.AddingReplicas, true, false)
+	at = w.PutInt32s(at, x.RemovingReplicas, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }

@@ -30,15 +30,21 @@ func (x *OffsetDeleteRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.GroupId = r.String(false)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *OffsetDeleteRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetString(at, false)
 	{
-		n := r.ArrayLen(false, 6)
+		var n int
+		n, at = r.GetArrayLen(at, false, false, 6)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -48,11 +54,18 @@ func (x *OffsetDeleteRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("OffsetDeleteRequest", wire.ErrVersion)
 		return
 	}
-	w.String(x.GroupId, false)
-	w.ArrayLen(len(x.Topics), false)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *OffsetDeleteRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.GroupId))
+	at = w.PutString(at, x.GroupId, false)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), false)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
+	return at
 }
 
 // OffsetDeleteRequestTopic is part of OffsetDeleteRequest.
@@ -67,28 +80,29 @@ func (x *OffsetDeleteRequestTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetDeleteRequestTopic) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(false)
+func (x *OffsetDeleteRequestTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, false)
 	{
-		n := r.ArrayLen(false, 4)
+		var n int
+		n, at = r.GetArrayLen(at, false, false, 4)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetDeleteRequestTopic) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, false)
-	w.ArrayLen(len(x.Partitions), false)
+func (x *OffsetDeleteRequestTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, false)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), false)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
+	return at
 }
 
 // OffsetDeleteRequestPartition is part of OffsetDeleteRequest.
@@ -101,16 +115,15 @@ func (x *OffsetDeleteRequestPartition) Default() {
 	x.PartitionIndex = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetDeleteRequestPartition) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
+func (x *OffsetDeleteRequestPartition) decode(r *wire.Reader, v int16, at int) int {
+	x.PartitionIndex, at = r.GetInt32(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetDeleteRequestPartition) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
+func (x *OffsetDeleteRequestPartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.PartitionIndex)
+	return at
 }
 
 // OffsetDeleteResponse has versions 0, never flexible.
@@ -137,19 +150,28 @@ func (x *OffsetDeleteResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[2:6]))
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *OffsetDeleteResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[2:6]))
+		}
 	}
 	{
-		n := r.ArrayLen(false, 6)
+		var n int
+		n, at = r.GetArrayLen(at, false, false, 6)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -159,15 +181,23 @@ func (x *OffsetDeleteResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("OffsetDeleteResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *OffsetDeleteResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
 		binary.BigEndian.PutUint32(b[2:6], uint32(x.ThrottleTimeMs))
+		at += 6
 	}
-	w.ArrayLen(len(x.Topics), false)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), false)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
+	return at
 }
 
 // OffsetDeleteResponseTopic is part of OffsetDeleteResponse.
@@ -182,28 +212,29 @@ func (x *OffsetDeleteResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetDeleteResponseTopic) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(false)
+func (x *OffsetDeleteResponseTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, false)
 	{
-		n := r.ArrayLen(false, 6)
+		var n int
+		n, at = r.GetArrayLen(at, false, false, 6)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetDeleteResponseTopic) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, false)
-	w.ArrayLen(len(x.Partitions), false)
+func (x *OffsetDeleteResponseTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, false)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), false)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
+	return at
 }
 
 // OffsetDeleteResponsePartition is part of OffsetDeleteResponse.
@@ -218,22 +249,25 @@ func (x *OffsetDeleteResponsePartition) Default() {
 	x.ErrorCode = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OffsetDeleteResponsePartition) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func (x *OffsetDeleteResponsePartition) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OffsetDeleteResponsePartition) Encode(w *wire.Writer, v int16) {
+func (x *OffsetDeleteResponsePartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
+	return at
 }

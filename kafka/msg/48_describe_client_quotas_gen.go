@@ -30,19 +30,25 @@ func (x *DescribeClientQuotasRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeClientQuotasRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
 	{
-		n := r.ArrayLen(flex, 4)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Components, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Components = s
 	}
-	x.Strict = r.Bool()
+	x.Strict, at = r.GetBool(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -52,15 +58,22 @@ func (x *DescribeClientQuotasRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeClientQuotasRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeClientQuotasRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.ArrayLen(len(x.Components), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Components), flex)
 	for i := range x.Components {
-		x.Components[i].Encode(w, v)
+		at = x.Components[i].encode(w, v, at)
 	}
-	w.Bool(x.Strict)
+	w.Room(at, 2)
+	at = w.PutBool(at, x.Strict)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ComponentData is part of DescribeClientQuotasRequest.
@@ -77,28 +90,27 @@ func (x *ComponentData) Default() {
 	x.Match = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ComponentData) Decode(r *wire.Reader, v int16) {
+func (x *ComponentData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.EntityType = r.String(flex)
-	x.MatchType = r.Int8()
-	x.Match = r.NullString(flex, true)
+	x.EntityType, at = r.GetString(at, flex)
+	x.MatchType, at = r.GetInt8(at)
+	x.Match, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ComponentData) Encode(w *wire.Writer, v int16) {
+func (x *ComponentData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.String(x.EntityType, flex)
-	w.Int8(x.MatchType)
-	w.NullString(x.Match, flex, true)
+	w.Room(at, 2+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.Match.String))
+	at = w.PutString(at, x.EntityType, flex)
+	at = w.PutInt8(at, x.MatchType)
+	at = w.PutNullString(at, &x.Match, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeClientQuotasResponse has versions 0-1, flexible from 1.
@@ -127,25 +139,36 @@ func (x *DescribeClientQuotasResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeClientQuotasResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(flex, true)
-	if n := r.NullArrayLen(flex, 3, true); n >= 0 {
-		s := wire.Resize(x.Entries, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
 		}
-		x.Entries = s
-	} else {
-		x.Entries = nil
+	}
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, flex, true, 3); n < 0 {
+			x.Entries = nil
+		} else {
+			s := wire.Resize(x.Entries, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.Entries = s
+		}
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -155,20 +178,29 @@ func (x *DescribeClientQuotasResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeClientQuotasResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeClientQuotasResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
+	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, flex, true)
-	w.NullArrayLen(len(x.Entries), x.Entries == nil, flex, true)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.Entries), x.Entries == nil, flex, true)
 	for i := range x.Entries {
-		x.Entries[i].Encode(w, v)
+		at = x.Entries[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeClientQuotasResponseEntryData is part of DescribeClientQuotasResponse.
@@ -183,46 +215,49 @@ func (x *DescribeClientQuotasResponseEntryData) Default() {
 	x.Values = wire.Resize(x.Values, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeClientQuotasResponseEntryData) Decode(r *wire.Reader, v int16) {
+func (x *DescribeClientQuotasResponseEntryData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Entity, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Entity = s
 	}
 	{
-		n := r.ArrayLen(flex, 10)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 10)
 		s := wire.Resize(x.Values, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Values = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeClientQuotasResponseEntryData) Encode(w *wire.Writer, v int16) {
+func (x *DescribeClientQuotasResponseEntryData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.ArrayLen(len(x.Entity), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Entity), flex)
 	for i := range x.Entity {
-		x.Entity[i].Encode(w, v)
+		at = x.Entity[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.Values), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Values), flex)
 	for i := range x.Values {
-		x.Values[i].Encode(w, v)
+		at = x.Values[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // DescribeClientQuotasResponseEntityData is part of DescribeClientQuotasResponse.
@@ -237,26 +272,25 @@ func (x *DescribeClientQuotasResponseEntityData) Default() {
 	x.EntityName = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeClientQuotasResponseEntityData) Decode(r *wire.Reader, v int16) {
+func (x *DescribeClientQuotasResponseEntityData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.EntityType = r.String(flex)
-	x.EntityName = r.NullString(flex, true)
+	x.EntityType, at = r.GetString(at, flex)
+	x.EntityName, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeClientQuotasResponseEntityData) Encode(w *wire.Writer, v int16) {
+func (x *DescribeClientQuotasResponseEntityData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.String(x.EntityType, flex)
-	w.NullString(x.EntityName, flex, true)
+	w.Room(at, 1+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.EntityName.String))
+	at = w.PutString(at, x.EntityType, flex)
+	at = w.PutNullString(at, &x.EntityName, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // ValueData is part of DescribeClientQuotasResponse.
@@ -271,24 +305,23 @@ func (x *ValueData) Default() {
 	x.Value = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ValueData) Decode(r *wire.Reader, v int16) {
+func (x *ValueData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.Key = r.String(flex)
-	x.Value = r.Float64()
+	x.Key, at = r.GetString(at, flex)
+	x.Value, at = r.GetFloat64(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ValueData) Encode(w *wire.Writer, v int16) {
+func (x *ValueData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.String(x.Key, flex)
-	w.Float64(x.Value)
+	w.Room(at, 9+wire.StringRoom+len(x.Key))
+	at = w.PutString(at, x.Key, flex)
+	at = w.PutFloat64(at, x.Value)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

@@ -26,19 +26,25 @@ func (x *AlterClientQuotasRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterClientQuotasRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Entries, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Entries = s
 	}
-	x.ValidateOnly = r.Bool()
+	x.ValidateOnly, at = r.GetBool(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -48,15 +54,22 @@ func (x *AlterClientQuotasRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterClientQuotasRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterClientQuotasRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.ArrayLen(len(x.Entries), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Entries), flex)
 	for i := range x.Entries {
-		x.Entries[i].Encode(w, v)
+		at = x.Entries[i].encode(w, v, at)
 	}
-	w.Bool(x.ValidateOnly)
+	w.Room(at, 2)
+	at = w.PutBool(at, x.ValidateOnly)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterClientQuotasRequestEntryData is part of AlterClientQuotasRequest.
@@ -71,46 +84,49 @@ func (x *AlterClientQuotasRequestEntryData) Default() {
 	x.Ops = wire.Resize(x.Ops, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterClientQuotasRequestEntryData) Decode(r *wire.Reader, v int16) {
+func (x *AlterClientQuotasRequestEntryData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Entity, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Entity = s
 	}
 	{
-		n := r.ArrayLen(flex, 11)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 11)
 		s := wire.Resize(x.Ops, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Ops = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterClientQuotasRequestEntryData) Encode(w *wire.Writer, v int16) {
+func (x *AlterClientQuotasRequestEntryData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.ArrayLen(len(x.Entity), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Entity), flex)
 	for i := range x.Entity {
-		x.Entity[i].Encode(w, v)
+		at = x.Entity[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.Ops), flex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Ops), flex)
 	for i := range x.Ops {
-		x.Ops[i].Encode(w, v)
+		at = x.Ops[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterClientQuotasRequestEntityData is part of AlterClientQuotasRequest.
@@ -125,26 +141,25 @@ func (x *AlterClientQuotasRequestEntityData) Default() {
 	x.EntityName = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterClientQuotasRequestEntityData) Decode(r *wire.Reader, v int16) {
+func (x *AlterClientQuotasRequestEntityData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.EntityType = r.String(flex)
-	x.EntityName = r.NullString(flex, true)
+	x.EntityType, at = r.GetString(at, flex)
+	x.EntityName, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterClientQuotasRequestEntityData) Encode(w *wire.Writer, v int16) {
+func (x *AlterClientQuotasRequestEntityData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.String(x.EntityType, flex)
-	w.NullString(x.EntityName, flex, true)
+	w.Room(at, 1+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.EntityName.String))
+	at = w.PutString(at, x.EntityType, flex)
+	at = w.PutNullString(at, &x.EntityName, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // OpData is part of AlterClientQuotasRequest.
@@ -161,28 +176,27 @@ func (x *OpData) Default() {
 	x.Remove = false
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *OpData) Decode(r *wire.Reader, v int16) {
+func (x *OpData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.Key = r.String(flex)
-	x.Value = r.Float64()
-	x.Remove = r.Bool()
+	x.Key, at = r.GetString(at, flex)
+	x.Value, at = r.GetFloat64(at)
+	x.Remove, at = r.GetBool(at)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *OpData) Encode(w *wire.Writer, v int16) {
+func (x *OpData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.String(x.Key, flex)
-	w.Float64(x.Value)
-	w.Bool(x.Remove)
+	w.Room(at, 10+wire.StringRoom+len(x.Key))
+	at = w.PutString(at, x.Key, flex)
+	at = w.PutFloat64(at, x.Value)
+	at = w.PutBool(at, x.Remove)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterClientQuotasResponse has versions 0-1, flexible from 1.
@@ -207,19 +221,25 @@ func (x *AlterClientQuotasResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterClientQuotasResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.ThrottleTimeMs = r.Int32()
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(flex, 5)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 5)
 		s := wire.Resize(x.Entries, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Entries = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -229,15 +249,23 @@ func (x *AlterClientQuotasResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterClientQuotasResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterClientQuotasResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Entries), flex)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Entries), flex)
 	for i := range x.Entries {
-		x.Entries[i].Encode(w, v)
+		at = x.Entries[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterClientQuotasResponseEntryData is part of AlterClientQuotasResponse.
@@ -254,38 +282,40 @@ func (x *AlterClientQuotasResponseEntryData) Default() {
 	x.Entity = wire.Resize(x.Entity, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterClientQuotasResponseEntryData) Decode(r *wire.Reader, v int16) {
+func (x *AlterClientQuotasResponseEntryData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(flex, true)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, flex, true)
 	{
-		n := r.ArrayLen(flex, 3)
+		var n int
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Entity, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Entity = s
 	}
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterClientQuotasResponseEntryData) Encode(w *wire.Writer, v int16) {
+func (x *AlterClientQuotasResponseEntryData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, flex, true)
-	w.ArrayLen(len(x.Entity), flex)
+	w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Entity), flex)
 	for i := range x.Entity {
-		x.Entity[i].Encode(w, v)
+		at = x.Entity[i].encode(w, v, at)
 	}
 	if flex {
-		w.NoTags()
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }
 
 // AlterClientQuotasResponseEntityData is part of AlterClientQuotasResponse.
@@ -300,24 +330,23 @@ func (x *AlterClientQuotasResponseEntityData) Default() {
 	x.EntityName = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterClientQuotasResponseEntityData) Decode(r *wire.Reader, v int16) {
+func (x *AlterClientQuotasResponseEntityData) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.EntityType = r.String(flex)
-	x.EntityName = r.NullString(flex, true)
+	x.EntityType, at = r.GetString(at, flex)
+	x.EntityName, at = r.GetNullString(at, flex, true)
 	if flex {
-		r.SkipTags()
+		at = r.GetNoTags(at)
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterClientQuotasResponseEntityData) Encode(w *wire.Writer, v int16) {
+func (x *AlterClientQuotasResponseEntityData) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.String(x.EntityType, flex)
-	w.NullString(x.EntityName, flex, true)
+	w.Room(at, 1+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.EntityName.String))
+	at = w.PutString(at, x.EntityType, flex)
+	at = w.PutNullString(at, &x.EntityName, flex, true)
 	if flex {
-		w.NoTags()
+		at = w.PutInt8(at, 0)
 	}
+	return at
 }

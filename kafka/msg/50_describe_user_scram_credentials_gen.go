@@ -28,16 +28,24 @@ func (x *DescribeUserScramCredentialsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if n := r.NullArrayLen(true, 2, true); n >= 0 {
-		s := wire.Resize(x.Users, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeUserScramCredentialsRequest) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 2); n < 0 {
+			x.Users = nil
+		} else {
+			s := wire.Resize(x.Users, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.Users = s
 		}
-		x.Users = s
-	} else {
-		x.Users = nil
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -47,11 +55,18 @@ func (x *DescribeUserScramCredentialsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeUserScramCredentialsRequest", wire.ErrVersion)
 		return
 	}
-	w.NullArrayLen(len(x.Users), x.Users == nil, true, true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeUserScramCredentialsRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.Users), x.Users == nil, true, true)
 	for i := range x.Users {
-		x.Users[i].Encode(w, v)
+		at = x.Users[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // UserName is part of DescribeUserScramCredentialsRequest.
@@ -64,18 +79,17 @@ func (x *UserName) Default() {
 	x.Name = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *UserName) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
-	r.SkipTags()
+func (x *UserName) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *UserName) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.NoTags()
+func (x *UserName) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeUserScramCredentialsResponse has versions 0, flexible from 0.
@@ -104,21 +118,30 @@ func (x *DescribeUserScramCredentialsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(true, true)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeUserScramCredentialsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 6)
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
+	}
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 6)
 		s := wire.Resize(x.Results, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Results = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -128,17 +151,26 @@ func (x *DescribeUserScramCredentialsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeUserScramCredentialsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeUserScramCredentialsResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.ArrayLen(len(x.Results), true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Results), true)
 	for i := range x.Results {
-		x.Results[i].Encode(w, v)
+		at = x.Results[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeUserScramCredentialsResult is part of DescribeUserScramCredentialsResponse.
@@ -157,34 +189,36 @@ func (x *DescribeUserScramCredentialsResult) Default() {
 	x.CredentialInfos = wire.Resize(x.CredentialInfos, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeUserScramCredentialsResult) Decode(r *wire.Reader, v int16) {
-	x.User = r.String(true)
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(true, true)
+func (x *DescribeUserScramCredentialsResult) decode(r *wire.Reader, v int16, at int) int {
+	x.User, at = r.GetString(at, true)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
 	{
-		n := r.ArrayLen(true, 6)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 6)
 		s := wire.Resize(x.CredentialInfos, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.CredentialInfos = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeUserScramCredentialsResult) Encode(w *wire.Writer, v int16) {
-	w.String(x.User, true)
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, true, true)
-	w.ArrayLen(len(x.CredentialInfos), true)
+func (x *DescribeUserScramCredentialsResult) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 2+wire.StringRoom+len(x.User)+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutString(at, x.User, true)
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.CredentialInfos), true)
 	for i := range x.CredentialInfos {
-		x.CredentialInfos[i].Encode(w, v)
+		at = x.CredentialInfos[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // CredentialInfo is part of DescribeUserScramCredentialsResponse.
@@ -199,24 +233,27 @@ func (x *CredentialInfo) Default() {
 	x.Iterations = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *CredentialInfo) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(5); p != nil {
-		b := (*[5]byte)(p)
-		x.Mechanism = int8(b[0])
-		x.Iterations = int32(binary.BigEndian.Uint32(b[1:5]))
+func (x *CredentialInfo) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 5); p != nil {
+			b := (*[5]byte)(p)
+			x.Mechanism = int8(b[0])
+			x.Iterations = int32(binary.BigEndian.Uint32(b[1:5]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *CredentialInfo) Encode(w *wire.Writer, v int16) {
+func (x *CredentialInfo) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6)
 	{
-		b := (*[5]byte)(w.Next(5))
+		b := (*[5]byte)(w.At(at, 5))
 		b[0] = byte(x.Mechanism)
 		binary.BigEndian.PutUint32(b[1:5], uint32(x.Iterations))
+		at += 5
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }

@@ -30,23 +30,30 @@ func (x *AlterUserScramCredentialsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterUserScramCredentialsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Deletions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Deletions = s
 	}
 	{
-		n := r.ArrayLen(true, 9)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 9)
 		s := wire.Resize(x.Upsertions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Upsertions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -56,15 +63,23 @@ func (x *AlterUserScramCredentialsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterUserScramCredentialsRequest", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.Deletions), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterUserScramCredentialsRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Deletions), true)
 	for i := range x.Deletions {
-		x.Deletions[i].Encode(w, v)
+		at = x.Deletions[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.Upsertions), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Upsertions), true)
 	for i := range x.Upsertions {
-		x.Upsertions[i].Encode(w, v)
+		at = x.Upsertions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ScramCredentialDeletion is part of AlterUserScramCredentialsRequest.
@@ -79,20 +94,19 @@ func (x *ScramCredentialDeletion) Default() {
 	x.Mechanism = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ScramCredentialDeletion) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
-	x.Mechanism = r.Int8()
-	r.SkipTags()
+func (x *ScramCredentialDeletion) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	x.Mechanism, at = r.GetInt8(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ScramCredentialDeletion) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.Int8(x.Mechanism)
-	w.NoTags()
+func (x *ScramCredentialDeletion) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 2+wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
+	at = w.PutInt8(at, x.Mechanism)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ScramCredentialUpsertion is part of AlterUserScramCredentialsRequest.
@@ -113,32 +127,35 @@ func (x *ScramCredentialUpsertion) Default() {
 	x.SaltedPassword = wire.Resize(x.SaltedPassword, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ScramCredentialUpsertion) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
-	if p := r.Fixed(5); p != nil {
-		b := (*[5]byte)(p)
-		x.Mechanism = int8(b[0])
-		x.Iterations = int32(binary.BigEndian.Uint32(b[1:5]))
+func (x *ScramCredentialUpsertion) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 5); p != nil {
+			b := (*[5]byte)(p)
+			x.Mechanism = int8(b[0])
+			x.Iterations = int32(binary.BigEndian.Uint32(b[1:5]))
+		}
 	}
-	x.Salt = r.Bytes(true)
-	x.SaltedPassword = r.Bytes(true)
-	r.SkipTags()
+	x.Salt, at = r.GetBytes(at, true, false)
+	x.SaltedPassword, at = r.GetBytes(at, true, false)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ScramCredentialUpsertion) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
+func (x *ScramCredentialUpsertion) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6+wire.StringRoom+len(x.Name)+wire.CountRoom+len(x.Salt)+wire.CountRoom+len(x.SaltedPassword))
+	at = w.PutString(at, x.Name, true)
 	{
-		b := (*[5]byte)(w.Next(5))
+		b := (*[5]byte)(w.At(at, 5))
 		b[0] = byte(x.Mechanism)
 		binary.BigEndian.PutUint32(b[1:5], uint32(x.Iterations))
+		at += 5
 	}
-	w.BytesValue(x.Salt, true)
-	w.BytesValue(x.SaltedPassword, true)
-	w.NoTags()
+	at = w.PutBytes(at, x.Salt, true, false)
+	at = w.PutBytes(at, x.SaltedPassword, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AlterUserScramCredentialsResponse has versions 0, flexible from 0.
@@ -163,16 +180,22 @@ func (x *AlterUserScramCredentialsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterUserScramCredentialsResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 5)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 5)
 		s := wire.Resize(x.Results, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Results = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -182,12 +205,20 @@ func (x *AlterUserScramCredentialsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterUserScramCredentialsResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Results), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterUserScramCredentialsResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Results), true)
 	for i := range x.Results {
-		x.Results[i].Encode(w, v)
+		at = x.Results[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AlterUserScramCredentialsResult is part of AlterUserScramCredentialsResponse.
@@ -204,20 +235,19 @@ func (x *AlterUserScramCredentialsResult) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterUserScramCredentialsResult) Decode(r *wire.Reader, v int16) {
-	x.User = r.String(true)
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(true, true)
-	r.SkipTags()
+func (x *AlterUserScramCredentialsResult) decode(r *wire.Reader, v int16, at int) int {
+	x.User, at = r.GetString(at, true)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterUserScramCredentialsResult) Encode(w *wire.Writer, v int16) {
-	w.String(x.User, true)
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, true, true)
-	w.NoTags()
+func (x *AlterUserScramCredentialsResult) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 3+wire.StringRoom+len(x.User)+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutString(at, x.User, true)
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

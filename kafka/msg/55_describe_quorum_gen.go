@@ -28,15 +28,21 @@ func (x *DescribeQuorumRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeQuorumRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -46,11 +52,18 @@ func (x *DescribeQuorumRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeQuorumRequest", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.Topics), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeQuorumRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeQuorumRequestTopicData is part of DescribeQuorumRequest.
@@ -65,30 +78,32 @@ func (x *DescribeQuorumRequestTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeQuorumRequestTopicData) Decode(r *wire.Reader, v int16) {
-	x.TopicName = r.String(true)
+func (x *DescribeQuorumRequestTopicData) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicName, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 5)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 5)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeQuorumRequestTopicData) Encode(w *wire.Writer, v int16) {
-	w.String(x.TopicName, true)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *DescribeQuorumRequestTopicData) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.TopicName))
+	at = w.PutString(at, x.TopicName, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeQuorumRequestPartitionData is part of DescribeQuorumRequest.
@@ -101,18 +116,17 @@ func (x *DescribeQuorumRequestPartitionData) Default() {
 	x.PartitionIndex = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeQuorumRequestPartitionData) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
-	r.SkipTags()
+func (x *DescribeQuorumRequestPartitionData) decode(r *wire.Reader, v int16, at int) int {
+	x.PartitionIndex, at = r.GetInt32(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeQuorumRequestPartitionData) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.NoTags()
+func (x *DescribeQuorumRequestPartitionData) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 5)
+	at = w.PutInt32(at, x.PartitionIndex)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeQuorumResponse has versions 0-2, flexible from 0.
@@ -141,33 +155,40 @@ func (x *DescribeQuorumResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ErrorCode = r.Int16()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeQuorumResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.ErrorCode, at = r.GetInt16(at)
 	if v >= 2 {
-		x.ErrorMessage = r.NullString(true, v >= 2)
+		x.ErrorMessage, at = r.GetNullString(at, true, v >= 2)
 	} else {
 		x.ErrorMessage = wire.NullString{String: "", Valid: true}
 	}
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	if v >= 2 {
 		{
-			n := r.ArrayLen(true, 6)
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 6)
 			s := wire.Resize(x.Nodes, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.Nodes = s
 		}
 	} else {
 		x.Nodes = wire.Resize(x.Nodes, 0)
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -177,26 +198,34 @@ func (x *DescribeQuorumResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeQuorumResponse", wire.ErrVersion)
 		return
 	}
-	w.Int16(x.ErrorCode)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeQuorumResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutInt16(at, x.ErrorCode)
 	if v >= 2 {
-		w.NullString(x.ErrorMessage, true, v >= 2)
-	} else {
+		at = w.PutNullString(at, &x.ErrorMessage, true, v >= 2)
 	}
-	w.ArrayLen(len(x.Topics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
 	if v >= 2 {
-		w.ArrayLen(len(x.Nodes), true)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.Nodes), true)
 		for i := range x.Nodes {
-			x.Nodes[i].Encode(w, v)
+			at = x.Nodes[i].encode(w, v, at)
 		}
 	} else {
 		if len(x.Nodes) != 0 {
 			w.Fail("DescribeQuorumResponse.Nodes", wire.ErrNotInThis)
 		}
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeQuorumResponseTopicData is part of DescribeQuorumResponse.
@@ -211,30 +240,32 @@ func (x *DescribeQuorumResponseTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeQuorumResponseTopicData) Decode(r *wire.Reader, v int16) {
-	x.TopicName = r.String(true)
+func (x *DescribeQuorumResponseTopicData) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicName, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 25)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 25)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeQuorumResponseTopicData) Encode(w *wire.Writer, v int16) {
-	w.String(x.TopicName, true)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *DescribeQuorumResponseTopicData) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.TopicName))
+	at = w.PutString(at, x.TopicName, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeQuorumResponsePartitionData is part of DescribeQuorumResponse.
@@ -261,71 +292,82 @@ func (x *DescribeQuorumResponsePartitionData) Default() {
 	x.Observers = wire.Resize(x.Observers, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeQuorumResponsePartitionData) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func (x *DescribeQuorumResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	if v >= 2 {
-		x.ErrorMessage = r.NullString(true, v >= 2)
+		x.ErrorMessage, at = r.GetNullString(at, true, v >= 2)
 	} else {
 		x.ErrorMessage = wire.NullString{String: "", Valid: true}
 	}
-	if p := r.Fixed(16); p != nil {
-		b := (*[16]byte)(p)
-		x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-		x.HighWatermark = int64(binary.BigEndian.Uint64(b[8:16]))
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 16); p != nil {
+			b := (*[16]byte)(p)
+			x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+			x.HighWatermark = int64(binary.BigEndian.Uint64(b[8:16]))
+		}
 	}
 	{
-		n := r.ArrayLen(true, 13)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 13)
 		s := wire.Resize(x.CurrentVoters, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.CurrentVoters = s
 	}
 	{
-		n := r.ArrayLen(true, 13)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 13)
 		s := wire.Resize(x.Observers, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Observers = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeQuorumResponsePartitionData) Encode(w *wire.Writer, v int16) {
+func (x *DescribeQuorumResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 22+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
 	if v >= 2 {
-		w.NullString(x.ErrorMessage, true, v >= 2)
-	} else {
+		at = w.PutNullString(at, &x.ErrorMessage, true, v >= 2)
 	}
 	{
-		b := (*[16]byte)(w.Next(16))
+		b := (*[16]byte)(w.At(at, 16))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
 		binary.BigEndian.PutUint64(b[8:16], uint64(x.HighWatermark))
+		at += 16
 	}
-	w.ArrayLen(len(x.CurrentVoters), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.CurrentVoters), true)
 	for i := range x.CurrentVoters {
-		x.CurrentVoters[i].Encode(w, v)
+		at = x.CurrentVoters[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.Observers), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Observers), true)
 	for i := range x.Observers {
-		x.Observers[i].Encode(w, v)
+		at = x.Observers[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // Node is part of DescribeQuorumResponse.
@@ -340,30 +382,32 @@ func (x *Node) Default() {
 	x.Listeners = wire.Resize(x.Listeners, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *Node) Decode(r *wire.Reader, v int16) {
-	x.NodeId = r.Int32()
+func (x *Node) decode(r *wire.Reader, v int16, at int) int {
+	x.NodeId, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 5)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 5)
 		s := wire.Resize(x.Listeners, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Listeners = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *Node) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.NodeId)
-	w.ArrayLen(len(x.Listeners), true)
+func (x *Node) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.NodeId)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Listeners), true)
 	for i := range x.Listeners {
-		x.Listeners[i].Encode(w, v)
+		at = x.Listeners[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // Listener is part of DescribeQuorumResponse.
@@ -380,22 +424,21 @@ func (x *Listener) Default() {
 	x.Port = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *Listener) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
-	x.Host = r.String(true)
-	x.Port = r.Uint16()
-	r.SkipTags()
+func (x *Listener) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	x.Host, at = r.GetString(at, true)
+	x.Port, at = r.GetUint16(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *Listener) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.String(x.Host, true)
-	w.Uint16(x.Port)
-	w.NoTags()
+func (x *Listener) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
+	at = w.PutString(at, x.Name, true)
+	at = w.PutString(at, x.Host, true)
+	at = w.PutUint16(at, x.Port)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeQuorumResponseReplicaState is part of DescribeQuorumResponse.
@@ -416,48 +459,50 @@ func (x *DescribeQuorumResponseReplicaState) Default() {
 	x.LastCaughtUpTimestamp = -1
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeQuorumResponseReplicaState) Decode(r *wire.Reader, v int16) {
-	x.ReplicaId = r.Int32()
+func (x *DescribeQuorumResponseReplicaState) decode(r *wire.Reader, v int16, at int) int {
+	x.ReplicaId, at = r.GetInt32(at)
 	if v >= 2 {
-		x.ReplicaDirectoryId = r.UUID()
+		x.ReplicaDirectoryId, at = r.GetUUID(at)
 	} else {
 		x.ReplicaDirectoryId = wire.UUID{}
 	}
-	x.LogEndOffset = r.Int64()
+	x.LogEndOffset, at = r.GetInt64(at)
 	if v >= 1 {
-		if p := r.Fixed(16); p != nil {
-			b := (*[16]byte)(p)
-			x.LastFetchTimestamp = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.LastCaughtUpTimestamp = int64(binary.BigEndian.Uint64(b[8:16]))
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.LastFetchTimestamp = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.LastCaughtUpTimestamp = int64(binary.BigEndian.Uint64(b[8:16]))
+			}
 		}
 	} else {
 		x.LastFetchTimestamp = -1
 		x.LastCaughtUpTimestamp = -1
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeQuorumResponseReplicaState) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.ReplicaId)
+func (x *DescribeQuorumResponseReplicaState) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 45)
+	at = w.PutInt32(at, x.ReplicaId)
 	if v >= 2 {
-		w.UUID(x.ReplicaDirectoryId)
+		at = w.PutUUID(at, &x.ReplicaDirectoryId)
 	} else {
 		if x.ReplicaDirectoryId != (wire.UUID{}) {
 			w.Fail("DescribeQuorumResponseReplicaState.ReplicaDirectoryId", wire.ErrNotInThis)
 		}
 	}
-	w.Int64(x.LogEndOffset)
+	at = w.PutInt64(at, x.LogEndOffset)
 	if v >= 1 {
 		{
-			b := (*[16]byte)(w.Next(16))
+			b := (*[16]byte)(w.At(at, 16))
 			binary.BigEndian.PutUint64(b[0:8], uint64(x.LastFetchTimestamp))
 			binary.BigEndian.PutUint64(b[8:16], uint64(x.LastCaughtUpTimestamp))
+			at += 16
 		}
-	} else {
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }

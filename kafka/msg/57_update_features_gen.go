@@ -32,21 +32,27 @@ func (x *UpdateFeaturesRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.TimeoutMs = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *UpdateFeaturesRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.TimeoutMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 5)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 5)
 		s := wire.Resize(x.FeatureUpdates, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.FeatureUpdates = s
 	}
 	if v >= 1 {
-		x.ValidateOnly = r.Bool()
+		x.ValidateOnly, at = r.GetBool(at)
 	} else {
 		x.ValidateOnly = false
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -56,19 +62,28 @@ func (x *UpdateFeaturesRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("UpdateFeaturesRequest", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.TimeoutMs)
-	w.ArrayLen(len(x.FeatureUpdates), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *UpdateFeaturesRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.TimeoutMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.FeatureUpdates), true)
 	for i := range x.FeatureUpdates {
-		x.FeatureUpdates[i].Encode(w, v)
+		at = x.FeatureUpdates[i].encode(w, v, at)
 	}
+	w.Room(at, 1)
 	if v >= 1 {
-		w.Bool(x.ValidateOnly)
+		at = w.PutBool(at, x.ValidateOnly)
 	} else {
 		if x.ValidateOnly {
 			w.Fail("UpdateFeaturesRequest.ValidateOnly", wire.ErrNotInThis)
 		}
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // FeatureUpdateKey is part of UpdateFeaturesRequest.
@@ -87,44 +102,43 @@ func (x *FeatureUpdateKey) Default() {
 	x.UpgradeType = 1
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *FeatureUpdateKey) Decode(r *wire.Reader, v int16) {
-	x.Feature = r.String(true)
-	x.MaxVersionLevel = r.Int16()
+func (x *FeatureUpdateKey) decode(r *wire.Reader, v int16, at int) int {
+	x.Feature, at = r.GetString(at, true)
+	x.MaxVersionLevel, at = r.GetInt16(at)
 	if v <= 0 {
-		x.AllowDowngrade = r.Bool()
+		x.AllowDowngrade, at = r.GetBool(at)
 	} else {
 		x.AllowDowngrade = false
 	}
 	if v >= 1 {
-		x.UpgradeType = r.Int8()
+		x.UpgradeType, at = r.GetInt8(at)
 	} else {
 		x.UpgradeType = 1
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *FeatureUpdateKey) Encode(w *wire.Writer, v int16) {
-	w.String(x.Feature, true)
-	w.Int16(x.MaxVersionLevel)
+func (x *FeatureUpdateKey) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 5+wire.StringRoom+len(x.Feature))
+	at = w.PutString(at, x.Feature, true)
+	at = w.PutInt16(at, x.MaxVersionLevel)
 	if v <= 0 {
-		w.Bool(x.AllowDowngrade)
+		at = w.PutBool(at, x.AllowDowngrade)
 	} else {
 		if x.AllowDowngrade {
 			w.Fail("FeatureUpdateKey.AllowDowngrade", wire.ErrNotInThis)
 		}
 	}
 	if v >= 1 {
-		w.Int8(x.UpgradeType)
+		at = w.PutInt8(at, x.UpgradeType)
 	} else {
 		if x.UpgradeType != 1 {
 			w.Fail("FeatureUpdateKey.UpgradeType", wire.ErrNotInThis)
 		}
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // UpdateFeaturesResponse has versions 0-2, flexible from 0.
@@ -153,25 +167,34 @@ func (x *UpdateFeaturesResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *UpdateFeaturesResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
-	x.ErrorMessage = r.NullString(true, true)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
 	if v <= 1 {
 		{
-			n := r.ArrayLen(true, 5)
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 5)
 			s := wire.Resize(x.Results, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.Results = s
 		}
 	} else {
 		x.Results = wire.Resize(x.Results, 0)
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -181,20 +204,28 @@ func (x *UpdateFeaturesResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("UpdateFeaturesResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *UpdateFeaturesResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
 	if v <= 1 {
-		w.ArrayLen(len(x.Results), true)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.Results), true)
 		for i := range x.Results {
-			x.Results[i].Encode(w, v)
+			at = x.Results[i].encode(w, v, at)
 		}
-	} else {
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // UpdatableFeatureResult is part of UpdateFeaturesResponse.
@@ -211,20 +242,19 @@ func (x *UpdatableFeatureResult) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *UpdatableFeatureResult) Decode(r *wire.Reader, v int16) {
-	x.Feature = r.String(true)
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(true, true)
-	r.SkipTags()
+func (x *UpdatableFeatureResult) decode(r *wire.Reader, v int16, at int) int {
+	x.Feature, at = r.GetString(at, true)
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *UpdatableFeatureResult) Encode(w *wire.Writer, v int16) {
-	w.String(x.Feature, true)
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, true, true)
-	w.NoTags()
+func (x *UpdatableFeatureResult) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 3+wire.StringRoom+len(x.Feature)+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutString(at, x.Feature, true)
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

@@ -32,18 +32,23 @@ func (x *DescribeClusterRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.IncludeClusterAuthorizedOperations = r.Bool()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeClusterRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.IncludeClusterAuthorizedOperations, at = r.GetBool(at)
 	if v >= 1 {
-		x.EndpointType = r.Int8()
+		x.EndpointType, at = r.GetInt8(at)
 	} else {
 		x.EndpointType = 1
 	}
 	if v >= 2 {
-		x.IncludeFencedBrokers = r.Bool()
+		x.IncludeFencedBrokers, at = r.GetBool(at)
 	} else {
 		x.IncludeFencedBrokers = false
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -53,22 +58,28 @@ func (x *DescribeClusterRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeClusterRequest", wire.ErrVersion)
 		return
 	}
-	w.Bool(x.IncludeClusterAuthorizedOperations)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeClusterRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutBool(at, x.IncludeClusterAuthorizedOperations)
 	if v >= 1 {
-		w.Int8(x.EndpointType)
+		at = w.PutInt8(at, x.EndpointType)
 	} else {
 		if x.EndpointType != 1 {
 			w.Fail("DescribeClusterRequest.EndpointType", wire.ErrNotInThis)
 		}
 	}
 	if v >= 2 {
-		w.Bool(x.IncludeFencedBrokers)
+		at = w.PutBool(at, x.IncludeFencedBrokers)
 	} else {
 		if x.IncludeFencedBrokers {
 			w.Fail("DescribeClusterRequest.IncludeFencedBrokers", wire.ErrNotInThis)
 		}
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeClusterResponse has versions 0-2, flexible from 0.
@@ -105,29 +116,38 @@ func (x *DescribeClusterResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeClusterResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
-	x.ErrorMessage = r.NullString(true, true)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
 	if v >= 1 {
-		x.EndpointType = r.Int8()
+		x.EndpointType, at = r.GetInt8(at)
 	} else {
 		x.EndpointType = 1
 	}
-	x.ClusterId = r.String(true)
-	x.ControllerId = r.Int32()
+	x.ClusterId, at = r.GetString(at, true)
+	x.ControllerId, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 11)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 11)
 		s := wire.Resize(x.Brokers, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Brokers = s
 	}
-	x.ClusterAuthorizedOperations = r.Int32()
-	r.SkipTags()
+	x.ClusterAuthorizedOperations, at = r.GetInt32(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -137,27 +157,37 @@ func (x *DescribeClusterResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeClusterResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeClusterResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 11+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ClusterId))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
 	if v >= 1 {
-		w.Int8(x.EndpointType)
+		at = w.PutInt8(at, x.EndpointType)
 	} else {
 		if x.EndpointType != 1 {
 			w.Fail("DescribeClusterResponse.EndpointType", wire.ErrNotInThis)
 		}
 	}
-	w.String(x.ClusterId, true)
-	w.Int32(x.ControllerId)
-	w.ArrayLen(len(x.Brokers), true)
+	at = w.PutString(at, x.ClusterId, true)
+	at = w.PutInt32(at, x.ControllerId)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Brokers), true)
 	for i := range x.Brokers {
-		x.Brokers[i].Encode(w, v)
+		at = x.Brokers[i].encode(w, v, at)
 	}
-	w.Int32(x.ClusterAuthorizedOperations)
-	w.NoTags()
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ClusterAuthorizedOperations)
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeClusterBroker is part of DescribeClusterResponse.
@@ -178,34 +208,33 @@ func (x *DescribeClusterBroker) Default() {
 	x.IsFenced = false
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeClusterBroker) Decode(r *wire.Reader, v int16) {
-	x.BrokerId = r.Int32()
-	x.Host = r.String(true)
-	x.Port = r.Int32()
-	x.Rack = r.NullString(true, true)
+func (x *DescribeClusterBroker) decode(r *wire.Reader, v int16, at int) int {
+	x.BrokerId, at = r.GetInt32(at)
+	x.Host, at = r.GetString(at, true)
+	x.Port, at = r.GetInt32(at)
+	x.Rack, at = r.GetNullString(at, true, true)
 	if v >= 2 {
-		x.IsFenced = r.Bool()
+		x.IsFenced, at = r.GetBool(at)
 	} else {
 		x.IsFenced = false
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeClusterBroker) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.BrokerId)
-	w.String(x.Host, true)
-	w.Int32(x.Port)
-	w.NullString(x.Rack, true, true)
+func (x *DescribeClusterBroker) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 10+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+	at = w.PutInt32(at, x.BrokerId)
+	at = w.PutString(at, x.Host, true)
+	at = w.PutInt32(at, x.Port)
+	at = w.PutNullString(at, &x.Rack, true, true)
 	if v >= 2 {
-		w.Bool(x.IsFenced)
+		at = w.PutBool(at, x.IsFenced)
 	} else {
 		if x.IsFenced {
 			w.Fail("DescribeClusterBroker.IsFenced", wire.ErrNotInThis)
 		}
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }

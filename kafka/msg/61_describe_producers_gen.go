@@ -28,15 +28,21 @@ func (x *DescribeProducersRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeProducersRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -46,11 +52,18 @@ func (x *DescribeProducersRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeProducersRequest", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.Topics), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeProducersRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeProducersRequestTopicRequest is part of DescribeProducersRequest.
@@ -65,25 +78,25 @@ func (x *DescribeProducersRequestTopicRequest) Default() {
 	x.PartitionIndexes = wire.Resize(x.PartitionIndexes, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeProducersRequestTopicRequest) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
+func (x *DescribeProducersRequestTopicRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.PartitionIndexes, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.PartitionIndexes = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeProducersRequestTopicRequest) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.Int32s(x.PartitionIndexes, true, false)
-	w.NoTags()
+func (x *DescribeProducersRequestTopicRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
+	at = w.PutString(at, x.Name, true)
+	at = w.PutInt32s(at, x.PartitionIndexes, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeProducersResponse has versions 0, flexible from 0.
@@ -108,16 +121,22 @@ func (x *DescribeProducersResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeProducersResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -127,12 +146,20 @@ func (x *DescribeProducersResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeProducersResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Topics), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeProducersResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // TopicResponse is part of DescribeProducersResponse.
@@ -147,30 +174,32 @@ func (x *TopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *TopicResponse) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
+func (x *TopicResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 9)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 9)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *TopicResponse) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *TopicResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // PartitionResponse is part of DescribeProducersResponse.
@@ -189,40 +218,46 @@ func (x *PartitionResponse) Default() {
 	x.ActiveProducers = wire.Resize(x.ActiveProducers, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *PartitionResponse) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(true, true)
+func (x *PartitionResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 37)
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
+	}
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 37)
 		s := wire.Resize(x.ActiveProducers, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.ActiveProducers = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *PartitionResponse) Encode(w *wire.Writer, v int16) {
+func (x *PartitionResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.ArrayLen(len(x.ActiveProducers), true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.ActiveProducers), true)
 	for i := range x.ActiveProducers {
-		x.ActiveProducers[i].Encode(w, v)
+		at = x.ActiveProducers[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ProducerState is part of DescribeProducersResponse.
@@ -245,32 +280,35 @@ func (x *ProducerState) Default() {
 	x.CurrentTxnStartOffset = -1
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ProducerState) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(36); p != nil {
-		b := (*[36]byte)(p)
-		x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.ProducerEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
-		x.LastSequence = int32(binary.BigEndian.Uint32(b[12:16]))
-		x.LastTimestamp = int64(binary.BigEndian.Uint64(b[16:24]))
-		x.CoordinatorEpoch = int32(binary.BigEndian.Uint32(b[24:28]))
-		x.CurrentTxnStartOffset = int64(binary.BigEndian.Uint64(b[28:36]))
+func (x *ProducerState) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 36); p != nil {
+			b := (*[36]byte)(p)
+			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.ProducerEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
+			x.LastSequence = int32(binary.BigEndian.Uint32(b[12:16]))
+			x.LastTimestamp = int64(binary.BigEndian.Uint64(b[16:24]))
+			x.CoordinatorEpoch = int32(binary.BigEndian.Uint32(b[24:28]))
+			x.CurrentTxnStartOffset = int64(binary.BigEndian.Uint64(b[28:36]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ProducerState) Encode(w *wire.Writer, v int16) {
+func (x *ProducerState) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 37)
 	{
-		b := (*[36]byte)(w.Next(36))
+		b := (*[36]byte)(w.At(at, 36))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
 		binary.BigEndian.PutUint32(b[8:12], uint32(x.ProducerEpoch))
 		binary.BigEndian.PutUint32(b[12:16], uint32(x.LastSequence))
 		binary.BigEndian.PutUint64(b[16:24], uint64(x.LastTimestamp))
 		binary.BigEndian.PutUint32(b[24:28], uint32(x.CoordinatorEpoch))
 		binary.BigEndian.PutUint64(b[28:36], uint64(x.CurrentTxnStartOffset))
+		at += 36
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }

@@ -28,8 +28,13 @@ func (x *UnregisterBrokerRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.BrokerId = r.Int32()
-	r.SkipTags()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *UnregisterBrokerRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.BrokerId, at = r.GetInt32(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -39,8 +44,14 @@ func (x *UnregisterBrokerRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("UnregisterBrokerRequest", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.BrokerId)
-	w.NoTags()
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *UnregisterBrokerRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 5)
+	at = w.PutInt32(at, x.BrokerId)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // UnregisterBrokerResponse has versions 0, flexible from 0.
@@ -67,13 +78,21 @@ func (x *UnregisterBrokerResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *UnregisterBrokerResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
-	x.ErrorMessage = r.NullString(true, true)
-	r.SkipTags()
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -83,11 +102,18 @@ func (x *UnregisterBrokerResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("UnregisterBrokerResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *UnregisterBrokerResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.NoTags()
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

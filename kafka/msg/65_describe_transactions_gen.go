@@ -28,15 +28,21 @@ func (x *DescribeTransactionsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeTransactionsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.TransactionalIds, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.TransactionalIds = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -46,11 +52,19 @@ func (x *DescribeTransactionsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeTransactionsRequest", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.TransactionalIds), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeTransactionsRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TransactionalIds), true)
 	for i := range x.TransactionalIds {
-		w.String(x.TransactionalIds[i], true)
+		w.Room(at, wire.StringRoom+len(x.TransactionalIds[i]))
+		at = w.PutString(at, x.TransactionalIds[i], true)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeTransactionsResponse has versions 0, flexible from 0.
@@ -75,16 +89,22 @@ func (x *DescribeTransactionsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeTransactionsResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 28)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 28)
 		s := wire.Resize(x.TransactionStates, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.TransactionStates = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -94,12 +114,20 @@ func (x *DescribeTransactionsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeTransactionsResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.TransactionStates), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeTransactionsResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TransactionStates), true)
 	for i := range x.TransactionStates {
-		x.TransactionStates[i].Encode(w, v)
+		at = x.TransactionStates[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeTransactionsResponseTransactionState is part of DescribeTransactionsResponse.
@@ -126,48 +154,54 @@ func (x *DescribeTransactionsResponseTransactionState) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeTransactionsResponseTransactionState) Decode(r *wire.Reader, v int16) {
-	x.ErrorCode = r.Int16()
-	x.TransactionalId = r.String(true)
-	x.TransactionState = r.String(true)
-	if p := r.Fixed(22); p != nil {
-		b := (*[22]byte)(p)
-		x.TransactionTimeoutMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.TransactionStartTimeMs = int64(binary.BigEndian.Uint64(b[4:12]))
-		x.ProducerId = int64(binary.BigEndian.Uint64(b[12:20]))
-		x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[20:22]))
+func (x *DescribeTransactionsResponseTransactionState) decode(r *wire.Reader, v int16, at int) int {
+	x.ErrorCode, at = r.GetInt16(at)
+	x.TransactionalId, at = r.GetString(at, true)
+	x.TransactionState, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 22); p != nil {
+			b := (*[22]byte)(p)
+			x.TransactionTimeoutMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.TransactionStartTimeMs = int64(binary.BigEndian.Uint64(b[4:12]))
+			x.ProducerId = int64(binary.BigEndian.Uint64(b[12:20]))
+			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[20:22]))
+		}
 	}
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeTransactionsResponseTransactionState) Encode(w *wire.Writer, v int16) {
-	w.Int16(x.ErrorCode)
-	w.String(x.TransactionalId, true)
-	w.String(x.TransactionState, true)
+func (x *DescribeTransactionsResponseTransactionState) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 24+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.TransactionState))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutString(at, x.TransactionalId, true)
+	at = w.PutString(at, x.TransactionState, true)
 	{
-		b := (*[22]byte)(w.Next(22))
+		b := (*[22]byte)(w.At(at, 22))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.TransactionTimeoutMs))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.TransactionStartTimeMs))
 		binary.BigEndian.PutUint64(b[12:20], uint64(x.ProducerId))
 		binary.BigEndian.PutUint16(b[20:22], uint16(x.ProducerEpoch))
+		at += 22
 	}
-	w.ArrayLen(len(x.Topics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeTransactionsResponseTopicData is part of DescribeTransactionsResponse.
@@ -182,23 +216,23 @@ func (x *DescribeTransactionsResponseTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeTransactionsResponseTopicData) Decode(r *wire.Reader, v int16) {
-	x.Topic = r.String(true)
+func (x *DescribeTransactionsResponseTopicData) decode(r *wire.Reader, v int16, at int) int {
+	x.Topic, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeTransactionsResponseTopicData) Encode(w *wire.Writer, v int16) {
-	w.String(x.Topic, true)
-	w.Int32s(x.Partitions, true, false)
-	w.NoTags()
+func (x *DescribeTransactionsResponseTopicData) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.Topic, true)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }

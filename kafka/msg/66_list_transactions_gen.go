@@ -34,33 +34,40 @@ func (x *ListTransactionsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ListTransactionsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.StateFilters, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.StateFilters = s
 	}
 	{
-		n := r.ArrayLen(true, 8)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 8)
 		s := wire.Resize(x.ProducerIdFilters, n)
 		for i := range s {
-			s[i] = r.Int64()
+			s[i], at = r.GetInt64(at)
 		}
 		x.ProducerIdFilters = s
 	}
 	if v >= 1 {
-		x.DurationFilter = r.Int64()
+		x.DurationFilter, at = r.GetInt64(at)
 	} else {
 		x.DurationFilter = -1
 	}
 	if v >= 2 {
-		x.TransactionalIdPattern = r.NullString(true, v >= 2)
+		x.TransactionalIdPattern, at = r.GetNullString(at, true, v >= 2)
 	} else {
 		x.TransactionalIdPattern = wire.NullString{}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -70,29 +77,39 @@ func (x *ListTransactionsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListTransactionsRequest", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.StateFilters), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ListTransactionsRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.StateFilters), true)
 	for i := range x.StateFilters {
-		w.String(x.StateFilters[i], true)
+		w.Room(at, wire.StringRoom+len(x.StateFilters[i]))
+		at = w.PutString(at, x.StateFilters[i], true)
 	}
-	w.ArrayLen(len(x.ProducerIdFilters), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.ProducerIdFilters), true)
 	for i := range x.ProducerIdFilters {
-		w.Int64(x.ProducerIdFilters[i])
+		w.Room(at, 8)
+		at = w.PutInt64(at, x.ProducerIdFilters[i])
 	}
+	w.Room(at, 9+wire.StringRoom+len(x.TransactionalIdPattern.String))
 	if v >= 1 {
-		w.Int64(x.DurationFilter)
+		at = w.PutInt64(at, x.DurationFilter)
 	} else {
 		if x.DurationFilter != -1 {
 			w.Fail("ListTransactionsRequest.DurationFilter", wire.ErrNotInThis)
 		}
 	}
 	if v >= 2 {
-		w.NullString(x.TransactionalIdPattern, true, v >= 2)
+		at = w.PutNullString(at, &x.TransactionalIdPattern, true, v >= 2)
 	} else {
 		if x.TransactionalIdPattern.Valid {
 			w.Fail("ListTransactionsRequest.TransactionalIdPattern", wire.ErrNotInThis)
 		}
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ListTransactionsResponse has versions 0-2, flexible from 0.
@@ -121,28 +138,38 @@ func (x *ListTransactionsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ListTransactionsResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.UnknownStateFilters, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.UnknownStateFilters = s
 	}
 	{
-		n := r.ArrayLen(true, 11)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 11)
 		s := wire.Resize(x.TransactionStates, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.TransactionStates = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -152,20 +179,31 @@ func (x *ListTransactionsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListTransactionsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ListTransactionsResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.ArrayLen(len(x.UnknownStateFilters), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.UnknownStateFilters), true)
 	for i := range x.UnknownStateFilters {
-		w.String(x.UnknownStateFilters[i], true)
+		w.Room(at, wire.StringRoom+len(x.UnknownStateFilters[i]))
+		at = w.PutString(at, x.UnknownStateFilters[i], true)
 	}
-	w.ArrayLen(len(x.TransactionStates), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TransactionStates), true)
 	for i := range x.TransactionStates {
-		x.TransactionStates[i].Encode(w, v)
+		at = x.TransactionStates[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ListTransactionsResponseTransactionState is part of ListTransactionsResponse.
@@ -182,20 +220,19 @@ func (x *ListTransactionsResponseTransactionState) Default() {
 	x.TransactionState = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ListTransactionsResponseTransactionState) Decode(r *wire.Reader, v int16) {
-	x.TransactionalId = r.String(true)
-	x.ProducerId = r.Int64()
-	x.TransactionState = r.String(true)
-	r.SkipTags()
+func (x *ListTransactionsResponseTransactionState) decode(r *wire.Reader, v int16, at int) int {
+	x.TransactionalId, at = r.GetString(at, true)
+	x.ProducerId, at = r.GetInt64(at)
+	x.TransactionState, at = r.GetString(at, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ListTransactionsResponseTransactionState) Encode(w *wire.Writer, v int16) {
-	w.String(x.TransactionalId, true)
-	w.Int64(x.ProducerId)
-	w.String(x.TransactionState, true)
-	w.NoTags()
+func (x *ListTransactionsResponseTransactionState) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 9+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.TransactionState))
+	at = w.PutString(at, x.TransactionalId, true)
+	at = w.PutInt64(at, x.ProducerId)
+	at = w.PutString(at, x.TransactionState, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

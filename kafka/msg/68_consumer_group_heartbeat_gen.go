@@ -46,37 +46,48 @@ func (x *ConsumerGroupHeartbeatRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.GroupId = r.String(true)
-	x.MemberId = r.String(true)
-	x.MemberEpoch = r.Int32()
-	x.InstanceId = r.NullString(true, true)
-	x.RackId = r.NullString(true, true)
-	x.RebalanceTimeoutMs = r.Int32()
-	if n := r.NullArrayLen(true, 1, true); n >= 0 {
-		s := wire.Resize(x.SubscribedTopicNames, n)
-		for i := range s {
-			s[i] = r.String(true)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ConsumerGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetString(at, true)
+	x.MemberId, at = r.GetString(at, true)
+	x.MemberEpoch, at = r.GetInt32(at)
+	x.InstanceId, at = r.GetNullString(at, true, true)
+	x.RackId, at = r.GetNullString(at, true, true)
+	x.RebalanceTimeoutMs, at = r.GetInt32(at)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 1); n < 0 {
+			x.SubscribedTopicNames = nil
+		} else {
+			s := wire.Resize(x.SubscribedTopicNames, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.SubscribedTopicNames = s
 		}
-		x.SubscribedTopicNames = s
-	} else {
-		x.SubscribedTopicNames = nil
 	}
 	if v >= 1 {
-		x.SubscribedTopicRegex = r.NullString(true, v >= 1)
+		x.SubscribedTopicRegex, at = r.GetNullString(at, true, v >= 1)
 	} else {
 		x.SubscribedTopicRegex = wire.NullString{}
 	}
-	x.ServerAssignor = r.NullString(true, true)
-	if n := r.NullArrayLen(true, 18, true); n >= 0 {
-		s := wire.Resize(x.TopicPartitions, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	x.ServerAssignor, at = r.GetNullString(at, true, true)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 18); n < 0 {
+			x.TopicPartitions = nil
+		} else {
+			s := wire.Resize(x.TopicPartitions, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.TopicPartitions = s
 		}
-		x.TopicPartitions = s
-	} else {
-		x.TopicPartitions = nil
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -86,29 +97,40 @@ func (x *ConsumerGroupHeartbeatRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ConsumerGroupHeartbeatRequest", wire.ErrVersion)
 		return
 	}
-	w.String(x.GroupId, true)
-	w.String(x.MemberId, true)
-	w.Int32(x.MemberEpoch)
-	w.NullString(x.InstanceId, true, true)
-	w.NullString(x.RackId, true, true)
-	w.Int32(x.RebalanceTimeoutMs)
-	w.NullArrayLen(len(x.SubscribedTopicNames), x.SubscribedTopicNames == nil, true, true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ConsumerGroupHeartbeatRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 8+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.InstanceId.String)+wire.StringRoom+len(x.RackId.String))
+	at = w.PutString(at, x.GroupId, true)
+	at = w.PutString(at, x.MemberId, true)
+	at = w.PutInt32(at, x.MemberEpoch)
+	at = w.PutNullString(at, &x.InstanceId, true, true)
+	at = w.PutNullString(at, &x.RackId, true, true)
+	at = w.PutInt32(at, x.RebalanceTimeoutMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.SubscribedTopicNames), x.SubscribedTopicNames == nil, true, true)
 	for i := range x.SubscribedTopicNames {
-		w.String(x.SubscribedTopicNames[i], true)
+		w.Room(at, wire.StringRoom+len(x.SubscribedTopicNames[i]))
+		at = w.PutString(at, x.SubscribedTopicNames[i], true)
 	}
+	w.Room(at, wire.StringRoom+len(x.SubscribedTopicRegex.String)+wire.StringRoom+len(x.ServerAssignor.String))
 	if v >= 1 {
-		w.NullString(x.SubscribedTopicRegex, true, v >= 1)
+		at = w.PutNullString(at, &x.SubscribedTopicRegex, true, v >= 1)
 	} else {
 		if x.SubscribedTopicRegex.Valid {
 			w.Fail("ConsumerGroupHeartbeatRequest.SubscribedTopicRegex", wire.ErrNotInThis)
 		}
 	}
-	w.NullString(x.ServerAssignor, true, true)
-	w.NullArrayLen(len(x.TopicPartitions), x.TopicPartitions == nil, true, true)
+	at = w.PutNullString(at, &x.ServerAssignor, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.TopicPartitions), x.TopicPartitions == nil, true, true)
 	for i := range x.TopicPartitions {
-		x.TopicPartitions[i].Encode(w, v)
+		at = x.TopicPartitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ConsumerGroupHeartbeatRequestTopicPartitions is part of ConsumerGroupHeartbeatRequest.
@@ -123,25 +145,25 @@ func (x *ConsumerGroupHeartbeatRequestTopicPartitions) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ConsumerGroupHeartbeatRequestTopicPartitions) Decode(r *wire.Reader, v int16) {
-	x.TopicId = r.UUID()
+func (x *ConsumerGroupHeartbeatRequestTopicPartitions) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicId, at = r.GetUUID(at)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ConsumerGroupHeartbeatRequestTopicPartitions) Encode(w *wire.Writer, v int16) {
-	w.UUID(x.TopicId)
-	w.Int32s(x.Partitions, true, false)
-	w.NoTags()
+func (x *ConsumerGroupHeartbeatRequestTopicPartitions) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutUUID(at, &x.TopicId)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ConsumerGroupHeartbeatResponse has versions 0-1, flexible from 0.
@@ -176,27 +198,41 @@ func (x *ConsumerGroupHeartbeatResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(true, true)
-	x.MemberId = r.NullString(true, true)
-	if p := r.Fixed(8); p != nil {
-		b := (*[8]byte)(p)
-		x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.HeartbeatIntervalMs = int32(binary.BigEndian.Uint32(b[4:8]))
-	}
-	if r.Present() {
-		if x.Assignment == nil {
-			x.Assignment = new(ConsumerGroupHeartbeatResponseAssignment)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ConsumerGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
 		}
-		x.Assignment.Decode(r, v)
-	} else {
-		x.Assignment = nil
 	}
-	r.SkipTags()
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	x.MemberId, at = r.GetNullString(at, true, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 8); p != nil {
+			b := (*[8]byte)(p)
+			x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.HeartbeatIntervalMs = int32(binary.BigEndian.Uint32(b[4:8]))
+		}
+	}
+	{
+		var ok bool
+		if ok, at = r.GetPresent(at); ok {
+			if x.Assignment == nil {
+				x.Assignment = new(ConsumerGroupHeartbeatResponseAssignment)
+			}
+			at = x.Assignment.decode(r, v, at)
+		} else {
+			x.Assignment = nil
+		}
+	}
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -206,23 +242,33 @@ func (x *ConsumerGroupHeartbeatResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ConsumerGroupHeartbeatResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ConsumerGroupHeartbeatResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 14+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.MemberId.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.NullString(x.MemberId, true, true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutNullString(at, &x.MemberId, true, true)
 	{
-		b := (*[8]byte)(w.Next(8))
+		b := (*[8]byte)(w.At(at, 8))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.HeartbeatIntervalMs))
+		at += 8
 	}
-	w.Present(x.Assignment != nil)
+	w.Room(at, 1)
+	at = w.PutPresent(at, x.Assignment != nil)
 	if x.Assignment != nil {
-		x.Assignment.Encode(w, v)
+		at = x.Assignment.encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ConsumerGroupHeartbeatResponseAssignment is part of ConsumerGroupHeartbeatResponse.
@@ -235,28 +281,29 @@ func (x *ConsumerGroupHeartbeatResponseAssignment) Default() {
 	x.TopicPartitions = wire.Resize(x.TopicPartitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ConsumerGroupHeartbeatResponseAssignment) Decode(r *wire.Reader, v int16) {
+func (x *ConsumerGroupHeartbeatResponseAssignment) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 18)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.TopicPartitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.TopicPartitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ConsumerGroupHeartbeatResponseAssignment) Encode(w *wire.Writer, v int16) {
-	w.ArrayLen(len(x.TopicPartitions), true)
+func (x *ConsumerGroupHeartbeatResponseAssignment) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TopicPartitions), true)
 	for i := range x.TopicPartitions {
-		x.TopicPartitions[i].Encode(w, v)
+		at = x.TopicPartitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ConsumerGroupHeartbeatResponseTopicPartitions is part of ConsumerGroupHeartbeatResponse.
@@ -271,23 +318,23 @@ func (x *ConsumerGroupHeartbeatResponseTopicPartitions) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ConsumerGroupHeartbeatResponseTopicPartitions) Decode(r *wire.Reader, v int16) {
-	x.TopicId = r.UUID()
+func (x *ConsumerGroupHeartbeatResponseTopicPartitions) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicId, at = r.GetUUID(at)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ConsumerGroupHeartbeatResponseTopicPartitions) Encode(w *wire.Writer, v int16) {
-	w.UUID(x.TopicId)
-	w.Int32s(x.Partitions, true, false)
-	w.NoTags()
+func (x *ConsumerGroupHeartbeatResponseTopicPartitions) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutUUID(at, &x.TopicId)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }

@@ -28,8 +28,13 @@ func (x *GetTelemetrySubscriptionsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ClientInstanceId = r.UUID()
-	r.SkipTags()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *GetTelemetrySubscriptionsRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.ClientInstanceId, at = r.GetUUID(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -39,8 +44,14 @@ func (x *GetTelemetrySubscriptionsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("GetTelemetrySubscriptionsRequest", wire.ErrVersion)
 		return
 	}
-	w.UUID(x.ClientInstanceId)
-	w.NoTags()
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *GetTelemetrySubscriptionsRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 17)
+	at = w.PutUUID(at, &x.ClientInstanceId)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // GetTelemetrySubscriptionsResponse has versions 0, flexible from 0.
@@ -79,36 +90,49 @@ func (x *GetTelemetrySubscriptionsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(26); p != nil {
-		b := (*[26]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-		x.ClientInstanceId = wire.UUID(b[6:22])
-		x.SubscriptionId = int32(binary.BigEndian.Uint32(b[22:26]))
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *GetTelemetrySubscriptionsResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 26); p != nil {
+			b := (*[26]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			x.ClientInstanceId = wire.UUID(b[6:22])
+			x.SubscriptionId = int32(binary.BigEndian.Uint32(b[22:26]))
+		}
 	}
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.AcceptedCompressionTypes, n)
 		for i := range s {
-			s[i] = r.Int8()
+			s[i], at = r.GetInt8(at)
 		}
 		x.AcceptedCompressionTypes = s
 	}
-	if p := r.Fixed(9); p != nil {
-		b := (*[9]byte)(p)
-		x.PushIntervalMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.TelemetryMaxBytes = int32(binary.BigEndian.Uint32(b[4:8]))
-		x.DeltaTemporality = b[8] != 0
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 9); p != nil {
+			b := (*[9]byte)(p)
+			x.PushIntervalMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.TelemetryMaxBytes = int32(binary.BigEndian.Uint32(b[4:8]))
+			x.DeltaTemporality = b[8] != 0
+		}
 	}
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.RequestedMetrics, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.RequestedMetrics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -118,29 +142,43 @@ func (x *GetTelemetrySubscriptionsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("GetTelemetrySubscriptionsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *GetTelemetrySubscriptionsResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 26)
 	{
-		b := (*[26]byte)(w.Next(26))
+		b := (*[26]byte)(w.At(at, 26))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
 		copy(b[6:22], x.ClientInstanceId[:])
 		binary.BigEndian.PutUint32(b[22:26], uint32(x.SubscriptionId))
+		at += 26
 	}
-	w.ArrayLen(len(x.AcceptedCompressionTypes), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.AcceptedCompressionTypes), true)
 	for i := range x.AcceptedCompressionTypes {
-		w.Int8(x.AcceptedCompressionTypes[i])
+		w.Room(at, 1)
+		at = w.PutInt8(at, x.AcceptedCompressionTypes[i])
 	}
+	w.Room(at, 9)
 	{
-		b := (*[9]byte)(w.Next(9))
+		b := (*[9]byte)(w.At(at, 9))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PushIntervalMs))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.TelemetryMaxBytes))
 		b[8] = 0
 		if x.DeltaTemporality {
 			b[8] = 1
 		}
+		at += 9
 	}
-	w.ArrayLen(len(x.RequestedMetrics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.RequestedMetrics), true)
 	for i := range x.RequestedMetrics {
-		w.String(x.RequestedMetrics[i], true)
+		w.Room(at, wire.StringRoom+len(x.RequestedMetrics[i]))
+		at = w.PutString(at, x.RequestedMetrics[i], true)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }

@@ -36,15 +36,23 @@ func (x *PushTelemetryRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(22); p != nil {
-		b := (*[22]byte)(p)
-		x.ClientInstanceId = wire.UUID(b[0:16])
-		x.SubscriptionId = int32(binary.BigEndian.Uint32(b[16:20]))
-		x.Terminating = b[20] != 0
-		x.CompressionType = int8(b[21])
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *PushTelemetryRequest) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 22); p != nil {
+			b := (*[22]byte)(p)
+			x.ClientInstanceId = wire.UUID(b[0:16])
+			x.SubscriptionId = int32(binary.BigEndian.Uint32(b[16:20]))
+			x.Terminating = b[20] != 0
+			x.CompressionType = int8(b[21])
+		}
 	}
-	x.Metrics = r.Bytes(true)
-	r.SkipTags()
+	x.Metrics, at = r.GetBytes(at, true, false)
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -54,8 +62,13 @@ func (x *PushTelemetryRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("PushTelemetryRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *PushTelemetryRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 23+wire.CountRoom+len(x.Metrics))
 	{
-		b := (*[22]byte)(w.Next(22))
+		b := (*[22]byte)(w.At(at, 22))
 		copy(b[0:16], x.ClientInstanceId[:])
 		binary.BigEndian.PutUint32(b[16:20], uint32(x.SubscriptionId))
 		b[20] = 0
@@ -63,9 +76,11 @@ func (x *PushTelemetryRequest) Encode(w *wire.Writer, v int16) {
 			b[20] = 1
 		}
 		b[21] = byte(x.CompressionType)
+		at += 22
 	}
-	w.BytesValue(x.Metrics, true)
-	w.NoTags()
+	at = w.PutBytes(at, x.Metrics, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // PushTelemetryResponse has versions 0, flexible from 0.
@@ -90,12 +105,20 @@ func (x *PushTelemetryResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *PushTelemetryResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -105,10 +128,17 @@ func (x *PushTelemetryResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("PushTelemetryResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *PushTelemetryResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 7)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }

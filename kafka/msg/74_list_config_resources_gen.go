@@ -28,19 +28,25 @@ func (x *ListConfigResourcesRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ListConfigResourcesRequest) decode(r *wire.Reader, v int16, at int) int {
 	if v >= 1 {
 		{
-			n := r.ArrayLen(true, 1)
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
 			s := wire.Resize(x.ResourceTypes, n)
 			for i := range s {
-				s[i] = r.Int8()
+				s[i], at = r.GetInt8(at)
 			}
 			x.ResourceTypes = s
 		}
 	} else {
 		x.ResourceTypes = wire.Resize(x.ResourceTypes, 0)
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -50,17 +56,25 @@ func (x *ListConfigResourcesRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListConfigResourcesRequest", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ListConfigResourcesRequest) encode(w *wire.Writer, v int16, at int) int {
 	if v >= 1 {
-		w.ArrayLen(len(x.ResourceTypes), true)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.ResourceTypes), true)
 		for i := range x.ResourceTypes {
-			w.Int8(x.ResourceTypes[i])
+			w.Room(at, 1)
+			at = w.PutInt8(at, x.ResourceTypes[i])
 		}
 	} else {
 		if len(x.ResourceTypes) != 0 {
 			w.Fail("ListConfigResourcesRequest.ResourceTypes", wire.ErrNotInThis)
 		}
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ListConfigResourcesResponse has versions 0-1, flexible from 0.
@@ -87,20 +101,29 @@ func (x *ListConfigResourcesResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ListConfigResourcesResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	{
-		n := r.ArrayLen(true, 2)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 2)
 		s := wire.Resize(x.ConfigResources, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.ConfigResources = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -110,16 +133,25 @@ func (x *ListConfigResourcesResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ListConfigResourcesResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ListConfigResourcesResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.ArrayLen(len(x.ConfigResources), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.ConfigResources), true)
 	for i := range x.ConfigResources {
-		x.ConfigResources[i].Encode(w, v)
+		at = x.ConfigResources[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ConfigResource is part of ListConfigResourcesResponse.
@@ -134,25 +166,23 @@ func (x *ConfigResource) Default() {
 	x.ResourceType = 16
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ConfigResource) Decode(r *wire.Reader, v int16) {
-	x.ResourceName = r.String(true)
+func (x *ConfigResource) decode(r *wire.Reader, v int16, at int) int {
+	x.ResourceName, at = r.GetString(at, true)
 	if v >= 1 {
-		x.ResourceType = r.Int8()
+		x.ResourceType, at = r.GetInt8(at)
 	} else {
 		x.ResourceType = 16
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ConfigResource) Encode(w *wire.Writer, v int16) {
-	w.String(x.ResourceName, true)
+func (x *ConfigResource) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 2+wire.StringRoom+len(x.ResourceName))
+	at = w.PutString(at, x.ResourceName, true)
 	if v >= 1 {
-		w.Int8(x.ResourceType)
-	} else {
+		at = w.PutInt8(at, x.ResourceType)
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }

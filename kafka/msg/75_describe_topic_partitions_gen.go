@@ -32,24 +32,33 @@ func (x *DescribeTopicPartitionsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeTopicPartitionsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 2)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 2)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	x.ResponsePartitionLimit = r.Int32()
-	if r.Present() {
-		if x.Cursor == nil {
-			x.Cursor = new(DescribeTopicPartitionsRequestCursor)
+	x.ResponsePartitionLimit, at = r.GetInt32(at)
+	{
+		var ok bool
+		if ok, at = r.GetPresent(at); ok {
+			if x.Cursor == nil {
+				x.Cursor = new(DescribeTopicPartitionsRequestCursor)
+			}
+			at = x.Cursor.decode(r, v, at)
+		} else {
+			x.Cursor = nil
 		}
-		x.Cursor.Decode(r, v)
-	} else {
-		x.Cursor = nil
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -59,16 +68,25 @@ func (x *DescribeTopicPartitionsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeTopicPartitionsRequest", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.Topics), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeTopicPartitionsRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.Int32(x.ResponsePartitionLimit)
-	w.Present(x.Cursor != nil)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ResponsePartitionLimit)
+	w.Room(at, 1)
+	at = w.PutPresent(at, x.Cursor != nil)
 	if x.Cursor != nil {
-		x.Cursor.Encode(w, v)
+		at = x.Cursor.encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeTopicPartitionsRequestTopicRequest is part of DescribeTopicPartitionsRequest.
@@ -81,18 +99,17 @@ func (x *DescribeTopicPartitionsRequestTopicRequest) Default() {
 	x.Name = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeTopicPartitionsRequestTopicRequest) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
-	r.SkipTags()
+func (x *DescribeTopicPartitionsRequestTopicRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeTopicPartitionsRequestTopicRequest) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
-	w.NoTags()
+func (x *DescribeTopicPartitionsRequestTopicRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeTopicPartitionsRequestCursor is part of DescribeTopicPartitionsRequest.
@@ -107,20 +124,19 @@ func (x *DescribeTopicPartitionsRequestCursor) Default() {
 	x.PartitionIndex = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeTopicPartitionsRequestCursor) Decode(r *wire.Reader, v int16) {
-	x.TopicName = r.String(true)
-	x.PartitionIndex = r.Int32()
-	r.SkipTags()
+func (x *DescribeTopicPartitionsRequestCursor) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicName, at = r.GetString(at, true)
+	x.PartitionIndex, at = r.GetInt32(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeTopicPartitionsRequestCursor) Encode(w *wire.Writer, v int16) {
-	w.String(x.TopicName, true)
-	w.Int32(x.PartitionIndex)
-	w.NoTags()
+func (x *DescribeTopicPartitionsRequestCursor) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 5+wire.StringRoom+len(x.TopicName))
+	at = w.PutString(at, x.TopicName, true)
+	at = w.PutInt32(at, x.PartitionIndex)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeTopicPartitionsResponse has versions 0, flexible from 0.
@@ -147,24 +163,33 @@ func (x *DescribeTopicPartitionsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeTopicPartitionsResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 26)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 26)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	if r.Present() {
-		if x.NextCursor == nil {
-			x.NextCursor = new(DescribeTopicPartitionsResponseCursor)
+	{
+		var ok bool
+		if ok, at = r.GetPresent(at); ok {
+			if x.NextCursor == nil {
+				x.NextCursor = new(DescribeTopicPartitionsResponseCursor)
+			}
+			at = x.NextCursor.decode(r, v, at)
+		} else {
+			x.NextCursor = nil
 		}
-		x.NextCursor.Decode(r, v)
-	} else {
-		x.NextCursor = nil
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -174,16 +199,25 @@ func (x *DescribeTopicPartitionsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeTopicPartitionsResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Topics), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeTopicPartitionsResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.Present(x.NextCursor != nil)
+	w.Room(at, 1)
+	at = w.PutPresent(at, x.NextCursor != nil)
 	if x.NextCursor != nil {
-		x.NextCursor.Encode(w, v)
+		at = x.NextCursor.encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeTopicPartitionsResponseTopic is part of DescribeTopicPartitionsResponse.
@@ -206,47 +240,54 @@ func (x *DescribeTopicPartitionsResponseTopic) Default() {
 	x.TopicAuthorizedOperations = -2147483648
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeTopicPartitionsResponseTopic) Decode(r *wire.Reader, v int16) {
-	x.ErrorCode = r.Int16()
-	x.Name = r.NullString(true, true)
-	if p := r.Fixed(17); p != nil {
-		b := (*[17]byte)(p)
-		x.TopicId = wire.UUID(b[0:16])
-		x.IsInternal = b[16] != 0
+func (x *DescribeTopicPartitionsResponseTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.ErrorCode, at = r.GetInt16(at)
+	x.Name, at = r.GetNullString(at, true, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 17); p != nil {
+			b := (*[17]byte)(p)
+			x.TopicId = wire.UUID(b[0:16])
+			x.IsInternal = b[16] != 0
+		}
 	}
 	{
-		n := r.ArrayLen(true, 20)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 20)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	x.TopicAuthorizedOperations = r.Int32()
-	r.SkipTags()
+	x.TopicAuthorizedOperations, at = r.GetInt32(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeTopicPartitionsResponseTopic) Encode(w *wire.Writer, v int16) {
-	w.Int16(x.ErrorCode)
-	w.NullString(x.Name, true, true)
+func (x *DescribeTopicPartitionsResponseTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 19+wire.StringRoom+len(x.Name.String))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.Name, true, true)
 	{
-		b := (*[17]byte)(w.Next(17))
+		b := (*[17]byte)(w.At(at, 17))
 		copy(b[0:16], x.TopicId[:])
 		b[16] = 0
 		if x.IsInternal {
 			b[16] = 1
 		}
+		at += 17
 	}
-	w.ArrayLen(len(x.Partitions), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.Int32(x.TopicAuthorizedOperations)
-	w.NoTags()
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.TopicAuthorizedOperations)
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeTopicPartitionsResponsePartition is part of DescribeTopicPartitionsResponse.
@@ -275,67 +316,79 @@ func (x *DescribeTopicPartitionsResponsePartition) Default() {
 	x.OfflineReplicas = wire.Resize(x.OfflineReplicas, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeTopicPartitionsResponsePartition) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(14); p != nil {
-		b := (*[14]byte)(p)
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[2:6]))
-		x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
-		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+func (x *DescribeTopicPartitionsResponsePartition) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 14); p != nil {
+			b := (*[14]byte)(p)
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[2:6]))
+			x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+		}
 	}
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.ReplicaNodes, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.ReplicaNodes = s
 	}
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.IsrNodes, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.IsrNodes = s
 	}
-	if n := r.NullArrayLen(true, 4, true); n >= 0 {
-		s := wire.Resize(x.EligibleLeaderReplicas, n)
-		r.Int32s(s)
-		x.EligibleLeaderReplicas = s
-	} else {
-		x.EligibleLeaderReplicas = nil
-	}
-	if n := r.NullArrayLen(true, 4, true); n >= 0 {
-		s := wire.Resize(x.LastKnownElr, n)
-		r.Int32s(s)
-		x.LastKnownElr = s
-	} else {
-		x.LastKnownElr = nil
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
+			x.EligibleLeaderReplicas = nil
+		} else {
+			s := wire.Resize(x.EligibleLeaderReplicas, n)
+			at = r.GetInt32s(at, s)
+			x.EligibleLeaderReplicas = s
+		}
 	}
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
+			x.LastKnownElr = nil
+		} else {
+			s := wire.Resize(x.LastKnownElr, n)
+			at = r.GetInt32s(at, s)
+			x.LastKnownElr = s
+		}
+	}
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.OfflineReplicas, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.OfflineReplicas = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeTopicPartitionsResponsePartition) Encode(w *wire.Writer, v int16) {
+func (x *DescribeTopicPartitionsResponsePartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 15+wire.CountRoom+4*len(x.ReplicaNodes)+wire.CountRoom+4*len(x.IsrNodes)+wire.CountRoom+4*len(x.EligibleLeaderReplicas)+wire.CountRoom+4*len(x.LastKnownElr)+wire.CountRoom+4*len(x.OfflineReplicas))
 	{
-		b := (*[14]byte)(w.Next(14))
+		b := (*[14]byte)(w.At(at, 14))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
 		binary.BigEndian.PutUint32(b[2:6], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderId))
 		binary.BigEndian.PutUint32(b[10:14], uint32(x.LeaderEpoch))
+		at += 14
 	}
-	w.Int32s(x.ReplicaNodes, true, false)
-	w.Int32s(x.IsrNodes, true, false)
-	w.Int32s(x.EligibleLeaderReplicas, true, true)
-	w.Int32s(x.LastKnownElr, true, true)
-	w.Int32s(x.OfflineReplicas, true, false)
-	w.NoTags()
+	at = w.PutInt32s(at, x.ReplicaNodes, true, false)
+	at = w.PutInt32s(at, x.IsrNodes, true, false)
+	at = w.PutInt32s(at, x.EligibleLeaderReplicas, true, true)
+	at = w.PutInt32s(at, x.LastKnownElr, true, true)
+	at = w.PutInt32s(at, x.OfflineReplicas, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeTopicPartitionsResponseCursor is part of DescribeTopicPartitionsResponse.
@@ -350,18 +403,17 @@ func (x *DescribeTopicPartitionsResponseCursor) Default() {
 	x.PartitionIndex = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeTopicPartitionsResponseCursor) Decode(r *wire.Reader, v int16) {
-	x.TopicName = r.String(true)
-	x.PartitionIndex = r.Int32()
-	r.SkipTags()
+func (x *DescribeTopicPartitionsResponseCursor) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicName, at = r.GetString(at, true)
+	x.PartitionIndex, at = r.GetInt32(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeTopicPartitionsResponseCursor) Encode(w *wire.Writer, v int16) {
-	w.String(x.TopicName, true)
-	w.Int32(x.PartitionIndex)
-	w.NoTags()
+func (x *DescribeTopicPartitionsResponseCursor) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 5+wire.StringRoom+len(x.TopicName))
+	at = w.PutString(at, x.TopicName, true)
+	at = w.PutInt32(at, x.PartitionIndex)
+	at = w.PutInt8(at, 0)
+	return at
 }

@@ -36,20 +36,28 @@ func (x *ShareGroupHeartbeatRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.GroupId = r.String(true)
-	x.MemberId = r.String(true)
-	x.MemberEpoch = r.Int32()
-	x.RackId = r.NullString(true, true)
-	if n := r.NullArrayLen(true, 1, true); n >= 0 {
-		s := wire.Resize(x.SubscribedTopicNames, n)
-		for i := range s {
-			s[i] = r.String(true)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ShareGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetString(at, true)
+	x.MemberId, at = r.GetString(at, true)
+	x.MemberEpoch, at = r.GetInt32(at)
+	x.RackId, at = r.GetNullString(at, true, true)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 1); n < 0 {
+			x.SubscribedTopicNames = nil
+		} else {
+			s := wire.Resize(x.SubscribedTopicNames, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.SubscribedTopicNames = s
 		}
-		x.SubscribedTopicNames = s
-	} else {
-		x.SubscribedTopicNames = nil
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -59,15 +67,24 @@ func (x *ShareGroupHeartbeatRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ShareGroupHeartbeatRequest", wire.ErrVersion)
 		return
 	}
-	w.String(x.GroupId, true)
-	w.String(x.MemberId, true)
-	w.Int32(x.MemberEpoch)
-	w.NullString(x.RackId, true, true)
-	w.NullArrayLen(len(x.SubscribedTopicNames), x.SubscribedTopicNames == nil, true, true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ShareGroupHeartbeatRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.RackId.String))
+	at = w.PutString(at, x.GroupId, true)
+	at = w.PutString(at, x.MemberId, true)
+	at = w.PutInt32(at, x.MemberEpoch)
+	at = w.PutNullString(at, &x.RackId, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.SubscribedTopicNames), x.SubscribedTopicNames == nil, true, true)
 	for i := range x.SubscribedTopicNames {
-		w.String(x.SubscribedTopicNames[i], true)
+		w.Room(at, wire.StringRoom+len(x.SubscribedTopicNames[i]))
+		at = w.PutString(at, x.SubscribedTopicNames[i], true)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareGroupHeartbeatResponse has versions 1, flexible from 1.
@@ -102,27 +119,41 @@ func (x *ShareGroupHeartbeatResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(true, true)
-	x.MemberId = r.NullString(true, true)
-	if p := r.Fixed(8); p != nil {
-		b := (*[8]byte)(p)
-		x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.HeartbeatIntervalMs = int32(binary.BigEndian.Uint32(b[4:8]))
-	}
-	if r.Present() {
-		if x.Assignment == nil {
-			x.Assignment = new(ShareGroupHeartbeatResponseAssignment)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ShareGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
 		}
-		x.Assignment.Decode(r, v)
-	} else {
-		x.Assignment = nil
 	}
-	r.SkipTags()
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	x.MemberId, at = r.GetNullString(at, true, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 8); p != nil {
+			b := (*[8]byte)(p)
+			x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.HeartbeatIntervalMs = int32(binary.BigEndian.Uint32(b[4:8]))
+		}
+	}
+	{
+		var ok bool
+		if ok, at = r.GetPresent(at); ok {
+			if x.Assignment == nil {
+				x.Assignment = new(ShareGroupHeartbeatResponseAssignment)
+			}
+			at = x.Assignment.decode(r, v, at)
+		} else {
+			x.Assignment = nil
+		}
+	}
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -132,23 +163,33 @@ func (x *ShareGroupHeartbeatResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ShareGroupHeartbeatResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ShareGroupHeartbeatResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 14+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.MemberId.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.NullString(x.MemberId, true, true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutNullString(at, &x.MemberId, true, true)
 	{
-		b := (*[8]byte)(w.Next(8))
+		b := (*[8]byte)(w.At(at, 8))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.HeartbeatIntervalMs))
+		at += 8
 	}
-	w.Present(x.Assignment != nil)
+	w.Room(at, 1)
+	at = w.PutPresent(at, x.Assignment != nil)
 	if x.Assignment != nil {
-		x.Assignment.Encode(w, v)
+		at = x.Assignment.encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareGroupHeartbeatResponseAssignment is part of ShareGroupHeartbeatResponse.
@@ -161,28 +202,29 @@ func (x *ShareGroupHeartbeatResponseAssignment) Default() {
 	x.TopicPartitions = wire.Resize(x.TopicPartitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareGroupHeartbeatResponseAssignment) Decode(r *wire.Reader, v int16) {
+func (x *ShareGroupHeartbeatResponseAssignment) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 18)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.TopicPartitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.TopicPartitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareGroupHeartbeatResponseAssignment) Encode(w *wire.Writer, v int16) {
-	w.ArrayLen(len(x.TopicPartitions), true)
+func (x *ShareGroupHeartbeatResponseAssignment) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TopicPartitions), true)
 	for i := range x.TopicPartitions {
-		x.TopicPartitions[i].Encode(w, v)
+		at = x.TopicPartitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareGroupHeartbeatResponseTopicPartitions is part of ShareGroupHeartbeatResponse.
@@ -197,23 +239,23 @@ func (x *ShareGroupHeartbeatResponseTopicPartitions) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareGroupHeartbeatResponseTopicPartitions) Decode(r *wire.Reader, v int16) {
-	x.TopicId = r.UUID()
+func (x *ShareGroupHeartbeatResponseTopicPartitions) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicId, at = r.GetUUID(at)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareGroupHeartbeatResponseTopicPartitions) Encode(w *wire.Writer, v int16) {
-	w.UUID(x.TopicId)
-	w.Int32s(x.Partitions, true, false)
-	w.NoTags()
+func (x *ShareGroupHeartbeatResponseTopicPartitions) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutUUID(at, &x.TopicId)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }

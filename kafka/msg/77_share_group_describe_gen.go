@@ -30,16 +30,22 @@ func (x *ShareGroupDescribeRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ShareGroupDescribeRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.GroupIds, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.GroupIds = s
 	}
-	x.IncludeAuthorizedOperations = r.Bool()
-	r.SkipTags()
+	x.IncludeAuthorizedOperations, at = r.GetBool(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -49,12 +55,20 @@ func (x *ShareGroupDescribeRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ShareGroupDescribeRequest", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.GroupIds), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ShareGroupDescribeRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.GroupIds), true)
 	for i := range x.GroupIds {
-		w.String(x.GroupIds[i], true)
+		w.Room(at, wire.StringRoom+len(x.GroupIds[i]))
+		at = w.PutString(at, x.GroupIds[i], true)
 	}
-	w.Bool(x.IncludeAuthorizedOperations)
-	w.NoTags()
+	w.Room(at, 2)
+	at = w.PutBool(at, x.IncludeAuthorizedOperations)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareGroupDescribeResponse has versions 1, flexible from 1.
@@ -79,16 +93,22 @@ func (x *ShareGroupDescribeResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ShareGroupDescribeResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 20)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 20)
 		s := wire.Resize(x.Groups, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Groups = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -98,12 +118,20 @@ func (x *ShareGroupDescribeResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ShareGroupDescribeResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Groups), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ShareGroupDescribeResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Groups), true)
 	for i := range x.Groups {
-		x.Groups[i].Encode(w, v)
+		at = x.Groups[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareGroupDescribeResponseDescribedGroup is part of ShareGroupDescribeResponse.
@@ -132,50 +160,57 @@ func (x *ShareGroupDescribeResponseDescribedGroup) Default() {
 	x.AuthorizedOperations = -2147483648
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareGroupDescribeResponseDescribedGroup) Decode(r *wire.Reader, v int16) {
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(true, true)
-	x.GroupId = r.String(true)
-	x.GroupState = r.String(true)
-	if p := r.Fixed(8); p != nil {
-		b := (*[8]byte)(p)
-		x.GroupEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.AssignmentEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-	}
-	x.AssignorName = r.String(true)
+func (x *ShareGroupDescribeResponseDescribedGroup) decode(r *wire.Reader, v int16, at int) int {
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	x.GroupId, at = r.GetString(at, true)
+	x.GroupState, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 12)
+		var p []byte
+		if p, at = r.GetFixed(at, 8); p != nil {
+			b := (*[8]byte)(p)
+			x.GroupEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.AssignmentEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+		}
+	}
+	x.AssignorName, at = r.GetString(at, true)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 12)
 		s := wire.Resize(x.Members, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Members = s
 	}
-	x.AuthorizedOperations = r.Int32()
-	r.SkipTags()
+	x.AuthorizedOperations, at = r.GetInt32(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareGroupDescribeResponseDescribedGroup) Encode(w *wire.Writer, v int16) {
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, true, true)
-	w.String(x.GroupId, true)
-	w.String(x.GroupState, true)
+func (x *ShareGroupDescribeResponseDescribedGroup) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.GroupState)+wire.StringRoom+len(x.AssignorName))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutString(at, x.GroupId, true)
+	at = w.PutString(at, x.GroupState, true)
 	{
-		b := (*[8]byte)(w.Next(8))
+		b := (*[8]byte)(w.At(at, 8))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.GroupEpoch))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.AssignmentEpoch))
+		at += 8
 	}
-	w.String(x.AssignorName, true)
-	w.ArrayLen(len(x.Members), true)
+	at = w.PutString(at, x.AssignorName, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Members), true)
 	for i := range x.Members {
-		x.Members[i].Encode(w, v)
+		at = x.Members[i].encode(w, v, at)
 	}
-	w.Int32(x.AuthorizedOperations)
-	w.NoTags()
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.AuthorizedOperations)
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareGroupDescribeResponseMember is part of ShareGroupDescribeResponse.
@@ -200,40 +235,43 @@ func (x *ShareGroupDescribeResponseMember) Default() {
 	x.Assignment.Default()
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareGroupDescribeResponseMember) Decode(r *wire.Reader, v int16) {
-	x.MemberId = r.String(true)
-	x.RackId = r.NullString(true, true)
-	x.MemberEpoch = r.Int32()
-	x.ClientId = r.String(true)
-	x.ClientHost = r.String(true)
+func (x *ShareGroupDescribeResponseMember) decode(r *wire.Reader, v int16, at int) int {
+	x.MemberId, at = r.GetString(at, true)
+	x.RackId, at = r.GetNullString(at, true, true)
+	x.MemberEpoch, at = r.GetInt32(at)
+	x.ClientId, at = r.GetString(at, true)
+	x.ClientHost, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.SubscribedTopicNames, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.SubscribedTopicNames = s
 	}
-	x.Assignment.Decode(r, v)
-	r.SkipTags()
+	at = x.Assignment.decode(r, v, at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareGroupDescribeResponseMember) Encode(w *wire.Writer, v int16) {
-	w.String(x.MemberId, true)
-	w.NullString(x.RackId, true, true)
-	w.Int32(x.MemberEpoch)
-	w.String(x.ClientId, true)
-	w.String(x.ClientHost, true)
-	w.ArrayLen(len(x.SubscribedTopicNames), true)
+func (x *ShareGroupDescribeResponseMember) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost))
+	at = w.PutString(at, x.MemberId, true)
+	at = w.PutNullString(at, &x.RackId, true, true)
+	at = w.PutInt32(at, x.MemberEpoch)
+	at = w.PutString(at, x.ClientId, true)
+	at = w.PutString(at, x.ClientHost, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.SubscribedTopicNames), true)
 	for i := range x.SubscribedTopicNames {
-		w.String(x.SubscribedTopicNames[i], true)
+		w.Room(at, wire.StringRoom+len(x.SubscribedTopicNames[i]))
+		at = w.PutString(at, x.SubscribedTopicNames[i], true)
 	}
-	x.Assignment.Encode(w, v)
-	w.NoTags()
+	at = x.Assignment.encode(w, v, at)
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareGroupDescribeResponseTopicPartitions is part of ShareGroupDescribeResponse.
@@ -250,27 +288,27 @@ func (x *ShareGroupDescribeResponseTopicPartitions) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareGroupDescribeResponseTopicPartitions) Decode(r *wire.Reader, v int16) {
-	x.TopicId = r.UUID()
-	x.TopicName = r.String(true)
+func (x *ShareGroupDescribeResponseTopicPartitions) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicId, at = r.GetUUID(at)
+	x.TopicName, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareGroupDescribeResponseTopicPartitions) Encode(w *wire.Writer, v int16) {
-	w.UUID(x.TopicId)
-	w.String(x.TopicName, true)
-	w.Int32s(x.Partitions, true, false)
-	w.NoTags()
+func (x *ShareGroupDescribeResponseTopicPartitions) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 17+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutUUID(at, &x.TopicId)
+	at = w.PutString(at, x.TopicName, true)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareGroupDescribeResponseAssignment is part of ShareGroupDescribeResponse.
@@ -283,26 +321,27 @@ func (x *ShareGroupDescribeResponseAssignment) Default() {
 	x.TopicPartitions = wire.Resize(x.TopicPartitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareGroupDescribeResponseAssignment) Decode(r *wire.Reader, v int16) {
+func (x *ShareGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 19)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 19)
 		s := wire.Resize(x.TopicPartitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.TopicPartitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareGroupDescribeResponseAssignment) Encode(w *wire.Writer, v int16) {
-	w.ArrayLen(len(x.TopicPartitions), true)
+func (x *ShareGroupDescribeResponseAssignment) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TopicPartitions), true)
 	for i := range x.TopicPartitions {
-		x.TopicPartitions[i].Encode(w, v)
+		at = x.TopicPartitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }

@@ -50,44 +50,57 @@ func (x *ShareFetchRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.GroupId = r.NullString(true, true)
-	x.MemberId = r.NullString(true, true)
-	if p := r.Fixed(24); p != nil {
-		b := (*[24]byte)(p)
-		x.ShareSessionEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.MaxWaitMs = int32(binary.BigEndian.Uint32(b[4:8]))
-		x.MinBytes = int32(binary.BigEndian.Uint32(b[8:12]))
-		x.MaxBytes = int32(binary.BigEndian.Uint32(b[12:16]))
-		x.MaxRecords = int32(binary.BigEndian.Uint32(b[16:20]))
-		x.BatchSize = int32(binary.BigEndian.Uint32(b[20:24]))
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ShareFetchRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetNullString(at, true, true)
+	x.MemberId, at = r.GetNullString(at, true, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 24); p != nil {
+			b := (*[24]byte)(p)
+			x.ShareSessionEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.MaxWaitMs = int32(binary.BigEndian.Uint32(b[4:8]))
+			x.MinBytes = int32(binary.BigEndian.Uint32(b[8:12]))
+			x.MaxBytes = int32(binary.BigEndian.Uint32(b[12:16]))
+			x.MaxRecords = int32(binary.BigEndian.Uint32(b[16:20]))
+			x.BatchSize = int32(binary.BigEndian.Uint32(b[20:24]))
+		}
 	}
 	if v >= 2 {
-		if p := r.Fixed(2); p != nil {
-			b := (*[2]byte)(p)
-			x.ShareAcquireMode = int8(b[0])
-			x.IsRenewAck = b[1] != 0
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 2); p != nil {
+				b := (*[2]byte)(p)
+				x.ShareAcquireMode = int8(b[0])
+				x.IsRenewAck = b[1] != 0
+			}
 		}
 	} else {
 		x.ShareAcquireMode = 0
 		x.IsRenewAck = false
 	}
 	{
-		n := r.ArrayLen(true, 18)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
 	{
-		n := r.ArrayLen(true, 18)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.ForgottenTopicsData, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.ForgottenTopicsData = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -97,40 +110,51 @@ func (x *ShareFetchRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ShareFetchRequest", wire.ErrVersion)
 		return
 	}
-	w.NullString(x.GroupId, true, true)
-	w.NullString(x.MemberId, true, true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ShareFetchRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 26+wire.StringRoom+len(x.GroupId.String)+wire.StringRoom+len(x.MemberId.String))
+	at = w.PutNullString(at, &x.GroupId, true, true)
+	at = w.PutNullString(at, &x.MemberId, true, true)
 	{
-		b := (*[24]byte)(w.Next(24))
+		b := (*[24]byte)(w.At(at, 24))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ShareSessionEpoch))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.MaxWaitMs))
 		binary.BigEndian.PutUint32(b[8:12], uint32(x.MinBytes))
 		binary.BigEndian.PutUint32(b[12:16], uint32(x.MaxBytes))
 		binary.BigEndian.PutUint32(b[16:20], uint32(x.MaxRecords))
 		binary.BigEndian.PutUint32(b[20:24], uint32(x.BatchSize))
+		at += 24
 	}
 	if v >= 2 {
 		{
-			b := (*[2]byte)(w.Next(2))
+			b := (*[2]byte)(w.At(at, 2))
 			b[0] = byte(x.ShareAcquireMode)
 			b[1] = 0
 			if x.IsRenewAck {
 				b[1] = 1
 			}
+			at += 2
 		}
 	} else {
 		if x.IsRenewAck {
 			w.Fail("ShareFetchRequest.IsRenewAck", wire.ErrNotInThis)
 		}
 	}
-	w.ArrayLen(len(x.Topics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.ForgottenTopicsData), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.ForgottenTopicsData), true)
 	for i := range x.ForgottenTopicsData {
-		x.ForgottenTopicsData[i].Encode(w, v)
+		at = x.ForgottenTopicsData[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareFetchRequestFetchTopic is part of ShareFetchRequest.
@@ -145,30 +169,32 @@ func (x *ShareFetchRequestFetchTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareFetchRequestFetchTopic) Decode(r *wire.Reader, v int16) {
-	x.TopicId = r.UUID()
+func (x *ShareFetchRequestFetchTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicId, at = r.GetUUID(at)
 	{
-		n := r.ArrayLen(true, 6)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 6)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareFetchRequestFetchTopic) Encode(w *wire.Writer, v int16) {
-	w.UUID(x.TopicId)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *ShareFetchRequestFetchTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 16)
+	at = w.PutUUID(at, &x.TopicId)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareFetchRequestFetchPartition is part of ShareFetchRequest.
@@ -183,30 +209,32 @@ func (x *ShareFetchRequestFetchPartition) Default() {
 	x.AcknowledgementBatches = wire.Resize(x.AcknowledgementBatches, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareFetchRequestFetchPartition) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
+func (x *ShareFetchRequestFetchPartition) decode(r *wire.Reader, v int16, at int) int {
+	x.PartitionIndex, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 18)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.AcknowledgementBatches, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.AcknowledgementBatches = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareFetchRequestFetchPartition) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.ArrayLen(len(x.AcknowledgementBatches), true)
+func (x *ShareFetchRequestFetchPartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.PartitionIndex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.AcknowledgementBatches), true)
 	for i := range x.AcknowledgementBatches {
-		x.AcknowledgementBatches[i].Encode(w, v)
+		at = x.AcknowledgementBatches[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareFetchRequestAcknowledgementBatch is part of ShareFetchRequest.
@@ -223,38 +251,45 @@ func (x *ShareFetchRequestAcknowledgementBatch) Default() {
 	x.AcknowledgeTypes = wire.Resize(x.AcknowledgeTypes, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareFetchRequestAcknowledgementBatch) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(16); p != nil {
-		b := (*[16]byte)(p)
-		x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+func (x *ShareFetchRequestAcknowledgementBatch) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 16); p != nil {
+			b := (*[16]byte)(p)
+			x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+		}
 	}
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.AcknowledgeTypes, n)
 		for i := range s {
-			s[i] = r.Int8()
+			s[i], at = r.GetInt8(at)
 		}
 		x.AcknowledgeTypes = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareFetchRequestAcknowledgementBatch) Encode(w *wire.Writer, v int16) {
+func (x *ShareFetchRequestAcknowledgementBatch) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 16)
 	{
-		b := (*[16]byte)(w.Next(16))
+		b := (*[16]byte)(w.At(at, 16))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
 		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
+		at += 16
 	}
-	w.ArrayLen(len(x.AcknowledgeTypes), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.AcknowledgeTypes), true)
 	for i := range x.AcknowledgeTypes {
-		w.Int8(x.AcknowledgeTypes[i])
+		w.Room(at, 1)
+		at = w.PutInt8(at, x.AcknowledgeTypes[i])
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareFetchRequestForgottenTopic is part of ShareFetchRequest.
@@ -269,25 +304,25 @@ func (x *ShareFetchRequestForgottenTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareFetchRequestForgottenTopic) Decode(r *wire.Reader, v int16) {
-	x.TopicId = r.UUID()
+func (x *ShareFetchRequestForgottenTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicId, at = r.GetUUID(at)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareFetchRequestForgottenTopic) Encode(w *wire.Writer, v int16) {
-	w.UUID(x.TopicId)
-	w.Int32s(x.Partitions, true, false)
-	w.NoTags()
+func (x *ShareFetchRequestForgottenTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutUUID(at, &x.TopicId)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareFetchResponse has versions 1-2, flexible from 1.
@@ -320,30 +355,40 @@ func (x *ShareFetchResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(true, true)
-	x.AcquisitionLockTimeoutMs = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ShareFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 18)
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
+	}
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	x.AcquisitionLockTimeoutMs, at = r.GetInt32(at)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Responses, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Responses = s
 	}
 	{
-		n := r.ArrayLen(true, 11)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 11)
 		s := wire.Resize(x.NodeEndpoints, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.NodeEndpoints = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -353,22 +398,32 @@ func (x *ShareFetchResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ShareFetchResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ShareFetchResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.Int32(x.AcquisitionLockTimeoutMs)
-	w.ArrayLen(len(x.Responses), true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutInt32(at, x.AcquisitionLockTimeoutMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Responses), true)
 	for i := range x.Responses {
-		x.Responses[i].Encode(w, v)
+		at = x.Responses[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.NodeEndpoints), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.NodeEndpoints), true)
 	for i := range x.NodeEndpoints {
-		x.NodeEndpoints[i].Encode(w, v)
+		at = x.NodeEndpoints[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareFetchableTopicResponse is part of ShareFetchResponse.
@@ -383,30 +438,32 @@ func (x *ShareFetchableTopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareFetchableTopicResponse) Decode(r *wire.Reader, v int16) {
-	x.TopicId = r.UUID()
+func (x *ShareFetchableTopicResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicId, at = r.GetUUID(at)
 	{
-		n := r.ArrayLen(true, 22)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 22)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareFetchableTopicResponse) Encode(w *wire.Writer, v int16) {
-	w.UUID(x.TopicId)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *ShareFetchableTopicResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 16)
+	at = w.PutUUID(at, &x.TopicId)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareFetchResponsePartitionData is part of ShareFetchResponse.
@@ -433,48 +490,54 @@ func (x *ShareFetchResponsePartitionData) Default() {
 	x.AcquiredRecords = wire.Resize(x.AcquiredRecords, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareFetchResponsePartitionData) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(true, true)
-	x.AcknowledgeErrorCode = r.Int16()
-	x.AcknowledgeErrorMessage = r.NullString(true, true)
-	x.CurrentLeader.Decode(r, v)
-	x.Records = r.Records(x.Records, true, false)
+func (x *ShareFetchResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 19)
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
+	}
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	x.AcknowledgeErrorCode, at = r.GetInt16(at)
+	x.AcknowledgeErrorMessage, at = r.GetNullString(at, true, true)
+	at = x.CurrentLeader.decode(r, v, at)
+	x.Records, at = r.GetRecords(at, x.Records, true, false)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 19)
 		s := wire.Resize(x.AcquiredRecords, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.AcquiredRecords = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareFetchResponsePartitionData) Encode(w *wire.Writer, v int16) {
+func (x *ShareFetchResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 8+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.AcknowledgeErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.Int16(x.AcknowledgeErrorCode)
-	w.NullString(x.AcknowledgeErrorMessage, true, true)
-	x.CurrentLeader.Encode(w, v)
-	w.Records(x.Records, true, false)
-	w.ArrayLen(len(x.AcquiredRecords), true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutInt16(at, x.AcknowledgeErrorCode)
+	at = w.PutNullString(at, &x.AcknowledgeErrorMessage, true, true)
+	at = x.CurrentLeader.encode(w, v, at)
+	at = w.PutRecords(at, x.Records, true, false)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.AcquiredRecords), true)
 	for i := range x.AcquiredRecords {
-		x.AcquiredRecords[i].Encode(w, v)
+		at = x.AcquiredRecords[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareFetchResponseLeaderIdAndEpoch is part of ShareFetchResponse.
@@ -489,26 +552,29 @@ func (x *ShareFetchResponseLeaderIdAndEpoch) Default() {
 	x.LeaderEpoch = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareFetchResponseLeaderIdAndEpoch) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(8); p != nil {
-		b := (*[8]byte)(p)
-		x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+func (x *ShareFetchResponseLeaderIdAndEpoch) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 8); p != nil {
+			b := (*[8]byte)(p)
+			x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareFetchResponseLeaderIdAndEpoch) Encode(w *wire.Writer, v int16) {
+func (x *ShareFetchResponseLeaderIdAndEpoch) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 9)
 	{
-		b := (*[8]byte)(w.Next(8))
+		b := (*[8]byte)(w.At(at, 8))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+		at += 8
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AcquiredRecords is part of ShareFetchResponse.
@@ -525,28 +591,31 @@ func (x *AcquiredRecords) Default() {
 	x.DeliveryCount = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AcquiredRecords) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(18); p != nil {
-		b := (*[18]byte)(p)
-		x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
-		x.DeliveryCount = int16(binary.BigEndian.Uint16(b[16:18]))
+func (x *AcquiredRecords) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 18); p != nil {
+			b := (*[18]byte)(p)
+			x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+			x.DeliveryCount = int16(binary.BigEndian.Uint16(b[16:18]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AcquiredRecords) Encode(w *wire.Writer, v int16) {
+func (x *AcquiredRecords) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 19)
 	{
-		b := (*[18]byte)(w.Next(18))
+		b := (*[18]byte)(w.At(at, 18))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
 		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
 		binary.BigEndian.PutUint16(b[16:18], uint16(x.DeliveryCount))
+		at += 18
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareFetchResponseNodeEndpoint is part of ShareFetchResponse.
@@ -565,22 +634,21 @@ func (x *ShareFetchResponseNodeEndpoint) Default() {
 	x.Rack = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareFetchResponseNodeEndpoint) Decode(r *wire.Reader, v int16) {
-	x.NodeId = r.Int32()
-	x.Host = r.String(true)
-	x.Port = r.Int32()
-	x.Rack = r.NullString(true, true)
-	r.SkipTags()
+func (x *ShareFetchResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
+	x.NodeId, at = r.GetInt32(at)
+	x.Host, at = r.GetString(at, true)
+	x.Port, at = r.GetInt32(at)
+	x.Rack, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareFetchResponseNodeEndpoint) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.NodeId)
-	w.String(x.Host, true)
-	w.Int32(x.Port)
-	w.NullString(x.Rack, true, true)
-	w.NoTags()
+func (x *ShareFetchResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+	at = w.PutInt32(at, x.NodeId)
+	at = w.PutString(at, x.Host, true)
+	at = w.PutInt32(at, x.Port)
+	at = w.PutNullString(at, &x.Rack, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

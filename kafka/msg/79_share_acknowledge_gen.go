@@ -36,23 +36,29 @@ func (x *ShareAcknowledgeRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.GroupId = r.NullString(true, true)
-	x.MemberId = r.NullString(true, true)
-	x.ShareSessionEpoch = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ShareAcknowledgeRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetNullString(at, true, true)
+	x.MemberId, at = r.GetNullString(at, true, true)
+	x.ShareSessionEpoch, at = r.GetInt32(at)
 	if v >= 2 {
-		x.IsRenewAck = r.Bool()
+		x.IsRenewAck, at = r.GetBool(at)
 	} else {
 		x.IsRenewAck = false
 	}
 	{
-		n := r.ArrayLen(true, 18)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -62,21 +68,29 @@ func (x *ShareAcknowledgeRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("ShareAcknowledgeRequest", wire.ErrVersion)
 		return
 	}
-	w.NullString(x.GroupId, true, true)
-	w.NullString(x.MemberId, true, true)
-	w.Int32(x.ShareSessionEpoch)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ShareAcknowledgeRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 5+wire.StringRoom+len(x.GroupId.String)+wire.StringRoom+len(x.MemberId.String))
+	at = w.PutNullString(at, &x.GroupId, true, true)
+	at = w.PutNullString(at, &x.MemberId, true, true)
+	at = w.PutInt32(at, x.ShareSessionEpoch)
 	if v >= 2 {
-		w.Bool(x.IsRenewAck)
+		at = w.PutBool(at, x.IsRenewAck)
 	} else {
 		if x.IsRenewAck {
 			w.Fail("ShareAcknowledgeRequest.IsRenewAck", wire.ErrNotInThis)
 		}
 	}
-	w.ArrayLen(len(x.Topics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AcknowledgeTopic is part of ShareAcknowledgeRequest.
@@ -91,30 +105,32 @@ func (x *AcknowledgeTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AcknowledgeTopic) Decode(r *wire.Reader, v int16) {
-	x.TopicId = r.UUID()
+func (x *AcknowledgeTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicId, at = r.GetUUID(at)
 	{
-		n := r.ArrayLen(true, 6)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 6)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AcknowledgeTopic) Encode(w *wire.Writer, v int16) {
-	w.UUID(x.TopicId)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *AcknowledgeTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 16)
+	at = w.PutUUID(at, &x.TopicId)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AcknowledgePartition is part of ShareAcknowledgeRequest.
@@ -129,30 +145,32 @@ func (x *AcknowledgePartition) Default() {
 	x.AcknowledgementBatches = wire.Resize(x.AcknowledgementBatches, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AcknowledgePartition) Decode(r *wire.Reader, v int16) {
-	x.PartitionIndex = r.Int32()
+func (x *AcknowledgePartition) decode(r *wire.Reader, v int16, at int) int {
+	x.PartitionIndex, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 18)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.AcknowledgementBatches, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.AcknowledgementBatches = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AcknowledgePartition) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.PartitionIndex)
-	w.ArrayLen(len(x.AcknowledgementBatches), true)
+func (x *AcknowledgePartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.PartitionIndex)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.AcknowledgementBatches), true)
 	for i := range x.AcknowledgementBatches {
-		x.AcknowledgementBatches[i].Encode(w, v)
+		at = x.AcknowledgementBatches[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareAcknowledgeRequestAcknowledgementBatch is part of ShareAcknowledgeRequest.
@@ -169,38 +187,45 @@ func (x *ShareAcknowledgeRequestAcknowledgementBatch) Default() {
 	x.AcknowledgeTypes = wire.Resize(x.AcknowledgeTypes, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareAcknowledgeRequestAcknowledgementBatch) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(16); p != nil {
-		b := (*[16]byte)(p)
-		x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
-		x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+func (x *ShareAcknowledgeRequestAcknowledgementBatch) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 16); p != nil {
+			b := (*[16]byte)(p)
+			x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+			x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+		}
 	}
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.AcknowledgeTypes, n)
 		for i := range s {
-			s[i] = r.Int8()
+			s[i], at = r.GetInt8(at)
 		}
 		x.AcknowledgeTypes = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareAcknowledgeRequestAcknowledgementBatch) Encode(w *wire.Writer, v int16) {
+func (x *ShareAcknowledgeRequestAcknowledgementBatch) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 16)
 	{
-		b := (*[16]byte)(w.Next(16))
+		b := (*[16]byte)(w.At(at, 16))
 		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
 		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
+		at += 16
 	}
-	w.ArrayLen(len(x.AcknowledgeTypes), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.AcknowledgeTypes), true)
 	for i := range x.AcknowledgeTypes {
-		w.Int8(x.AcknowledgeTypes[i])
+		w.Room(at, 1)
+		at = w.PutInt8(at, x.AcknowledgeTypes[i])
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareAcknowledgeResponse has versions 1-2, flexible from 1.
@@ -233,34 +258,44 @@ func (x *ShareAcknowledgeResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ShareAcknowledgeResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
-	x.ErrorMessage = r.NullString(true, true)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
 	if v >= 2 {
-		x.AcquisitionLockTimeoutMs = r.Int32()
+		x.AcquisitionLockTimeoutMs, at = r.GetInt32(at)
 	} else {
 		x.AcquisitionLockTimeoutMs = 0
 	}
 	{
-		n := r.ArrayLen(true, 18)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Responses, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Responses = s
 	}
 	{
-		n := r.ArrayLen(true, 11)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 11)
 		s := wire.Resize(x.NodeEndpoints, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.NodeEndpoints = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -270,25 +305,34 @@ func (x *ShareAcknowledgeResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("ShareAcknowledgeResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ShareAcknowledgeResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
 	if v >= 2 {
-		w.Int32(x.AcquisitionLockTimeoutMs)
-	} else {
+		at = w.PutInt32(at, x.AcquisitionLockTimeoutMs)
 	}
-	w.ArrayLen(len(x.Responses), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Responses), true)
 	for i := range x.Responses {
-		x.Responses[i].Encode(w, v)
+		at = x.Responses[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.NodeEndpoints), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.NodeEndpoints), true)
 	for i := range x.NodeEndpoints {
-		x.NodeEndpoints[i].Encode(w, v)
+		at = x.NodeEndpoints[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareAcknowledgeTopicResponse is part of ShareAcknowledgeResponse.
@@ -303,30 +347,32 @@ func (x *ShareAcknowledgeTopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareAcknowledgeTopicResponse) Decode(r *wire.Reader, v int16) {
-	x.TopicId = r.UUID()
+func (x *ShareAcknowledgeTopicResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicId, at = r.GetUUID(at)
 	{
-		n := r.ArrayLen(true, 17)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 17)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareAcknowledgeTopicResponse) Encode(w *wire.Writer, v int16) {
-	w.UUID(x.TopicId)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *ShareAcknowledgeTopicResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 16)
+	at = w.PutUUID(at, &x.TopicId)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareAcknowledgeResponsePartitionData is part of ShareAcknowledgeResponse.
@@ -345,30 +391,34 @@ func (x *ShareAcknowledgeResponsePartitionData) Default() {
 	x.CurrentLeader.Default()
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareAcknowledgeResponsePartitionData) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func (x *ShareAcknowledgeResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
-	x.ErrorMessage = r.NullString(true, true)
-	x.CurrentLeader.Decode(r, v)
-	r.SkipTags()
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	at = x.CurrentLeader.decode(r, v, at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareAcknowledgeResponsePartitionData) Encode(w *wire.Writer, v int16) {
+func (x *ShareAcknowledgeResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	x.CurrentLeader.Encode(w, v)
-	w.NoTags()
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = x.CurrentLeader.encode(w, v, at)
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareAcknowledgeResponseLeaderIdAndEpoch is part of ShareAcknowledgeResponse.
@@ -383,26 +433,29 @@ func (x *ShareAcknowledgeResponseLeaderIdAndEpoch) Default() {
 	x.LeaderEpoch = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareAcknowledgeResponseLeaderIdAndEpoch) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(8); p != nil {
-		b := (*[8]byte)(p)
-		x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+func (x *ShareAcknowledgeResponseLeaderIdAndEpoch) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 8); p != nil {
+			b := (*[8]byte)(p)
+			x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareAcknowledgeResponseLeaderIdAndEpoch) Encode(w *wire.Writer, v int16) {
+func (x *ShareAcknowledgeResponseLeaderIdAndEpoch) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 9)
 	{
-		b := (*[8]byte)(w.Next(8))
+		b := (*[8]byte)(w.At(at, 8))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+		at += 8
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // ShareAcknowledgeResponseNodeEndpoint is part of ShareAcknowledgeResponse.
@@ -421,22 +474,21 @@ func (x *ShareAcknowledgeResponseNodeEndpoint) Default() {
 	x.Rack = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ShareAcknowledgeResponseNodeEndpoint) Decode(r *wire.Reader, v int16) {
-	x.NodeId = r.Int32()
-	x.Host = r.String(true)
-	x.Port = r.Int32()
-	x.Rack = r.NullString(true, true)
-	r.SkipTags()
+func (x *ShareAcknowledgeResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
+	x.NodeId, at = r.GetInt32(at)
+	x.Host, at = r.GetString(at, true)
+	x.Port, at = r.GetInt32(at)
+	x.Rack, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ShareAcknowledgeResponseNodeEndpoint) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.NodeId)
-	w.String(x.Host, true)
-	w.Int32(x.Port)
-	w.NullString(x.Rack, true, true)
-	w.NoTags()
+func (x *ShareAcknowledgeResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+	at = w.PutInt32(at, x.NodeId)
+	at = w.PutString(at, x.Host, true)
+	at = w.PutInt32(at, x.Port)
+	at = w.PutNullString(at, &x.Rack, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

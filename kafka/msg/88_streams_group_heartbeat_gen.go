@@ -60,89 +60,121 @@ func (x *StreamsGroupHeartbeatRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.GroupId = r.String(true)
-	x.MemberId = r.String(true)
-	if p := r.Fixed(8); p != nil {
-		b := (*[8]byte)(p)
-		x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.EndpointInformationEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-	}
-	x.InstanceId = r.NullString(true, true)
-	x.RackId = r.NullString(true, true)
-	x.RebalanceTimeoutMs = r.Int32()
-	if r.Present() {
-		if x.Topology == nil {
-			x.Topology = new(StreamsGroupHeartbeatRequestTopology)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetString(at, true)
+	x.MemberId, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 8); p != nil {
+			b := (*[8]byte)(p)
+			x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.EndpointInformationEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
 		}
-		x.Topology.Decode(r, v)
-	} else {
-		x.Topology = nil
 	}
-	if n := r.NullArrayLen(true, 3, true); n >= 0 {
-		s := wire.Resize(x.ActiveTasks, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	x.InstanceId, at = r.GetNullString(at, true, true)
+	x.RackId, at = r.GetNullString(at, true, true)
+	x.RebalanceTimeoutMs, at = r.GetInt32(at)
+	{
+		var ok bool
+		if ok, at = r.GetPresent(at); ok {
+			if x.Topology == nil {
+				x.Topology = new(StreamsGroupHeartbeatRequestTopology)
+			}
+			at = x.Topology.decode(r, v, at)
+		} else {
+			x.Topology = nil
 		}
-		x.ActiveTasks = s
-	} else {
-		x.ActiveTasks = nil
 	}
-	if n := r.NullArrayLen(true, 3, true); n >= 0 {
-		s := wire.Resize(x.StandbyTasks, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+			x.ActiveTasks = nil
+		} else {
+			s := wire.Resize(x.ActiveTasks, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.ActiveTasks = s
 		}
-		x.StandbyTasks = s
-	} else {
-		x.StandbyTasks = nil
 	}
-	if n := r.NullArrayLen(true, 3, true); n >= 0 {
-		s := wire.Resize(x.WarmupTasks, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+			x.StandbyTasks = nil
+		} else {
+			s := wire.Resize(x.StandbyTasks, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.StandbyTasks = s
 		}
-		x.WarmupTasks = s
-	} else {
-		x.WarmupTasks = nil
 	}
-	x.ProcessId = r.NullString(true, true)
-	if r.Present() {
-		if x.UserEndpoint == nil {
-			x.UserEndpoint = new(StreamsGroupHeartbeatRequestEndpoint)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+			x.WarmupTasks = nil
+		} else {
+			s := wire.Resize(x.WarmupTasks, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.WarmupTasks = s
 		}
-		x.UserEndpoint.Decode(r, v)
-	} else {
-		x.UserEndpoint = nil
 	}
-	if n := r.NullArrayLen(true, 3, true); n >= 0 {
-		s := wire.Resize(x.ClientTags, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	x.ProcessId, at = r.GetNullString(at, true, true)
+	{
+		var ok bool
+		if ok, at = r.GetPresent(at); ok {
+			if x.UserEndpoint == nil {
+				x.UserEndpoint = new(StreamsGroupHeartbeatRequestEndpoint)
+			}
+			at = x.UserEndpoint.decode(r, v, at)
+		} else {
+			x.UserEndpoint = nil
 		}
-		x.ClientTags = s
-	} else {
-		x.ClientTags = nil
 	}
-	if n := r.NullArrayLen(true, 14, true); n >= 0 {
-		s := wire.Resize(x.TaskOffsets, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+			x.ClientTags = nil
+		} else {
+			s := wire.Resize(x.ClientTags, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.ClientTags = s
 		}
-		x.TaskOffsets = s
-	} else {
-		x.TaskOffsets = nil
 	}
-	if n := r.NullArrayLen(true, 14, true); n >= 0 {
-		s := wire.Resize(x.TaskEndOffsets, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 14); n < 0 {
+			x.TaskOffsets = nil
+		} else {
+			s := wire.Resize(x.TaskOffsets, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.TaskOffsets = s
 		}
-		x.TaskEndOffsets = s
-	} else {
-		x.TaskEndOffsets = nil
 	}
-	x.ShutdownApplication = r.Bool()
-	r.SkipTags()
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 14); n < 0 {
+			x.TaskEndOffsets = nil
+		} else {
+			s := wire.Resize(x.TaskEndOffsets, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.TaskEndOffsets = s
+		}
+	}
+	x.ShutdownApplication, at = r.GetBool(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -152,51 +184,69 @@ func (x *StreamsGroupHeartbeatRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("StreamsGroupHeartbeatRequest", wire.ErrVersion)
 		return
 	}
-	w.String(x.GroupId, true)
-	w.String(x.MemberId, true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *StreamsGroupHeartbeatRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 12+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.InstanceId.String)+wire.StringRoom+len(x.RackId.String))
+	at = w.PutString(at, x.GroupId, true)
+	at = w.PutString(at, x.MemberId, true)
 	{
-		b := (*[8]byte)(w.Next(8))
+		b := (*[8]byte)(w.At(at, 8))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.EndpointInformationEpoch))
+		at += 8
 	}
-	w.NullString(x.InstanceId, true, true)
-	w.NullString(x.RackId, true, true)
-	w.Int32(x.RebalanceTimeoutMs)
-	w.Present(x.Topology != nil)
+	at = w.PutNullString(at, &x.InstanceId, true, true)
+	at = w.PutNullString(at, &x.RackId, true, true)
+	at = w.PutInt32(at, x.RebalanceTimeoutMs)
+	w.Room(at, 1)
+	at = w.PutPresent(at, x.Topology != nil)
 	if x.Topology != nil {
-		x.Topology.Encode(w, v)
+		at = x.Topology.encode(w, v, at)
 	}
-	w.NullArrayLen(len(x.ActiveTasks), x.ActiveTasks == nil, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.ActiveTasks), x.ActiveTasks == nil, true, true)
 	for i := range x.ActiveTasks {
-		x.ActiveTasks[i].Encode(w, v)
+		at = x.ActiveTasks[i].encode(w, v, at)
 	}
-	w.NullArrayLen(len(x.StandbyTasks), x.StandbyTasks == nil, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.StandbyTasks), x.StandbyTasks == nil, true, true)
 	for i := range x.StandbyTasks {
-		x.StandbyTasks[i].Encode(w, v)
+		at = x.StandbyTasks[i].encode(w, v, at)
 	}
-	w.NullArrayLen(len(x.WarmupTasks), x.WarmupTasks == nil, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.WarmupTasks), x.WarmupTasks == nil, true, true)
 	for i := range x.WarmupTasks {
-		x.WarmupTasks[i].Encode(w, v)
+		at = x.WarmupTasks[i].encode(w, v, at)
 	}
-	w.NullString(x.ProcessId, true, true)
-	w.Present(x.UserEndpoint != nil)
+	w.Room(at, wire.StringRoom+len(x.ProcessId.String))
+	at = w.PutNullString(at, &x.ProcessId, true, true)
+	w.Room(at, 1)
+	at = w.PutPresent(at, x.UserEndpoint != nil)
 	if x.UserEndpoint != nil {
-		x.UserEndpoint.Encode(w, v)
+		at = x.UserEndpoint.encode(w, v, at)
 	}
-	w.NullArrayLen(len(x.ClientTags), x.ClientTags == nil, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.ClientTags), x.ClientTags == nil, true, true)
 	for i := range x.ClientTags {
-		x.ClientTags[i].Encode(w, v)
+		at = x.ClientTags[i].encode(w, v, at)
 	}
-	w.NullArrayLen(len(x.TaskOffsets), x.TaskOffsets == nil, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.TaskOffsets), x.TaskOffsets == nil, true, true)
 	for i := range x.TaskOffsets {
-		x.TaskOffsets[i].Encode(w, v)
+		at = x.TaskOffsets[i].encode(w, v, at)
 	}
-	w.NullArrayLen(len(x.TaskEndOffsets), x.TaskEndOffsets == nil, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.TaskEndOffsets), x.TaskEndOffsets == nil, true, true)
 	for i := range x.TaskEndOffsets {
-		x.TaskEndOffsets[i].Encode(w, v)
+		at = x.TaskEndOffsets[i].encode(w, v, at)
 	}
-	w.Bool(x.ShutdownApplication)
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutBool(at, x.ShutdownApplication)
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupHeartbeatRequestTopology is part of StreamsGroupHeartbeatRequest.
@@ -211,30 +261,32 @@ func (x *StreamsGroupHeartbeatRequestTopology) Default() {
 	x.Subtopologies = wire.Resize(x.Subtopologies, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupHeartbeatRequestTopology) Decode(r *wire.Reader, v int16) {
-	x.Epoch = r.Int32()
+func (x *StreamsGroupHeartbeatRequestTopology) decode(r *wire.Reader, v int16, at int) int {
+	x.Epoch, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 8)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 8)
 		s := wire.Resize(x.Subtopologies, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Subtopologies = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupHeartbeatRequestTopology) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.Epoch)
-	w.ArrayLen(len(x.Subtopologies), true)
+func (x *StreamsGroupHeartbeatRequestTopology) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.Epoch)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Subtopologies), true)
 	for i := range x.Subtopologies {
-		x.Subtopologies[i].Encode(w, v)
+		at = x.Subtopologies[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupHeartbeatRequestSubtopology is part of StreamsGroupHeartbeatRequest.
@@ -259,90 +311,105 @@ func (x *StreamsGroupHeartbeatRequestSubtopology) Default() {
 	x.CopartitionGroups = wire.Resize(x.CopartitionGroups, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupHeartbeatRequestSubtopology) Decode(r *wire.Reader, v int16) {
-	x.SubtopologyId = r.String(true)
+func (x *StreamsGroupHeartbeatRequestSubtopology) decode(r *wire.Reader, v int16, at int) int {
+	x.SubtopologyId, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.SourceTopics, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.SourceTopics = s
 	}
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.SourceTopicRegex, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.SourceTopicRegex = s
 	}
 	{
-		n := r.ArrayLen(true, 9)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 9)
 		s := wire.Resize(x.StateChangelogTopics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.StateChangelogTopics = s
 	}
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.RepartitionSinkTopics, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.RepartitionSinkTopics = s
 	}
 	{
-		n := r.ArrayLen(true, 9)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 9)
 		s := wire.Resize(x.RepartitionSourceTopics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.RepartitionSourceTopics = s
 	}
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.CopartitionGroups, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.CopartitionGroups = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupHeartbeatRequestSubtopology) Encode(w *wire.Writer, v int16) {
-	w.String(x.SubtopologyId, true)
-	w.ArrayLen(len(x.SourceTopics), true)
+func (x *StreamsGroupHeartbeatRequestSubtopology) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.SubtopologyId))
+	at = w.PutString(at, x.SubtopologyId, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.SourceTopics), true)
 	for i := range x.SourceTopics {
-		w.String(x.SourceTopics[i], true)
+		w.Room(at, wire.StringRoom+len(x.SourceTopics[i]))
+		at = w.PutString(at, x.SourceTopics[i], true)
 	}
-	w.ArrayLen(len(x.SourceTopicRegex), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.SourceTopicRegex), true)
 	for i := range x.SourceTopicRegex {
-		w.String(x.SourceTopicRegex[i], true)
+		w.Room(at, wire.StringRoom+len(x.SourceTopicRegex[i]))
+		at = w.PutString(at, x.SourceTopicRegex[i], true)
 	}
-	w.ArrayLen(len(x.StateChangelogTopics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.StateChangelogTopics), true)
 	for i := range x.StateChangelogTopics {
-		x.StateChangelogTopics[i].Encode(w, v)
+		at = x.StateChangelogTopics[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.RepartitionSinkTopics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.RepartitionSinkTopics), true)
 	for i := range x.RepartitionSinkTopics {
-		w.String(x.RepartitionSinkTopics[i], true)
+		w.Room(at, wire.StringRoom+len(x.RepartitionSinkTopics[i]))
+		at = w.PutString(at, x.RepartitionSinkTopics[i], true)
 	}
-	w.ArrayLen(len(x.RepartitionSourceTopics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.RepartitionSourceTopics), true)
 	for i := range x.RepartitionSourceTopics {
-		x.RepartitionSourceTopics[i].Encode(w, v)
+		at = x.RepartitionSourceTopics[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.CopartitionGroups), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.CopartitionGroups), true)
 	for i := range x.CopartitionGroups {
-		x.CopartitionGroups[i].Encode(w, v)
+		at = x.CopartitionGroups[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // CopartitionGroup is part of StreamsGroupHeartbeatRequest.
@@ -359,52 +426,60 @@ func (x *CopartitionGroup) Default() {
 	x.RepartitionSourceTopics = wire.Resize(x.RepartitionSourceTopics, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *CopartitionGroup) Decode(r *wire.Reader, v int16) {
+func (x *CopartitionGroup) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 2)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 2)
 		s := wire.Resize(x.SourceTopics, n)
 		for i := range s {
-			s[i] = r.Int16()
+			s[i], at = r.GetInt16(at)
 		}
 		x.SourceTopics = s
 	}
 	{
-		n := r.ArrayLen(true, 2)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 2)
 		s := wire.Resize(x.SourceTopicRegex, n)
 		for i := range s {
-			s[i] = r.Int16()
+			s[i], at = r.GetInt16(at)
 		}
 		x.SourceTopicRegex = s
 	}
 	{
-		n := r.ArrayLen(true, 2)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 2)
 		s := wire.Resize(x.RepartitionSourceTopics, n)
 		for i := range s {
-			s[i] = r.Int16()
+			s[i], at = r.GetInt16(at)
 		}
 		x.RepartitionSourceTopics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *CopartitionGroup) Encode(w *wire.Writer, v int16) {
-	w.ArrayLen(len(x.SourceTopics), true)
+func (x *CopartitionGroup) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.SourceTopics), true)
 	for i := range x.SourceTopics {
-		w.Int16(x.SourceTopics[i])
+		w.Room(at, 2)
+		at = w.PutInt16(at, x.SourceTopics[i])
 	}
-	w.ArrayLen(len(x.SourceTopicRegex), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.SourceTopicRegex), true)
 	for i := range x.SourceTopicRegex {
-		w.Int16(x.SourceTopicRegex[i])
+		w.Room(at, 2)
+		at = w.PutInt16(at, x.SourceTopicRegex[i])
 	}
-	w.ArrayLen(len(x.RepartitionSourceTopics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.RepartitionSourceTopics), true)
 	for i := range x.RepartitionSourceTopics {
-		w.Int16(x.RepartitionSourceTopics[i])
+		w.Room(at, 2)
+		at = w.PutInt16(at, x.RepartitionSourceTopics[i])
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupHeartbeatRequestKeyValue is part of StreamsGroupHeartbeatRequest.
@@ -419,20 +494,19 @@ func (x *StreamsGroupHeartbeatRequestKeyValue) Default() {
 	x.Value = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupHeartbeatRequestKeyValue) Decode(r *wire.Reader, v int16) {
-	x.Key = r.String(true)
-	x.Value = r.String(true)
-	r.SkipTags()
+func (x *StreamsGroupHeartbeatRequestKeyValue) decode(r *wire.Reader, v int16, at int) int {
+	x.Key, at = r.GetString(at, true)
+	x.Value, at = r.GetString(at, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupHeartbeatRequestKeyValue) Encode(w *wire.Writer, v int16) {
-	w.String(x.Key, true)
-	w.String(x.Value, true)
-	w.NoTags()
+func (x *StreamsGroupHeartbeatRequestKeyValue) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
+	at = w.PutString(at, x.Key, true)
+	at = w.PutString(at, x.Value, true)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupHeartbeatRequestTopicInfo is part of StreamsGroupHeartbeatRequest.
@@ -451,40 +525,46 @@ func (x *StreamsGroupHeartbeatRequestTopicInfo) Default() {
 	x.TopicConfigs = wire.Resize(x.TopicConfigs, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupHeartbeatRequestTopicInfo) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+func (x *StreamsGroupHeartbeatRequestTopicInfo) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.TopicConfigs, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.TopicConfigs = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupHeartbeatRequestTopicInfo) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
+func (x *StreamsGroupHeartbeatRequestTopicInfo) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6+wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partitions))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
+		at += 6
 	}
-	w.ArrayLen(len(x.TopicConfigs), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TopicConfigs), true)
 	for i := range x.TopicConfigs {
-		x.TopicConfigs[i].Encode(w, v)
+		at = x.TopicConfigs[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupHeartbeatRequestEndpoint is part of StreamsGroupHeartbeatRequest.
@@ -499,20 +579,19 @@ func (x *StreamsGroupHeartbeatRequestEndpoint) Default() {
 	x.Port = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupHeartbeatRequestEndpoint) Decode(r *wire.Reader, v int16) {
-	x.Host = r.String(true)
-	x.Port = r.Uint16()
-	r.SkipTags()
+func (x *StreamsGroupHeartbeatRequestEndpoint) decode(r *wire.Reader, v int16, at int) int {
+	x.Host, at = r.GetString(at, true)
+	x.Port, at = r.GetUint16(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupHeartbeatRequestEndpoint) Encode(w *wire.Writer, v int16) {
-	w.String(x.Host, true)
-	w.Uint16(x.Port)
-	w.NoTags()
+func (x *StreamsGroupHeartbeatRequestEndpoint) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 3+wire.StringRoom+len(x.Host))
+	at = w.PutString(at, x.Host, true)
+	at = w.PutUint16(at, x.Port)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupHeartbeatRequestTaskOffset is part of StreamsGroupHeartbeatRequest.
@@ -529,28 +608,31 @@ func (x *StreamsGroupHeartbeatRequestTaskOffset) Default() {
 	x.Offset = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupHeartbeatRequestTaskOffset) Decode(r *wire.Reader, v int16) {
-	x.SubtopologyId = r.String(true)
-	if p := r.Fixed(12); p != nil {
-		b := (*[12]byte)(p)
-		x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+func (x *StreamsGroupHeartbeatRequestTaskOffset) decode(r *wire.Reader, v int16, at int) int {
+	x.SubtopologyId, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupHeartbeatRequestTaskOffset) Encode(w *wire.Writer, v int16) {
-	w.String(x.SubtopologyId, true)
+func (x *StreamsGroupHeartbeatRequestTaskOffset) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 13+wire.StringRoom+len(x.SubtopologyId))
+	at = w.PutString(at, x.SubtopologyId, true)
 	{
-		b := (*[12]byte)(w.Next(12))
+		b := (*[12]byte)(w.At(at, 12))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
+		at += 12
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupHeartbeatRequestTaskIds is part of StreamsGroupHeartbeatRequest.
@@ -565,25 +647,25 @@ func (x *StreamsGroupHeartbeatRequestTaskIds) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupHeartbeatRequestTaskIds) Decode(r *wire.Reader, v int16) {
-	x.SubtopologyId = r.String(true)
+func (x *StreamsGroupHeartbeatRequestTaskIds) decode(r *wire.Reader, v int16, at int) int {
+	x.SubtopologyId, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupHeartbeatRequestTaskIds) Encode(w *wire.Writer, v int16) {
-	w.String(x.SubtopologyId, true)
-	w.Int32s(x.Partitions, true, false)
-	w.NoTags()
+func (x *StreamsGroupHeartbeatRequestTaskIds) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.SubtopologyId, true)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupHeartbeatResponse has versions 0, flexible from 0.
@@ -632,67 +714,93 @@ func (x *StreamsGroupHeartbeatResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(true, true)
-	x.MemberId = r.String(true)
-	if p := r.Fixed(16); p != nil {
-		b := (*[16]byte)(p)
-		x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.HeartbeatIntervalMs = int32(binary.BigEndian.Uint32(b[4:8]))
-		x.AcceptableRecoveryLag = int32(binary.BigEndian.Uint32(b[8:12]))
-		x.TaskOffsetIntervalMs = int32(binary.BigEndian.Uint32(b[12:16]))
-	}
-	if n := r.NullArrayLen(true, 3, true); n >= 0 {
-		s := wire.Resize(x.Status, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
 		}
-		x.Status = s
-	} else {
-		x.Status = nil
 	}
-	if n := r.NullArrayLen(true, 3, true); n >= 0 {
-		s := wire.Resize(x.ActiveTasks, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	x.MemberId, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 16); p != nil {
+			b := (*[16]byte)(p)
+			x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.HeartbeatIntervalMs = int32(binary.BigEndian.Uint32(b[4:8]))
+			x.AcceptableRecoveryLag = int32(binary.BigEndian.Uint32(b[8:12]))
+			x.TaskOffsetIntervalMs = int32(binary.BigEndian.Uint32(b[12:16]))
 		}
-		x.ActiveTasks = s
-	} else {
-		x.ActiveTasks = nil
 	}
-	if n := r.NullArrayLen(true, 3, true); n >= 0 {
-		s := wire.Resize(x.StandbyTasks, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+			x.Status = nil
+		} else {
+			s := wire.Resize(x.Status, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.Status = s
 		}
-		x.StandbyTasks = s
-	} else {
-		x.StandbyTasks = nil
 	}
-	if n := r.NullArrayLen(true, 3, true); n >= 0 {
-		s := wire.Resize(x.WarmupTasks, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+			x.ActiveTasks = nil
+		} else {
+			s := wire.Resize(x.ActiveTasks, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.ActiveTasks = s
 		}
-		x.WarmupTasks = s
-	} else {
-		x.WarmupTasks = nil
 	}
-	x.EndpointInformationEpoch = r.Int32()
-	if n := r.NullArrayLen(true, 7, true); n >= 0 {
-		s := wire.Resize(x.PartitionsByUserEndpoint, n)
-		for i := range s {
-			s[i].Decode(r, v)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+			x.StandbyTasks = nil
+		} else {
+			s := wire.Resize(x.StandbyTasks, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.StandbyTasks = s
 		}
-		x.PartitionsByUserEndpoint = s
-	} else {
-		x.PartitionsByUserEndpoint = nil
 	}
-	r.SkipTags()
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+			x.WarmupTasks = nil
+		} else {
+			s := wire.Resize(x.WarmupTasks, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.WarmupTasks = s
+		}
+	}
+	x.EndpointInformationEpoch, at = r.GetInt32(at)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 7); n < 0 {
+			x.PartitionsByUserEndpoint = nil
+		} else {
+			s := wire.Resize(x.PartitionsByUserEndpoint, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.PartitionsByUserEndpoint = s
+		}
+	}
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -702,42 +810,57 @@ func (x *StreamsGroupHeartbeatResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("StreamsGroupHeartbeatResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *StreamsGroupHeartbeatResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 22+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.MemberId))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.String(x.MemberId, true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutString(at, x.MemberId, true)
 	{
-		b := (*[16]byte)(w.Next(16))
+		b := (*[16]byte)(w.At(at, 16))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.HeartbeatIntervalMs))
 		binary.BigEndian.PutUint32(b[8:12], uint32(x.AcceptableRecoveryLag))
 		binary.BigEndian.PutUint32(b[12:16], uint32(x.TaskOffsetIntervalMs))
+		at += 16
 	}
-	w.NullArrayLen(len(x.Status), x.Status == nil, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.Status), x.Status == nil, true, true)
 	for i := range x.Status {
-		x.Status[i].Encode(w, v)
+		at = x.Status[i].encode(w, v, at)
 	}
-	w.NullArrayLen(len(x.ActiveTasks), x.ActiveTasks == nil, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.ActiveTasks), x.ActiveTasks == nil, true, true)
 	for i := range x.ActiveTasks {
-		x.ActiveTasks[i].Encode(w, v)
+		at = x.ActiveTasks[i].encode(w, v, at)
 	}
-	w.NullArrayLen(len(x.StandbyTasks), x.StandbyTasks == nil, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.StandbyTasks), x.StandbyTasks == nil, true, true)
 	for i := range x.StandbyTasks {
-		x.StandbyTasks[i].Encode(w, v)
+		at = x.StandbyTasks[i].encode(w, v, at)
 	}
-	w.NullArrayLen(len(x.WarmupTasks), x.WarmupTasks == nil, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.WarmupTasks), x.WarmupTasks == nil, true, true)
 	for i := range x.WarmupTasks {
-		x.WarmupTasks[i].Encode(w, v)
+		at = x.WarmupTasks[i].encode(w, v, at)
 	}
-	w.Int32(x.EndpointInformationEpoch)
-	w.NullArrayLen(len(x.PartitionsByUserEndpoint), x.PartitionsByUserEndpoint == nil, true, true)
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.EndpointInformationEpoch)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.PartitionsByUserEndpoint), x.PartitionsByUserEndpoint == nil, true, true)
 	for i := range x.PartitionsByUserEndpoint {
-		x.PartitionsByUserEndpoint[i].Encode(w, v)
+		at = x.PartitionsByUserEndpoint[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // EndpointToPartitions is part of StreamsGroupHeartbeatResponse.
@@ -754,42 +877,45 @@ func (x *EndpointToPartitions) Default() {
 	x.StandbyPartitions = wire.Resize(x.StandbyPartitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *EndpointToPartitions) Decode(r *wire.Reader, v int16) {
-	x.UserEndpoint.Decode(r, v)
+func (x *EndpointToPartitions) decode(r *wire.Reader, v int16, at int) int {
+	at = x.UserEndpoint.decode(r, v, at)
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.ActivePartitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.ActivePartitions = s
 	}
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.StandbyPartitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.StandbyPartitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *EndpointToPartitions) Encode(w *wire.Writer, v int16) {
-	x.UserEndpoint.Encode(w, v)
-	w.ArrayLen(len(x.ActivePartitions), true)
+func (x *EndpointToPartitions) encode(w *wire.Writer, v int16, at int) int {
+	at = x.UserEndpoint.encode(w, v, at)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.ActivePartitions), true)
 	for i := range x.ActivePartitions {
-		x.ActivePartitions[i].Encode(w, v)
+		at = x.ActivePartitions[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.StandbyPartitions), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.StandbyPartitions), true)
 	for i := range x.StandbyPartitions {
-		x.StandbyPartitions[i].Encode(w, v)
+		at = x.StandbyPartitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // Status is part of StreamsGroupHeartbeatResponse.
@@ -804,20 +930,19 @@ func (x *Status) Default() {
 	x.StatusDetail = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *Status) Decode(r *wire.Reader, v int16) {
-	x.StatusCode = r.Int8()
-	x.StatusDetail = r.String(true)
-	r.SkipTags()
+func (x *Status) decode(r *wire.Reader, v int16, at int) int {
+	x.StatusCode, at = r.GetInt8(at)
+	x.StatusDetail, at = r.GetString(at, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *Status) Encode(w *wire.Writer, v int16) {
-	w.Int8(x.StatusCode)
-	w.String(x.StatusDetail, true)
-	w.NoTags()
+func (x *Status) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 2+wire.StringRoom+len(x.StatusDetail))
+	at = w.PutInt8(at, x.StatusCode)
+	at = w.PutString(at, x.StatusDetail, true)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupHeartbeatResponseTopicPartition is part of StreamsGroupHeartbeatResponse.
@@ -832,25 +957,25 @@ func (x *StreamsGroupHeartbeatResponseTopicPartition) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupHeartbeatResponseTopicPartition) Decode(r *wire.Reader, v int16) {
-	x.Topic = r.String(true)
+func (x *StreamsGroupHeartbeatResponseTopicPartition) decode(r *wire.Reader, v int16, at int) int {
+	x.Topic, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupHeartbeatResponseTopicPartition) Encode(w *wire.Writer, v int16) {
-	w.String(x.Topic, true)
-	w.Int32s(x.Partitions, true, false)
-	w.NoTags()
+func (x *StreamsGroupHeartbeatResponseTopicPartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.Topic, true)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupHeartbeatResponseTaskIds is part of StreamsGroupHeartbeatResponse.
@@ -865,25 +990,25 @@ func (x *StreamsGroupHeartbeatResponseTaskIds) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupHeartbeatResponseTaskIds) Decode(r *wire.Reader, v int16) {
-	x.SubtopologyId = r.String(true)
+func (x *StreamsGroupHeartbeatResponseTaskIds) decode(r *wire.Reader, v int16, at int) int {
+	x.SubtopologyId, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupHeartbeatResponseTaskIds) Encode(w *wire.Writer, v int16) {
-	w.String(x.SubtopologyId, true)
-	w.Int32s(x.Partitions, true, false)
-	w.NoTags()
+func (x *StreamsGroupHeartbeatResponseTaskIds) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.SubtopologyId, true)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupHeartbeatResponseEndpoint is part of StreamsGroupHeartbeatResponse.
@@ -898,18 +1023,17 @@ func (x *StreamsGroupHeartbeatResponseEndpoint) Default() {
 	x.Port = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupHeartbeatResponseEndpoint) Decode(r *wire.Reader, v int16) {
-	x.Host = r.String(true)
-	x.Port = r.Uint16()
-	r.SkipTags()
+func (x *StreamsGroupHeartbeatResponseEndpoint) decode(r *wire.Reader, v int16, at int) int {
+	x.Host, at = r.GetString(at, true)
+	x.Port, at = r.GetUint16(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupHeartbeatResponseEndpoint) Encode(w *wire.Writer, v int16) {
-	w.String(x.Host, true)
-	w.Uint16(x.Port)
-	w.NoTags()
+func (x *StreamsGroupHeartbeatResponseEndpoint) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 3+wire.StringRoom+len(x.Host))
+	at = w.PutString(at, x.Host, true)
+	at = w.PutUint16(at, x.Port)
+	at = w.PutInt8(at, 0)
+	return at
 }

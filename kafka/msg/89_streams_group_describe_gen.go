@@ -30,16 +30,22 @@ func (x *StreamsGroupDescribeRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *StreamsGroupDescribeRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.GroupIds, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.GroupIds = s
 	}
-	x.IncludeAuthorizedOperations = r.Bool()
-	r.SkipTags()
+	x.IncludeAuthorizedOperations, at = r.GetBool(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -49,12 +55,20 @@ func (x *StreamsGroupDescribeRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("StreamsGroupDescribeRequest", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.GroupIds), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *StreamsGroupDescribeRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.GroupIds), true)
 	for i := range x.GroupIds {
-		w.String(x.GroupIds[i], true)
+		w.Room(at, wire.StringRoom+len(x.GroupIds[i]))
+		at = w.PutString(at, x.GroupIds[i], true)
 	}
-	w.Bool(x.IncludeAuthorizedOperations)
-	w.NoTags()
+	w.Room(at, 2)
+	at = w.PutBool(at, x.IncludeAuthorizedOperations)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupDescribeResponse has versions 0, flexible from 0.
@@ -79,16 +93,22 @@ func (x *StreamsGroupDescribeResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *StreamsGroupDescribeResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 20)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 20)
 		s := wire.Resize(x.Groups, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Groups = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -98,12 +118,20 @@ func (x *StreamsGroupDescribeResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("StreamsGroupDescribeResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Groups), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *StreamsGroupDescribeResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Groups), true)
 	for i := range x.Groups {
-		x.Groups[i].Encode(w, v)
+		at = x.Groups[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupDescribeResponseDescribedGroup is part of StreamsGroupDescribeResponse.
@@ -132,60 +160,71 @@ func (x *StreamsGroupDescribeResponseDescribedGroup) Default() {
 	x.AuthorizedOperations = -2147483648
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupDescribeResponseDescribedGroup) Decode(r *wire.Reader, v int16) {
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(true, true)
-	x.GroupId = r.String(true)
-	x.GroupState = r.String(true)
-	if p := r.Fixed(8); p != nil {
-		b := (*[8]byte)(p)
-		x.GroupEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.AssignmentEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-	}
-	if r.Present() {
-		if x.Topology == nil {
-			x.Topology = new(StreamsGroupDescribeResponseTopology)
+func (x *StreamsGroupDescribeResponseDescribedGroup) decode(r *wire.Reader, v int16, at int) int {
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	x.GroupId, at = r.GetString(at, true)
+	x.GroupState, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 8); p != nil {
+			b := (*[8]byte)(p)
+			x.GroupEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.AssignmentEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
 		}
-		x.Topology.Decode(r, v)
-	} else {
-		x.Topology = nil
 	}
 	{
-		n := r.ArrayLen(true, 28)
+		var ok bool
+		if ok, at = r.GetPresent(at); ok {
+			if x.Topology == nil {
+				x.Topology = new(StreamsGroupDescribeResponseTopology)
+			}
+			at = x.Topology.decode(r, v, at)
+		} else {
+			x.Topology = nil
+		}
+	}
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 28)
 		s := wire.Resize(x.Members, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Members = s
 	}
-	x.AuthorizedOperations = r.Int32()
-	r.SkipTags()
+	x.AuthorizedOperations, at = r.GetInt32(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupDescribeResponseDescribedGroup) Encode(w *wire.Writer, v int16) {
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, true, true)
-	w.String(x.GroupId, true)
-	w.String(x.GroupState, true)
+func (x *StreamsGroupDescribeResponseDescribedGroup) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.GroupState))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutString(at, x.GroupId, true)
+	at = w.PutString(at, x.GroupState, true)
 	{
-		b := (*[8]byte)(w.Next(8))
+		b := (*[8]byte)(w.At(at, 8))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.GroupEpoch))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.AssignmentEpoch))
+		at += 8
 	}
-	w.Present(x.Topology != nil)
+	w.Room(at, 1)
+	at = w.PutPresent(at, x.Topology != nil)
 	if x.Topology != nil {
-		x.Topology.Encode(w, v)
+		at = x.Topology.encode(w, v, at)
 	}
-	w.ArrayLen(len(x.Members), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Members), true)
 	for i := range x.Members {
-		x.Members[i].Encode(w, v)
+		at = x.Members[i].encode(w, v, at)
 	}
-	w.Int32(x.AuthorizedOperations)
-	w.NoTags()
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.AuthorizedOperations)
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupDescribeResponseTopology is part of StreamsGroupDescribeResponse.
@@ -200,31 +239,35 @@ func (x *StreamsGroupDescribeResponseTopology) Default() {
 	x.Subtopologies = nil
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupDescribeResponseTopology) Decode(r *wire.Reader, v int16) {
-	x.Epoch = r.Int32()
-	if n := r.NullArrayLen(true, 6, true); n >= 0 {
-		s := wire.Resize(x.Subtopologies, n)
-		for i := range s {
-			s[i].Decode(r, v)
+func (x *StreamsGroupDescribeResponseTopology) decode(r *wire.Reader, v int16, at int) int {
+	x.Epoch, at = r.GetInt32(at)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 6); n < 0 {
+			x.Subtopologies = nil
+		} else {
+			s := wire.Resize(x.Subtopologies, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.Subtopologies = s
 		}
-		x.Subtopologies = s
-	} else {
-		x.Subtopologies = nil
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupDescribeResponseTopology) Encode(w *wire.Writer, v int16) {
-	w.Int32(x.Epoch)
-	w.NullArrayLen(len(x.Subtopologies), x.Subtopologies == nil, true, true)
+func (x *StreamsGroupDescribeResponseTopology) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.Epoch)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.Subtopologies), x.Subtopologies == nil, true, true)
 	for i := range x.Subtopologies {
-		x.Subtopologies[i].Encode(w, v)
+		at = x.Subtopologies[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupDescribeResponseSubtopology is part of StreamsGroupDescribeResponse.
@@ -245,66 +288,76 @@ func (x *StreamsGroupDescribeResponseSubtopology) Default() {
 	x.RepartitionSourceTopics = wire.Resize(x.RepartitionSourceTopics, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupDescribeResponseSubtopology) Decode(r *wire.Reader, v int16) {
-	x.SubtopologyId = r.String(true)
+func (x *StreamsGroupDescribeResponseSubtopology) decode(r *wire.Reader, v int16, at int) int {
+	x.SubtopologyId, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.SourceTopics, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.SourceTopics = s
 	}
 	{
-		n := r.ArrayLen(true, 1)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
 		s := wire.Resize(x.RepartitionSinkTopics, n)
 		for i := range s {
-			s[i] = r.String(true)
+			s[i], at = r.GetString(at, true)
 		}
 		x.RepartitionSinkTopics = s
 	}
 	{
-		n := r.ArrayLen(true, 9)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 9)
 		s := wire.Resize(x.StateChangelogTopics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.StateChangelogTopics = s
 	}
 	{
-		n := r.ArrayLen(true, 9)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 9)
 		s := wire.Resize(x.RepartitionSourceTopics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.RepartitionSourceTopics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupDescribeResponseSubtopology) Encode(w *wire.Writer, v int16) {
-	w.String(x.SubtopologyId, true)
-	w.ArrayLen(len(x.SourceTopics), true)
+func (x *StreamsGroupDescribeResponseSubtopology) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.SubtopologyId))
+	at = w.PutString(at, x.SubtopologyId, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.SourceTopics), true)
 	for i := range x.SourceTopics {
-		w.String(x.SourceTopics[i], true)
+		w.Room(at, wire.StringRoom+len(x.SourceTopics[i]))
+		at = w.PutString(at, x.SourceTopics[i], true)
 	}
-	w.ArrayLen(len(x.RepartitionSinkTopics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.RepartitionSinkTopics), true)
 	for i := range x.RepartitionSinkTopics {
-		w.String(x.RepartitionSinkTopics[i], true)
+		w.Room(at, wire.StringRoom+len(x.RepartitionSinkTopics[i]))
+		at = w.PutString(at, x.RepartitionSinkTopics[i], true)
 	}
-	w.ArrayLen(len(x.StateChangelogTopics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.StateChangelogTopics), true)
 	for i := range x.StateChangelogTopics {
-		x.StateChangelogTopics[i].Encode(w, v)
+		at = x.StateChangelogTopics[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.RepartitionSourceTopics), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.RepartitionSourceTopics), true)
 	for i := range x.RepartitionSourceTopics {
-		x.RepartitionSourceTopics[i].Encode(w, v)
+		at = x.RepartitionSourceTopics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupDescribeResponseMember is part of StreamsGroupDescribeResponse.
@@ -345,86 +398,97 @@ func (x *StreamsGroupDescribeResponseMember) Default() {
 	x.IsClassic = false
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupDescribeResponseMember) Decode(r *wire.Reader, v int16) {
-	x.MemberId = r.String(true)
-	x.MemberEpoch = r.Int32()
-	x.InstanceId = r.NullString(true, true)
-	x.RackId = r.NullString(true, true)
-	x.ClientId = r.String(true)
-	x.ClientHost = r.String(true)
-	x.TopologyEpoch = r.Int32()
-	x.ProcessId = r.String(true)
-	if r.Present() {
-		if x.UserEndpoint == nil {
-			x.UserEndpoint = new(StreamsGroupDescribeResponseEndpoint)
+func (x *StreamsGroupDescribeResponseMember) decode(r *wire.Reader, v int16, at int) int {
+	x.MemberId, at = r.GetString(at, true)
+	x.MemberEpoch, at = r.GetInt32(at)
+	x.InstanceId, at = r.GetNullString(at, true, true)
+	x.RackId, at = r.GetNullString(at, true, true)
+	x.ClientId, at = r.GetString(at, true)
+	x.ClientHost, at = r.GetString(at, true)
+	x.TopologyEpoch, at = r.GetInt32(at)
+	x.ProcessId, at = r.GetString(at, true)
+	{
+		var ok bool
+		if ok, at = r.GetPresent(at); ok {
+			if x.UserEndpoint == nil {
+				x.UserEndpoint = new(StreamsGroupDescribeResponseEndpoint)
+			}
+			at = x.UserEndpoint.decode(r, v, at)
+		} else {
+			x.UserEndpoint = nil
 		}
-		x.UserEndpoint.Decode(r, v)
-	} else {
-		x.UserEndpoint = nil
 	}
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.ClientTags, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.ClientTags = s
 	}
 	{
-		n := r.ArrayLen(true, 14)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 14)
 		s := wire.Resize(x.TaskOffsets, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.TaskOffsets = s
 	}
 	{
-		n := r.ArrayLen(true, 14)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 14)
 		s := wire.Resize(x.TaskEndOffsets, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.TaskEndOffsets = s
 	}
-	x.Assignment.Decode(r, v)
-	x.TargetAssignment.Decode(r, v)
-	x.IsClassic = r.Bool()
-	r.SkipTags()
+	at = x.Assignment.decode(r, v, at)
+	at = x.TargetAssignment.decode(r, v, at)
+	x.IsClassic, at = r.GetBool(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupDescribeResponseMember) Encode(w *wire.Writer, v int16) {
-	w.String(x.MemberId, true)
-	w.Int32(x.MemberEpoch)
-	w.NullString(x.InstanceId, true, true)
-	w.NullString(x.RackId, true, true)
-	w.String(x.ClientId, true)
-	w.String(x.ClientHost, true)
-	w.Int32(x.TopologyEpoch)
-	w.String(x.ProcessId, true)
-	w.Present(x.UserEndpoint != nil)
+func (x *StreamsGroupDescribeResponseMember) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 8+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.InstanceId.String)+wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.StringRoom+len(x.ProcessId))
+	at = w.PutString(at, x.MemberId, true)
+	at = w.PutInt32(at, x.MemberEpoch)
+	at = w.PutNullString(at, &x.InstanceId, true, true)
+	at = w.PutNullString(at, &x.RackId, true, true)
+	at = w.PutString(at, x.ClientId, true)
+	at = w.PutString(at, x.ClientHost, true)
+	at = w.PutInt32(at, x.TopologyEpoch)
+	at = w.PutString(at, x.ProcessId, true)
+	w.Room(at, 1)
+	at = w.PutPresent(at, x.UserEndpoint != nil)
 	if x.UserEndpoint != nil {
-		x.UserEndpoint.Encode(w, v)
+		at = x.UserEndpoint.encode(w, v, at)
 	}
-	w.ArrayLen(len(x.ClientTags), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.ClientTags), true)
 	for i := range x.ClientTags {
-		x.ClientTags[i].Encode(w, v)
+		at = x.ClientTags[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.TaskOffsets), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TaskOffsets), true)
 	for i := range x.TaskOffsets {
-		x.TaskOffsets[i].Encode(w, v)
+		at = x.TaskOffsets[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.TaskEndOffsets), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TaskEndOffsets), true)
 	for i := range x.TaskEndOffsets {
-		x.TaskEndOffsets[i].Encode(w, v)
+		at = x.TaskEndOffsets[i].encode(w, v, at)
 	}
-	x.Assignment.Encode(w, v)
-	x.TargetAssignment.Encode(w, v)
-	w.Bool(x.IsClassic)
-	w.NoTags()
+	at = x.Assignment.encode(w, v, at)
+	at = x.TargetAssignment.encode(w, v, at)
+	w.Room(at, 1)
+	at = w.PutBool(at, x.IsClassic)
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupDescribeResponseEndpoint is part of StreamsGroupDescribeResponse.
@@ -439,20 +503,19 @@ func (x *StreamsGroupDescribeResponseEndpoint) Default() {
 	x.Port = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupDescribeResponseEndpoint) Decode(r *wire.Reader, v int16) {
-	x.Host = r.String(true)
-	x.Port = r.Uint16()
-	r.SkipTags()
+func (x *StreamsGroupDescribeResponseEndpoint) decode(r *wire.Reader, v int16, at int) int {
+	x.Host, at = r.GetString(at, true)
+	x.Port, at = r.GetUint16(at)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupDescribeResponseEndpoint) Encode(w *wire.Writer, v int16) {
-	w.String(x.Host, true)
-	w.Uint16(x.Port)
-	w.NoTags()
+func (x *StreamsGroupDescribeResponseEndpoint) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 3+wire.StringRoom+len(x.Host))
+	at = w.PutString(at, x.Host, true)
+	at = w.PutUint16(at, x.Port)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupDescribeResponseTaskOffset is part of StreamsGroupDescribeResponse.
@@ -469,28 +532,31 @@ func (x *StreamsGroupDescribeResponseTaskOffset) Default() {
 	x.Offset = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupDescribeResponseTaskOffset) Decode(r *wire.Reader, v int16) {
-	x.SubtopologyId = r.String(true)
-	if p := r.Fixed(12); p != nil {
-		b := (*[12]byte)(p)
-		x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+func (x *StreamsGroupDescribeResponseTaskOffset) decode(r *wire.Reader, v int16, at int) int {
+	x.SubtopologyId, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupDescribeResponseTaskOffset) Encode(w *wire.Writer, v int16) {
-	w.String(x.SubtopologyId, true)
+func (x *StreamsGroupDescribeResponseTaskOffset) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 13+wire.StringRoom+len(x.SubtopologyId))
+	at = w.PutString(at, x.SubtopologyId, true)
 	{
-		b := (*[12]byte)(w.Next(12))
+		b := (*[12]byte)(w.At(at, 12))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
+		at += 12
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupDescribeResponseAssignment is part of StreamsGroupDescribeResponse.
@@ -507,52 +573,57 @@ func (x *StreamsGroupDescribeResponseAssignment) Default() {
 	x.WarmupTasks = wire.Resize(x.WarmupTasks, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupDescribeResponseAssignment) Decode(r *wire.Reader, v int16) {
+func (x *StreamsGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.ActiveTasks, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.ActiveTasks = s
 	}
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.StandbyTasks, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.StandbyTasks = s
 	}
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.WarmupTasks, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.WarmupTasks = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupDescribeResponseAssignment) Encode(w *wire.Writer, v int16) {
-	w.ArrayLen(len(x.ActiveTasks), true)
+func (x *StreamsGroupDescribeResponseAssignment) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.ActiveTasks), true)
 	for i := range x.ActiveTasks {
-		x.ActiveTasks[i].Encode(w, v)
+		at = x.ActiveTasks[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.StandbyTasks), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.StandbyTasks), true)
 	for i := range x.StandbyTasks {
-		x.StandbyTasks[i].Encode(w, v)
+		at = x.StandbyTasks[i].encode(w, v, at)
 	}
-	w.ArrayLen(len(x.WarmupTasks), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.WarmupTasks), true)
 	for i := range x.WarmupTasks {
-		x.WarmupTasks[i].Encode(w, v)
+		at = x.WarmupTasks[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupDescribeResponseTaskIds is part of StreamsGroupDescribeResponse.
@@ -567,25 +638,25 @@ func (x *StreamsGroupDescribeResponseTaskIds) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupDescribeResponseTaskIds) Decode(r *wire.Reader, v int16) {
-	x.SubtopologyId = r.String(true)
+func (x *StreamsGroupDescribeResponseTaskIds) decode(r *wire.Reader, v int16, at int) int {
+	x.SubtopologyId, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupDescribeResponseTaskIds) Encode(w *wire.Writer, v int16) {
-	w.String(x.SubtopologyId, true)
-	w.Int32s(x.Partitions, true, false)
-	w.NoTags()
+func (x *StreamsGroupDescribeResponseTaskIds) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.SubtopologyId, true)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupDescribeResponseKeyValue is part of StreamsGroupDescribeResponse.
@@ -600,20 +671,19 @@ func (x *StreamsGroupDescribeResponseKeyValue) Default() {
 	x.Value = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupDescribeResponseKeyValue) Decode(r *wire.Reader, v int16) {
-	x.Key = r.String(true)
-	x.Value = r.String(true)
-	r.SkipTags()
+func (x *StreamsGroupDescribeResponseKeyValue) decode(r *wire.Reader, v int16, at int) int {
+	x.Key, at = r.GetString(at, true)
+	x.Value, at = r.GetString(at, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupDescribeResponseKeyValue) Encode(w *wire.Writer, v int16) {
-	w.String(x.Key, true)
-	w.String(x.Value, true)
-	w.NoTags()
+func (x *StreamsGroupDescribeResponseKeyValue) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
+	at = w.PutString(at, x.Key, true)
+	at = w.PutString(at, x.Value, true)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // StreamsGroupDescribeResponseTopicInfo is part of StreamsGroupDescribeResponse.
@@ -632,38 +702,44 @@ func (x *StreamsGroupDescribeResponseTopicInfo) Default() {
 	x.TopicConfigs = wire.Resize(x.TopicConfigs, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *StreamsGroupDescribeResponseTopicInfo) Decode(r *wire.Reader, v int16) {
-	x.Name = r.String(true)
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+func (x *StreamsGroupDescribeResponseTopicInfo) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.TopicConfigs, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.TopicConfigs = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *StreamsGroupDescribeResponseTopicInfo) Encode(w *wire.Writer, v int16) {
-	w.String(x.Name, true)
+func (x *StreamsGroupDescribeResponseTopicInfo) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6+wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partitions))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
+		at += 6
 	}
-	w.ArrayLen(len(x.TopicConfigs), true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TopicConfigs), true)
 	for i := range x.TopicConfigs {
-		x.TopicConfigs[i].Encode(w, v)
+		at = x.TopicConfigs[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }

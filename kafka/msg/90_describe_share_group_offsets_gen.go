@@ -28,15 +28,21 @@ func (x *DescribeShareGroupOffsetsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeShareGroupOffsetsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Groups, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Groups = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -46,11 +52,18 @@ func (x *DescribeShareGroupOffsetsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeShareGroupOffsetsRequest", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.Groups), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeShareGroupOffsetsRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Groups), true)
 	for i := range x.Groups {
-		x.Groups[i].Encode(w, v)
+		at = x.Groups[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeShareGroupOffsetsRequestGroup is part of DescribeShareGroupOffsetsRequest.
@@ -65,31 +78,35 @@ func (x *DescribeShareGroupOffsetsRequestGroup) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeShareGroupOffsetsRequestGroup) Decode(r *wire.Reader, v int16) {
-	x.GroupId = r.String(true)
-	if n := r.NullArrayLen(true, 3, true); n >= 0 {
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			s[i].Decode(r, v)
+func (x *DescribeShareGroupOffsetsRequestGroup) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetString(at, true)
+	{
+		var n int
+		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+			x.Topics = nil
+		} else {
+			s := wire.Resize(x.Topics, n)
+			for i := range s {
+				at = s[i].decode(r, v, at)
+			}
+			x.Topics = s
 		}
-		x.Topics = s
-	} else {
-		x.Topics = nil
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeShareGroupOffsetsRequestGroup) Encode(w *wire.Writer, v int16) {
-	w.String(x.GroupId, true)
-	w.NullArrayLen(len(x.Topics), x.Topics == nil, true, true)
+func (x *DescribeShareGroupOffsetsRequestGroup) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.GroupId))
+	at = w.PutString(at, x.GroupId, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, true, true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeShareGroupOffsetsRequestTopic is part of DescribeShareGroupOffsetsRequest.
@@ -104,25 +121,25 @@ func (x *DescribeShareGroupOffsetsRequestTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeShareGroupOffsetsRequestTopic) Decode(r *wire.Reader, v int16) {
-	x.TopicName = r.String(true)
+func (x *DescribeShareGroupOffsetsRequestTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicName, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 4)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeShareGroupOffsetsRequestTopic) Encode(w *wire.Writer, v int16) {
-	w.String(x.TopicName, true)
-	w.Int32s(x.Partitions, true, false)
-	w.NoTags()
+func (x *DescribeShareGroupOffsetsRequestTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.TopicName, true)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeShareGroupOffsetsResponse has versions 0-1, flexible from 0.
@@ -147,16 +164,22 @@ func (x *DescribeShareGroupOffsetsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.ThrottleTimeMs = r.Int32()
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DescribeShareGroupOffsetsResponse) decode(r *wire.Reader, v int16, at int) int {
+	x.ThrottleTimeMs, at = r.GetInt32(at)
 	{
-		n := r.ArrayLen(true, 6)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 6)
 		s := wire.Resize(x.Groups, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Groups = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -166,12 +189,20 @@ func (x *DescribeShareGroupOffsetsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DescribeShareGroupOffsetsResponse", wire.ErrVersion)
 		return
 	}
-	w.Int32(x.ThrottleTimeMs)
-	w.ArrayLen(len(x.Groups), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DescribeShareGroupOffsetsResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 4)
+	at = w.PutInt32(at, x.ThrottleTimeMs)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Groups), true)
 	for i := range x.Groups {
-		x.Groups[i].Encode(w, v)
+		at = x.Groups[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeShareGroupOffsetsResponseGroup is part of DescribeShareGroupOffsetsResponse.
@@ -190,34 +221,37 @@ func (x *DescribeShareGroupOffsetsResponseGroup) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeShareGroupOffsetsResponseGroup) Decode(r *wire.Reader, v int16) {
-	x.GroupId = r.String(true)
+func (x *DescribeShareGroupOffsetsResponseGroup) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 19)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 19)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(true, true)
-	r.SkipTags()
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeShareGroupOffsetsResponseGroup) Encode(w *wire.Writer, v int16) {
-	w.String(x.GroupId, true)
-	w.ArrayLen(len(x.Topics), true)
+func (x *DescribeShareGroupOffsetsResponseGroup) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.GroupId))
+	at = w.PutString(at, x.GroupId, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, true, true)
-	w.NoTags()
+	w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeShareGroupOffsetsResponseTopic is part of DescribeShareGroupOffsetsResponse.
@@ -234,32 +268,34 @@ func (x *DescribeShareGroupOffsetsResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeShareGroupOffsetsResponseTopic) Decode(r *wire.Reader, v int16) {
-	x.TopicName = r.String(true)
-	x.TopicId = r.UUID()
+func (x *DescribeShareGroupOffsetsResponseTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicName, at = r.GetString(at, true)
+	x.TopicId, at = r.GetUUID(at)
 	{
-		n := r.ArrayLen(true, 20)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 20)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeShareGroupOffsetsResponseTopic) Encode(w *wire.Writer, v int16) {
-	w.String(x.TopicName, true)
-	w.UUID(x.TopicId)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *DescribeShareGroupOffsetsResponseTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 16+wire.StringRoom+len(x.TopicName))
+	at = w.PutString(at, x.TopicName, true)
+	at = w.PutUUID(at, &x.TopicId)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DescribeShareGroupOffsetsResponsePartition is part of DescribeShareGroupOffsetsResponse.
@@ -282,39 +318,41 @@ func (x *DescribeShareGroupOffsetsResponsePartition) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DescribeShareGroupOffsetsResponsePartition) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(16); p != nil {
-		b := (*[16]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.StartOffset = int64(binary.BigEndian.Uint64(b[4:12]))
-		x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+func (x *DescribeShareGroupOffsetsResponsePartition) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 16); p != nil {
+			b := (*[16]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.StartOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+		}
 	}
 	if v >= 1 {
-		x.Lag = r.Int64()
+		x.Lag, at = r.GetInt64(at)
 	} else {
 		x.Lag = -1
 	}
-	x.ErrorCode = r.Int16()
-	x.ErrorMessage = r.NullString(true, true)
-	r.SkipTags()
+	x.ErrorCode, at = r.GetInt16(at)
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DescribeShareGroupOffsetsResponsePartition) Encode(w *wire.Writer, v int16) {
+func (x *DescribeShareGroupOffsetsResponsePartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 27+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[16]byte)(w.Next(16))
+		b := (*[16]byte)(w.At(at, 16))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.StartOffset))
 		binary.BigEndian.PutUint32(b[12:16], uint32(x.LeaderEpoch))
+		at += 16
 	}
 	if v >= 1 {
-		w.Int64(x.Lag)
-	} else {
+		at = w.PutInt64(at, x.Lag)
 	}
-	w.Int16(x.ErrorCode)
-	w.NullString(x.ErrorMessage, true, true)
-	w.NoTags()
+	at = w.PutInt16(at, x.ErrorCode)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

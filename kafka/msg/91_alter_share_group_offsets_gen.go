@@ -30,16 +30,22 @@ func (x *AlterShareGroupOffsetsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.GroupId = r.String(true)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterShareGroupOffsetsRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 3)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -49,12 +55,20 @@ func (x *AlterShareGroupOffsetsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterShareGroupOffsetsRequest", wire.ErrVersion)
 		return
 	}
-	w.String(x.GroupId, true)
-	w.ArrayLen(len(x.Topics), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterShareGroupOffsetsRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.GroupId))
+	at = w.PutString(at, x.GroupId, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AlterShareGroupOffsetsRequestTopic is part of AlterShareGroupOffsetsRequest.
@@ -69,30 +83,32 @@ func (x *AlterShareGroupOffsetsRequestTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterShareGroupOffsetsRequestTopic) Decode(r *wire.Reader, v int16) {
-	x.TopicName = r.String(true)
+func (x *AlterShareGroupOffsetsRequestTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicName, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 13)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 13)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterShareGroupOffsetsRequestTopic) Encode(w *wire.Writer, v int16) {
-	w.String(x.TopicName, true)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *AlterShareGroupOffsetsRequestTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.TopicName))
+	at = w.PutString(at, x.TopicName, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AlterShareGroupOffsetsRequestPartition is part of AlterShareGroupOffsetsRequest.
@@ -107,26 +123,29 @@ func (x *AlterShareGroupOffsetsRequestPartition) Default() {
 	x.StartOffset = 0
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterShareGroupOffsetsRequestPartition) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(12); p != nil {
-		b := (*[12]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.StartOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+func (x *AlterShareGroupOffsetsRequestPartition) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.StartOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+		}
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterShareGroupOffsetsRequestPartition) Encode(w *wire.Writer, v int16) {
+func (x *AlterShareGroupOffsetsRequestPartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.Next(12))
+		b := (*[12]byte)(w.At(at, 12))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.StartOffset))
+		at += 12
 	}
-	w.NoTags()
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AlterShareGroupOffsetsResponse has versions 0, flexible from 0.
@@ -155,21 +174,30 @@ func (x *AlterShareGroupOffsetsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(true, true)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *AlterShareGroupOffsetsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 19)
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
+	}
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 19)
 		s := wire.Resize(x.Responses, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Responses = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -179,17 +207,26 @@ func (x *AlterShareGroupOffsetsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("AlterShareGroupOffsetsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *AlterShareGroupOffsetsResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.ArrayLen(len(x.Responses), true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Responses), true)
 	for i := range x.Responses {
-		x.Responses[i].Encode(w, v)
+		at = x.Responses[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AlterShareGroupOffsetsResponseTopic is part of AlterShareGroupOffsetsResponse.
@@ -206,32 +243,34 @@ func (x *AlterShareGroupOffsetsResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterShareGroupOffsetsResponseTopic) Decode(r *wire.Reader, v int16) {
-	x.TopicName = r.String(true)
-	x.TopicId = r.UUID()
+func (x *AlterShareGroupOffsetsResponseTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicName, at = r.GetString(at, true)
+	x.TopicId, at = r.GetUUID(at)
 	{
-		n := r.ArrayLen(true, 8)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 8)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterShareGroupOffsetsResponseTopic) Encode(w *wire.Writer, v int16) {
-	w.String(x.TopicName, true)
-	w.UUID(x.TopicId)
-	w.ArrayLen(len(x.Partitions), true)
+func (x *AlterShareGroupOffsetsResponseTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 16+wire.StringRoom+len(x.TopicName))
+	at = w.PutString(at, x.TopicName, true)
+	at = w.PutUUID(at, &x.TopicId)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
-		x.Partitions[i].Encode(w, v)
+		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // AlterShareGroupOffsetsResponsePartition is part of AlterShareGroupOffsetsResponse.
@@ -248,26 +287,29 @@ func (x *AlterShareGroupOffsetsResponsePartition) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *AlterShareGroupOffsetsResponsePartition) Decode(r *wire.Reader, v int16) {
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func (x *AlterShareGroupOffsetsResponsePartition) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
 	}
-	x.ErrorMessage = r.NullString(true, true)
-	r.SkipTags()
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *AlterShareGroupOffsetsResponsePartition) Encode(w *wire.Writer, v int16) {
+func (x *AlterShareGroupOffsetsResponsePartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.NoTags()
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

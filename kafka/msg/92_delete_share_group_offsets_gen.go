@@ -30,16 +30,22 @@ func (x *DeleteShareGroupOffsetsRequest) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	x.GroupId = r.String(true)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DeleteShareGroupOffsetsRequest) decode(r *wire.Reader, v int16, at int) int {
+	x.GroupId, at = r.GetString(at, true)
 	{
-		n := r.ArrayLen(true, 2)
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 2)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -49,12 +55,20 @@ func (x *DeleteShareGroupOffsetsRequest) Encode(w *wire.Writer, v int16) {
 		w.Fail("DeleteShareGroupOffsetsRequest", wire.ErrVersion)
 		return
 	}
-	w.String(x.GroupId, true)
-	w.ArrayLen(len(x.Topics), true)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DeleteShareGroupOffsetsRequest) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.GroupId))
+	at = w.PutString(at, x.GroupId, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), true)
 	for i := range x.Topics {
-		x.Topics[i].Encode(w, v)
+		at = x.Topics[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DeleteShareGroupOffsetsRequestTopic is part of DeleteShareGroupOffsetsRequest.
@@ -67,18 +81,17 @@ func (x *DeleteShareGroupOffsetsRequestTopic) Default() {
 	x.TopicName = ""
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeleteShareGroupOffsetsRequestTopic) Decode(r *wire.Reader, v int16) {
-	x.TopicName = r.String(true)
-	r.SkipTags()
+func (x *DeleteShareGroupOffsetsRequestTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicName, at = r.GetString(at, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeleteShareGroupOffsetsRequestTopic) Encode(w *wire.Writer, v int16) {
-	w.String(x.TopicName, true)
-	w.NoTags()
+func (x *DeleteShareGroupOffsetsRequestTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.TopicName))
+	at = w.PutString(at, x.TopicName, true)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DeleteShareGroupOffsetsResponse has versions 0, flexible from 0.
@@ -107,21 +120,30 @@ func (x *DeleteShareGroupOffsetsResponse) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
-	if p := r.Fixed(6); p != nil {
-		b := (*[6]byte)(p)
-		x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-	}
-	x.ErrorMessage = r.NullString(true, true)
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *DeleteShareGroupOffsetsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(true, 21)
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.ThrottleTimeMs = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
+	}
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 21)
 		s := wire.Resize(x.Responses, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.Responses = s
 	}
-	r.SkipTags()
+	at = r.GetNoTags(at)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -131,17 +153,26 @@ func (x *DeleteShareGroupOffsetsResponse) Encode(w *wire.Writer, v int16) {
 		w.Fail("DeleteShareGroupOffsetsResponse", wire.ErrVersion)
 		return
 	}
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *DeleteShareGroupOffsetsResponse) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.Next(6))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		at += 6
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.ArrayLen(len(x.Responses), true)
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Responses), true)
 	for i := range x.Responses {
-		x.Responses[i].Encode(w, v)
+		at = x.Responses[i].encode(w, v, at)
 	}
-	w.NoTags()
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
 }
 
 // DeleteShareGroupOffsetsResponseTopic is part of DeleteShareGroupOffsetsResponse.
@@ -160,28 +191,31 @@ func (x *DeleteShareGroupOffsetsResponseTopic) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *DeleteShareGroupOffsetsResponseTopic) Decode(r *wire.Reader, v int16) {
-	x.TopicName = r.String(true)
-	if p := r.Fixed(18); p != nil {
-		b := (*[18]byte)(p)
-		x.TopicId = wire.UUID(b[0:16])
-		x.ErrorCode = int16(binary.BigEndian.Uint16(b[16:18]))
+func (x *DeleteShareGroupOffsetsResponseTopic) decode(r *wire.Reader, v int16, at int) int {
+	x.TopicName, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 18); p != nil {
+			b := (*[18]byte)(p)
+			x.TopicId = wire.UUID(b[0:16])
+			x.ErrorCode = int16(binary.BigEndian.Uint16(b[16:18]))
+		}
 	}
-	x.ErrorMessage = r.NullString(true, true)
-	r.SkipTags()
+	x.ErrorMessage, at = r.GetNullString(at, true, true)
+	at = r.GetNoTags(at)
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *DeleteShareGroupOffsetsResponseTopic) Encode(w *wire.Writer, v int16) {
-	w.String(x.TopicName, true)
+func (x *DeleteShareGroupOffsetsResponseTopic) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 19+wire.StringRoom+len(x.TopicName)+wire.StringRoom+len(x.ErrorMessage.String))
+	at = w.PutString(at, x.TopicName, true)
 	{
-		b := (*[18]byte)(w.Next(18))
+		b := (*[18]byte)(w.At(at, 18))
 		copy(b[0:16], x.TopicId[:])
 		binary.BigEndian.PutUint16(b[16:18], uint16(x.ErrorCode))
+		at += 18
 	}
-	w.NullString(x.ErrorMessage, true, true)
-	w.NoTags()
+	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	at = w.PutInt8(at, 0)
+	return at
 }

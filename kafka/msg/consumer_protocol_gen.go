@@ -29,21 +29,27 @@ func (x *ConsumerProtocolSubscription) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ConsumerProtocolSubscription) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(false, 2)
+		var n int
+		n, at = r.GetArrayLen(at, false, false, 2)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
-			s[i] = r.String(false)
+			s[i], at = r.GetString(at, false)
 		}
 		x.Topics = s
 	}
-	x.UserData = r.NullBytes(false, true)
+	x.UserData, at = r.GetBytes(at, false, true)
 	if v >= 1 {
 		{
-			n := r.ArrayLen(false, 6)
+			var n int
+			n, at = r.GetArrayLen(at, false, false, 6)
 			s := wire.Resize(x.OwnedPartitions, n)
 			for i := range s {
-				s[i].Decode(r, v)
+				at = s[i].decode(r, v, at)
 			}
 			x.OwnedPartitions = s
 		}
@@ -51,15 +57,16 @@ func (x *ConsumerProtocolSubscription) Decode(r *wire.Reader, v int16) {
 		x.OwnedPartitions = wire.Resize(x.OwnedPartitions, 0)
 	}
 	if v >= 2 {
-		x.GenerationId = r.Int32()
+		x.GenerationId, at = r.GetInt32(at)
 	} else {
 		x.GenerationId = -1
 	}
 	if v >= 3 {
-		x.RackId = r.NullString(false, v >= 3)
+		x.RackId, at = r.GetNullString(at, false, v >= 3)
 	} else {
 		x.RackId = wire.NullString{}
 	}
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -69,26 +76,33 @@ func (x *ConsumerProtocolSubscription) Encode(w *wire.Writer, v int16) {
 		w.Fail("ConsumerProtocolSubscription", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.Topics), false)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ConsumerProtocolSubscription) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Topics), false)
 	for i := range x.Topics {
-		w.String(x.Topics[i], false)
+		w.Room(at, wire.StringRoom+len(x.Topics[i]))
+		at = w.PutString(at, x.Topics[i], false)
 	}
-	w.NullBytes(x.UserData, false, true)
+	w.Room(at, wire.CountRoom+len(x.UserData))
+	at = w.PutBytes(at, x.UserData, false, true)
 	if v >= 1 {
-		w.ArrayLen(len(x.OwnedPartitions), false)
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.OwnedPartitions), false)
 		for i := range x.OwnedPartitions {
-			x.OwnedPartitions[i].Encode(w, v)
+			at = x.OwnedPartitions[i].encode(w, v, at)
 		}
-	} else {
 	}
+	w.Room(at, 4+wire.StringRoom+len(x.RackId.String))
 	if v >= 2 {
-		w.Int32(x.GenerationId)
-	} else {
+		at = w.PutInt32(at, x.GenerationId)
 	}
 	if v >= 3 {
-		w.NullString(x.RackId, false, v >= 3)
-	} else {
+		at = w.PutNullString(at, &x.RackId, false, v >= 3)
 	}
+	return at
 }
 
 // ConsumerProtocolSubscriptionTopicPartition is part of ConsumerProtocolSubscription.
@@ -103,23 +117,23 @@ func (x *ConsumerProtocolSubscriptionTopicPartition) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ConsumerProtocolSubscriptionTopicPartition) Decode(r *wire.Reader, v int16) {
-	x.Topic = r.String(false)
+func (x *ConsumerProtocolSubscriptionTopicPartition) decode(r *wire.Reader, v int16, at int) int {
+	x.Topic, at = r.GetString(at, false)
 	{
-		n := r.ArrayLen(false, 4)
+		var n int
+		n, at = r.GetArrayLen(at, false, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ConsumerProtocolSubscriptionTopicPartition) Encode(w *wire.Writer, v int16) {
-	w.String(x.Topic, false)
-	w.Int32s(x.Partitions, false, false)
+func (x *ConsumerProtocolSubscriptionTopicPartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.Topic, false)
+	at = w.PutInt32s(at, x.Partitions, false, false)
+	return at
 }
 
 // ConsumerProtocolAssignment has versions 0-3, never flexible.
@@ -141,15 +155,21 @@ func (x *ConsumerProtocolAssignment) Decode(r *wire.Reader, v int16) {
 		r.Fail(wire.ErrVersion)
 		return
 	}
+	r.Seek(x.decode(r, v, r.Pos()))
+}
+
+func (x *ConsumerProtocolAssignment) decode(r *wire.Reader, v int16, at int) int {
 	{
-		n := r.ArrayLen(false, 6)
+		var n int
+		n, at = r.GetArrayLen(at, false, false, 6)
 		s := wire.Resize(x.AssignedPartitions, n)
 		for i := range s {
-			s[i].Decode(r, v)
+			at = s[i].decode(r, v, at)
 		}
 		x.AssignedPartitions = s
 	}
-	x.UserData = r.NullBytes(false, true)
+	x.UserData, at = r.GetBytes(at, false, true)
+	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
@@ -159,11 +179,18 @@ func (x *ConsumerProtocolAssignment) Encode(w *wire.Writer, v int16) {
 		w.Fail("ConsumerProtocolAssignment", wire.ErrVersion)
 		return
 	}
-	w.ArrayLen(len(x.AssignedPartitions), false)
+	w.Commit(x.encode(w, v, w.Pos()))
+}
+
+func (x *ConsumerProtocolAssignment) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.AssignedPartitions), false)
 	for i := range x.AssignedPartitions {
-		x.AssignedPartitions[i].Encode(w, v)
+		at = x.AssignedPartitions[i].encode(w, v, at)
 	}
-	w.NullBytes(x.UserData, false, true)
+	w.Room(at, wire.CountRoom+len(x.UserData))
+	at = w.PutBytes(at, x.UserData, false, true)
+	return at
 }
 
 // ConsumerProtocolAssignmentTopicPartition is part of ConsumerProtocolAssignment.
@@ -178,21 +205,21 @@ func (x *ConsumerProtocolAssignmentTopicPartition) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
-// r's frame with strings and bytes. Errors are in r.
-func (x *ConsumerProtocolAssignmentTopicPartition) Decode(r *wire.Reader, v int16) {
-	x.Topic = r.String(false)
+func (x *ConsumerProtocolAssignmentTopicPartition) decode(r *wire.Reader, v int16, at int) int {
+	x.Topic, at = r.GetString(at, false)
 	{
-		n := r.ArrayLen(false, 4)
+		var n int
+		n, at = r.GetArrayLen(at, false, false, 4)
 		s := wire.Resize(x.Partitions, n)
-		r.Int32s(s)
+		at = r.GetInt32s(at, s)
 		x.Partitions = s
 	}
+	return at
 }
 
-// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
-// not be dropped is set.
-func (x *ConsumerProtocolAssignmentTopicPartition) Encode(w *wire.Writer, v int16) {
-	w.String(x.Topic, false)
-	w.Int32s(x.Partitions, false, false)
+func (x *ConsumerProtocolAssignmentTopicPartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.Topic, false)
+	at = w.PutInt32s(at, x.Partitions, false, false)
+	return at
 }

@@ -60,7 +60,12 @@ func bytesPrim(flex, null bool) primitive {
 
 // lenPrim reads a count in front of nothing, which ArrayLen would refuse.
 func lenPrim(flex, null bool) primitive {
-	return prim(func(r *Reader) int { return r.count(flex) },
+	count := func(r *Reader) int {
+		n, at := r.count(r.Pos(), flex)
+		r.Seek(at)
+		return n
+	}
+	return prim(count,
 		func(w *Writer, n int) { w.NullArrayLen(n, n < 0, flex, null) }, showLen)
 }
 

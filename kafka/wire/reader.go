@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
-	"unsafe"
 )
 
 // What can be wrong with input. A *DecodeError wraps one of these.
@@ -74,108 +72,37 @@ func (r *Reader) Done() error {
 }
 
 // Fail records err unless there is an earlier one, and ends the input.
-func (r *Reader) Fail(err error) {
-	if r.err == nil {
-		r.err = &DecodeError{Offset: r.off, Err: err}
-	}
-	r.off = len(r.b)
-}
-
-// Fixed takes n bytes, n > 0, for values of fixed size that the caller picks out of them.
-// It returns nil after ErrShort.
-func (r *Reader) Fixed(n int) []byte {
-	end := r.off + n
-	if end > len(r.b) {
-		r.Fail(ErrShort)
-		return nil
-	}
-	b := r.b[r.off:end]
-	r.off = end
-	return b
-}
-
-// Int8 takes one byte.
-func (r *Reader) Int8() int8 {
-	if r.off >= len(r.b) {
-		r.Fail(ErrShort)
-		return 0
-	}
-	v := int8(r.b[r.off])
-	r.off++
-	return v
-}
+func (r *Reader) Fail(err error) { r.off = r.failAt(r.off, err) }
 
 // Bool takes one byte; any value but 0 is true, as in Kafka.
-func (r *Reader) Bool() bool { return r.Int8() != 0 }
+func (r *Reader) Bool() (v bool) { v, r.off = r.GetBool(r.off); return }
+
+// Int8 takes one byte.
+func (r *Reader) Int8() (v int8) { v, r.off = r.GetInt8(r.off); return }
 
 // Int16 takes two bytes.
-func (r *Reader) Int16() int16 { return int16(r.Uint16()) }
+func (r *Reader) Int16() (v int16) { v, r.off = r.GetInt16(r.off); return }
 
 // Uint16 takes two bytes.
-func (r *Reader) Uint16() uint16 {
-	if b := r.Fixed(2); b != nil {
-		return binary.BigEndian.Uint16(b)
-	}
-	return 0
-}
+func (r *Reader) Uint16() (v uint16) { v, r.off = r.GetUint16(r.off); return }
 
 // Int32 takes four bytes.
-func (r *Reader) Int32() int32 { return int32(r.Uint32()) }
+func (r *Reader) Int32() (v int32) { v, r.off = r.GetInt32(r.off); return }
 
 // Uint32 takes four bytes.
-func (r *Reader) Uint32() uint32 {
-	if b := r.Fixed(4); b != nil {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
+func (r *Reader) Uint32() (v uint32) { v, r.off = r.GetUint32(r.off); return }
 
 // Int64 takes eight bytes.
-func (r *Reader) Int64() int64 {
-	if b := r.Fixed(8); b != nil {
-		return int64(binary.BigEndian.Uint64(b))
-	}
-	return 0
-}
+func (r *Reader) Int64() (v int64) { v, r.off = r.GetInt64(r.off); return }
 
 // Float64 takes eight bytes, IEEE 754.
-func (r *Reader) Float64() float64 { return math.Float64frombits(uint64(r.Int64())) }
+func (r *Reader) Float64() (v float64) { v, r.off = r.GetFloat64(r.off); return }
 
 // UUID takes sixteen bytes.
-func (r *Reader) UUID() (u UUID) {
-	if b := r.Fixed(16); b != nil {
-		u = UUID(b)
-	}
-	return
-}
+func (r *Reader) UUID() (v UUID) { v, r.off = r.GetUUID(r.off); return }
 
 // Uvarint takes an unsigned base-128 number of at most 32 bits.
-func (r *Reader) Uvarint() uint32 {
-	b := r.b[r.off:]
-	if len(b) > 0 && b[0] < 0x80 {
-		r.off++
-		return uint32(b[0])
-	}
-	if len(b) > 1 && b[1] < 0x80 {
-		r.off += 2
-		return uint32(b[0]&0x7f) | uint32(b[1])<<7
-	}
-	return r.uvarintSlow(b)
-}
-
-func (r *Reader) uvarintSlow(b []byte) uint32 {
-	v, n := binary.Uvarint(b)
-	switch {
-	case n == 0:
-		r.Fail(ErrShort)
-	case n < 0 || n > 5 || v > math.MaxUint32:
-		r.Fail(ErrVarint)
-	default:
-		r.off += n
-		return uint32(v)
-	}
-	return 0
-}
+func (r *Reader) Uvarint() (v uint32) { v, r.off = r.GetUvarint(r.off); return }
 
 // Varint takes a zigzag number of at most 32 bits.
 func (r *Reader) Varint() int32 {
@@ -198,209 +125,59 @@ func (r *Reader) Varlong() int64 {
 	return 0
 }
 
-// take returns the next n bytes, or nil after ErrLength. n is not negative.
-func (r *Reader) take(n int) []byte {
-	end := r.off + n
-	if end > len(r.b) {
-		r.Fail(ErrLength)
-		return nil
-	}
-	b := r.b[r.off:end:end]
-	r.off = end
-	return b
-}
-
-// count takes a length that is written as an int32, or as uvarint(n+1) when flexible.
-// It is -1 for null and never below.
-func (r *Reader) count(flex bool) int {
-	if flex {
-		return int(r.Uvarint()) - 1
-	}
-	n := int(r.Int32())
-	if n < -1 {
-		r.Fail(ErrLength)
-		return 0
-	}
-	return n
-}
-
-// stringLen is count for strings, whose length has 16 bits when not flexible.
-func (r *Reader) stringLen(flex bool) int {
-	if flex {
-		n := int(r.Uvarint()) - 1
-		if n > math.MaxInt16 {
-			r.Fail(ErrLength)
-			return 0
-		}
-		return n
-	}
-	n := int(r.Int16())
-	if n < -1 {
-		r.Fail(ErrLength)
-		return 0
-	}
-	return n
-}
-
-// alias makes a string of b without copying it.
-func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
-
-// String takes a string that must not be null. It aliases the frame.
-func (r *Reader) String(flex bool) string {
-	n := r.stringLen(flex)
-	if n < 0 {
-		r.failNull()
-		return ""
-	}
-	return alias(r.take(n))
-}
-
-// failNull fails with ErrNull unless an earlier error is the reason for the -1.
-func (r *Reader) failNull() { r.Fail(ErrNull) }
-
-// NullString takes a string that may be null if null is true. It aliases the frame.
-func (r *Reader) NullString(flex, null bool) NullString {
-	n := r.stringLen(flex)
-	if n < 0 {
-		if !null {
-			r.failNull()
-		}
-		return NullString{}
-	}
-	return NullString{alias(r.take(n)), true}
-}
-
 // Bytes takes bytes that must not be null, so the result is not nil without an error.
 // They alias the frame.
 func (r *Reader) Bytes(flex bool) []byte { return r.NullBytes(flex, false) }
 
 // NullBytes takes bytes that may be null if null is true; null is nil. They alias the frame.
-func (r *Reader) NullBytes(flex, null bool) []byte {
-	n := r.count(flex)
-	if n < 0 {
-		if !null {
-			r.failNull()
-		}
-		return nil
-	}
-	return r.take(n)
+func (r *Reader) NullBytes(flex, null bool) (v []byte) {
+	v, r.off = r.GetBytes(r.off, flex, null)
+	return
 }
 
-// Records takes record data into dst, whose memory it reuses.
-func (r *Reader) Records(dst Records, flex, null bool) Records {
-	b := r.NullBytes(flex, null)
-	if b == nil || r.err != nil {
-		return nil
-	}
-	if dst == nil {
-		dst = make(Records, 0, 1)
-	}
-	if len(b) == 0 {
-		return dst[:0]
-	}
-	return append(dst[:0], b)
+// String takes a string that must not be null. It aliases the frame.
+func (r *Reader) String(flex bool) (v string) { v, r.off = r.GetString(r.off, flex); return }
+
+// NullString takes a string that may be null if null is true. It aliases the frame.
+func (r *Reader) NullString(flex, null bool) (v NullString) {
+	v, r.off = r.GetNullString(r.off, flex, null)
+	return
 }
 
 // ArrayLen takes the count of an array that must not be null. Each element takes at
 // least elementBytesMin bytes, so a count that the bytes left cannot hold is ErrLength.
-func (r *Reader) ArrayLen(flex bool, elementBytesMin int) int {
-	n := r.NullArrayLen(flex, elementBytesMin, false)
-	if n < 0 {
-		return 0
-	}
-	return n
+func (r *Reader) ArrayLen(flex bool, elementBytesMin int) (n int) {
+	n, r.off = r.GetArrayLen(r.off, flex, false, elementBytesMin)
+	return
 }
 
 // NullArrayLen is ArrayLen for an array that may be null if null is true; null is -1.
-func (r *Reader) NullArrayLen(flex bool, elementBytesMin int, null bool) int {
-	n := r.count(flex)
-	if n < 0 {
-		if !null {
-			r.failNull()
-			return 0
-		}
-		return -1
-	}
-	if n*elementBytesMin > r.Len() {
-		r.Fail(ErrLength)
-		return 0
-	}
-	return n
+func (r *Reader) NullArrayLen(flex bool, elementBytesMin int, null bool) (n int) {
+	n, r.off = r.GetArrayLen(r.off, flex, null, elementBytesMin)
+	return
 }
 
-// Present takes the marker in front of a struct that may be null: int8 -1 or 1.
-func (r *Reader) Present() bool { return r.Int8() >= 0 && r.err == nil }
+// SkipTags takes a whole tag section that holds nothing of interest.
+func (r *Reader) SkipTags() { r.off = r.GetNoTags(r.off) }
 
-// PresentTag is Present for a struct inside of a tagged field: uvarint 0 or 1.
-func (r *Reader) PresentTag() bool { return r.Uvarint() != 0 }
+// Records takes record data into dst, whose memory it reuses.
+func (r *Reader) Records(dst Records, flex, null bool) (v Records) {
+	v, r.off = r.GetRecords(r.off, dst, flex, null)
+	return
+}
 
 // TagCount takes the number of tagged fields that follow.
-func (r *Reader) TagCount() int {
-	n := int(r.Uvarint())
-	if n > r.Len()/2 {
-		r.Fail(ErrLength)
-		return 0
-	}
-	return n
-}
+func (r *Reader) TagCount() (n int) { n, r.off = r.GetTagCount(r.off); return }
 
 // BeginTag takes number and size of a tagged field and confines the reader to its value.
 // outer is for EndTag or SkipTag, one of which must follow.
 func (r *Reader) BeginTag() (tag uint32, outer []byte) {
-	tag = r.Uvarint()
-	n := r.Uvarint()
-	if uint64(n) > uint64(r.Len()) {
-		r.Fail(ErrLength)
-	}
-	if r.err != nil {
-		return 0, r.b
-	}
-	outer = r.b
-	r.b = r.b[:r.off+int(n)]
-	return tag, outer
+	tag, outer, r.off = r.GetTag(r.off)
+	return
 }
 
 // EndTag ends a tagged field that has been read; what BeginTag said must be used up.
-func (r *Reader) EndTag(outer []byte) {
-	if r.off != len(r.b) {
-		r.Fail(ErrTag)
-	}
-	r.SkipTag(outer)
-}
+func (r *Reader) EndTag(outer []byte) { r.off = r.GetEndTag(r.off, outer) }
 
-// SkipTag ends a tagged field that this version of ours does not know.
-func (r *Reader) SkipTag(outer []byte) {
-	r.off = len(r.b)
-	r.b = outer
-	if r.err != nil {
-		r.off = len(outer)
-	}
-}
-
-// SkipTags takes a whole tag section that holds nothing of interest.
-func (r *Reader) SkipTags() {
-	if r.off < len(r.b) && r.b[r.off] == 0 {
-		r.off++
-		return
-	}
-	r.skipTagsSlow()
-}
-
-func (r *Reader) skipTagsSlow() {
-	for n := r.TagCount(); n > 0; n-- {
-		_, outer := r.BeginTag()
-		r.SkipTag(outer)
-	}
-}
-
-// Int32s takes len(dst) int32s, which ArrayLen has found to be there.
-func (r *Reader) Int32s(dst []int32) {
-	if len(dst) == 0 {
-		return
-	}
-	b := r.Fixed(4 * len(dst))
-	for i := 0; i < len(dst) && len(b) >= 4; i++ {
-		dst[i] = int32(binary.BigEndian.Uint32(b))
-		b = b[4:]
-	}
-}
+// SkipTag ends a tagged field of no interest.
+func (r *Reader) SkipTag(outer []byte) { r.off = r.GetSkipTag(outer) }

@@ -42,8 +42,8 @@ func TestReaderErrors(t *testing.T) {
 		{"array, 3 elements of 2 in 5 bytes", []byte{0, 0, 0, 3, 1, 2, 3, 4, 5}, func(r *Reader) { r.ArrayLen(false, 2) }, ErrLength, 4},
 		{"tags, more than can be", []byte{3, 0, 0, 0, 0}, func(r *Reader) { r.SkipTags() }, ErrLength, 1},
 		{"tag, longer than input", []byte{1, 0, 5, 1, 2}, func(r *Reader) { r.SkipTags() }, ErrLength, 3},
-		{"tag, value shorter than its size", []byte{1, 0, 3, 1, 2, 3}, func(r *Reader) { r.TagCount(); _, rest := r.BeginTag(); r.Int16(); r.EndTag(rest) }, ErrTag, 5},
-		{"tag, value longer than its size", []byte{1, 0, 1, 1, 2, 3}, func(r *Reader) { r.TagCount(); _, rest := r.BeginTag(); r.Int16(); r.EndTag(rest) }, ErrShort, 3},
+		{"tag, value shorter than its size", []byte{1, 0, 3, 1, 2, 3}, func(r *Reader) { readTag(r, func() { r.Int16() }) }, ErrTag, 5},
+		{"tag, value longer than its size", []byte{1, 0, 1, 1, 2, 3}, func(r *Reader) { readTag(r, func() { r.Int16() }) }, ErrShort, 3},
 		{"trailing", []byte{1, 2}, func(r *Reader) { r.Int8() }, ErrTrailing, 1},
 	} {
 		r := NewReader(c.in)
@@ -56,20 +56,28 @@ func TestReaderErrors(t *testing.T) {
 	}
 }
 
+// readTag reads the count of a tag section and its first field, whose value read reads.
+func readTag(r *Reader, read func()) (n int, tag uint32) {
+	n = r.TagCount()
+	tag, outer := r.BeginTag()
+	read()
+	r.EndTag(outer)
+	return n, tag
+}
+
 // The first error sticks, and nothing can be read behind it.
 func TestReaderFirstErrorSticks(t *testing.T) {
 	r := NewReader([]byte{0xff, 0xff, 1, 2, 3, 4, 5, 6, 7, 8})
 	r.String(false)
 	first := r.Err()
-	if r.Int64() != 0 || r.String(true) != "" || len(r.Bytes(false)) != 0 || r.ArrayLen(false, 1) != 0 || r.Uvarint() != 0 || r.Len() != 0 || r.Present() {
+	if r.Int64() != 0 || r.String(true) != "" || len(r.Bytes(false)) != 0 || r.ArrayLen(false, 1) != 0 || r.Uvarint() != 0 || r.Len() != 0 {
 		t.Error("a value was read behind an error")
 	}
-	tag, rest := r.BeginTag()
-	r.EndTag(rest)
-	r.SkipTag([]byte{1})
-	r.Int32s(make([]int32, 1))
-	if tag != 0 || r.Len() != 0 {
+	if n, tag := readTag(&r, func() {}); n != 0 || tag != 0 || r.Len() != 0 {
 		t.Error("a tag was read behind an error")
+	}
+	if dst := []int32{1}; r.GetInt32s(r.Pos(), dst) != r.Pos() || dst[0] != 0 {
+		t.Error("an int32 was read behind an error")
 	}
 	if r.Err() != first || r.Offset() != 2 {
 		t.Errorf("got %v at %d, want %v", r.Err(), r.Offset(), first)
@@ -170,17 +178,15 @@ func TestWriterTags(t *testing.T) {
 	for _, size := range []int{0, 1, 127, 128, 16383, 16384, 40000} {
 		var w Writer
 		w.Uvarint(1)
-		at := w.BeginTag(7)
+		start := w.BeginTag(7)
 		for i := range size {
 			w.Int8(int8(i))
 		}
-		w.EndTag(at)
+		w.EndTag(start)
 		w.Int8(99)
 		r := NewReader(w.Bytes())
-		n := r.TagCount()
-		tag, rest := r.BeginTag()
-		value := r.Rest()
-		r.EndTag(rest)
+		var value []byte
+		n, tag := readTag(&r, func() { value = r.Rest() })
 		if n != 1 || tag != 7 || len(value) != size || r.Int8() != 99 || r.Done() != nil {
 			t.Errorf("size %d: tag %d with %d bytes, %v", size, tag, len(value), r.Err())
 		}
@@ -231,9 +237,9 @@ func TestWriterDoesNotAllocate(t *testing.T) {
 		for range 50 {
 			w.String("topic", true)
 			w.Records(records, true, true)
-			at := w.BeginTag(1)
+			start := w.BeginTag(1)
 			w.UUID(UUID{1})
-			w.EndTag(at)
+			w.EndTag(start)
 		}
 		w.Buffers()
 	}

@@ -108,10 +108,12 @@ func (w *Writer) patchSize() {
 
 // Splice puts slices into the output as they are, without a length. They are not copied and
 // must stay valid and unchanged until the output has been used.
-func (w *Writer) Splice(slices [][]byte) {
+func (w *Writer) Splice(slices [][]byte) { w.spliceAt(w.n, slices) }
+
+func (w *Writer) spliceAt(at int, slices [][]byte) {
 	for _, s := range slices {
 		if len(s) > 0 {
-			w.cuts = append(w.cuts, cut{w.n, s})
+			w.cuts = append(w.cuts, cut{at, s})
 			w.spliced += len(s)
 		}
 	}
@@ -131,13 +133,16 @@ func (w *Writer) Bool(v bool) {
 
 // Next appends n bytes for the caller to fill in, at once, with values of fixed size.
 func (w *Writer) Next(n int) []byte {
-	end := w.n + n
-	if end > len(w.b) {
-		w.grow(end)
-	}
-	b := w.b[w.n:end]
-	w.n = end
+	w.Room(w.n, n)
+	b := w.b[w.n : w.n+n]
+	w.n += n
 	return b
+}
+
+// room makes room for n bytes and returns where they go.
+func (w *Writer) room(n int) int {
+	w.Room(w.n, n)
+	return w.n
 }
 
 // grow makes room for at least size bytes. It is rare: the memory is kept.
@@ -145,7 +150,7 @@ func (w *Writer) Next(n int) []byte {
 //go:noinline
 func (w *Writer) grow(size int) {
 	b := make([]byte, max(size, 2*len(w.b), 512))
-	copy(b, w.b[:w.n])
+	copy(b, w.b) // all of it: generated code writes ahead of n
 	w.b = b
 }
 
@@ -193,113 +198,39 @@ func (w *Writer) Varint(v int32) { w.Varlong(int64(v)) }
 // Varlong appends a zigzag number of 64 bits.
 func (w *Writer) Varlong(v int64) { w.uvarintSlow(uint64(v)<<1 ^ uint64(v>>63)) }
 
-// count appends the length of bytes or of an array; -1 is null.
-func (w *Writer) count(n int, flex bool) {
-	if n >= math.MaxInt32 {
-		w.Fail("length", ErrTooLong)
-		n = 0
-	}
-	if flex {
-		w.Uvarint(uint32(n + 1))
-	} else {
-		w.Int32(int32(n))
-	}
-}
-
 // String appends a string that is not null. More than 32767 bytes are ErrTooLong.
 func (w *Writer) String(s string, flex bool) {
-	if flex && len(s) < 0x7f {
-		b := w.Next(1 + len(s))
-		b[0] = byte(len(s) + 1)
-		copy(b[1:], s)
-		return
-	}
-	if len(s) > math.MaxInt16 {
-		w.Fail("string", ErrTooLong)
-		s = ""
-	}
-	if flex {
-		w.Uvarint(uint32(len(s) + 1))
-	} else {
-		w.Int16(int16(len(s)))
-	}
-	copy(w.Next(len(s)), s)
+	w.n = w.PutString(w.room(StringRoom+len(s)), s, flex)
 }
 
 // NullString appends s. A null is written as "" when null is false: the version has no null.
 func (w *Writer) NullString(s NullString, flex, null bool) {
-	if s.Valid || !null {
-		w.String(s.String, flex)
-	} else if flex {
-		w.Int8(0)
-	} else {
-		w.Int16(-1)
-	}
+	w.n = w.PutNullString(w.room(StringRoom+len(s.String)), &s, flex, null)
 }
 
 // BytesValue appends b with its length; nil is empty.
-func (w *Writer) BytesValue(b []byte, flex bool) {
-	w.count(len(b), flex)
-	w.Raw(b)
-}
+func (w *Writer) BytesValue(b []byte, flex bool) { w.NullBytes(b, flex, false) }
 
 // NullBytes appends b; nil is null, or empty when null is false.
 func (w *Writer) NullBytes(b []byte, flex, null bool) {
-	if b == nil && null {
-		w.count(-1, flex)
-		return
-	}
-	w.BytesValue(b, flex)
+	w.n = w.PutBytes(w.room(CountRoom+len(b)), b, flex, null)
 }
 
 // Records splices v behind its length; nil is null, or empty when null is false.
-func (w *Writer) Records(v Records, flex, null bool) {
-	if v == nil && null {
-		w.count(-1, flex)
-		return
-	}
-	w.count(v.Size(), flex)
-	w.Splice(v)
-}
+func (w *Writer) Records(v Records, flex, null bool) { w.n = w.PutRecords(w.n, v, flex, null) }
 
-// ArrayLen appends the count of an array.
-func (w *Writer) ArrayLen(n int, flex bool) { w.count(n, flex) }
+// ArrayLen appends the count of an array; -1 is null.
+func (w *Writer) ArrayLen(n int, flex bool) { w.n = w.PutCount(w.room(CountRoom), n, flex) }
 
 // NullArrayLen appends the count of an array, which is null if isNil and null are true.
 func (w *Writer) NullArrayLen(n int, isNil, flex, null bool) {
-	if isNil && null {
-		n = -1
-	}
-	w.count(n, flex)
+	w.n = w.PutNullCount(w.room(CountRoom), n, isNil, flex, null)
 }
 
 // Int32s appends an array of int32; nil is null, or empty when null is false.
 func (w *Writer) Int32s(v []int32, flex, null bool) {
-	var b []byte
-	if n := len(v); flex && n < 0x7f && (v != nil || !null) {
-		b = w.Next(1 + 4*n)
-		b[0] = byte(n + 1)
-		b = b[1:]
-	} else {
-		w.NullArrayLen(n, v == nil, flex, null)
-		b = w.Next(4 * n)
-	}
-	for i, x := range v {
-		binary.BigEndian.PutUint32(b[4*i:4*i+4], uint32(x))
-	}
+	w.n = w.PutInt32s(w.room(CountRoom+4*len(v)), v, flex, null)
 }
-
-// Present appends the marker of a struct that may be null.
-func (w *Writer) Present(ok bool) {
-	if ok {
-		w.Int8(1)
-	} else {
-		w.Int8(-1)
-	}
-}
-
-// PresentTag is Present for a struct inside of a tagged field.
-func (w *Writer) PresentTag(ok bool) { w.Bool(ok) }
 
 // NoTags appends an empty tag section.
 func (w *Writer) NoTags() { w.Int8(0) }
@@ -312,11 +243,4 @@ func (w *Writer) BeginTag(tag uint32) (start int) {
 }
 
 // EndTag closes a tagged field.
-func (w *Writer) EndTag(start int) {
-	var size [binary.MaxVarintLen64]byte
-	value := w.n - start
-	n := binary.PutUvarint(size[:], uint64(value))
-	w.Next(n)
-	copy(w.b[start+n:], w.b[start:start+value])
-	copy(w.b[start:], size[:n])
-}
+func (w *Writer) EndTag(start int) { w.n = w.PutEndTag(start, w.n) }

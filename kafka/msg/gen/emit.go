@@ -240,21 +240,18 @@ func (e *emitter) flex() string {
 	return "flex"
 }
 
-// begin opens Decode or Encode: which versions are known, and flex if it is used.
-func (e *emitter) begin(receiver string) {
-	if e.s == e.m.Root {
-		if e.m.Versions.Lo == e.m.Versions.Hi {
-			e.p("if v != %d {", e.m.Versions.Lo)
-		} else {
-			e.p("if v < %d || v > %d {", e.m.Versions.Lo, e.m.Versions.Hi)
-		}
-		if receiver == "r" {
-			e.p("r.Fail(wire.ErrVersion)")
-		} else {
-			e.p("w.Fail(%q, wire.ErrVersion)", e.s.Name)
-		}
-		e.p("return\n}")
+// checkVersion does what fail says, and returns, if the message has no version v.
+func (e *emitter) checkVersion(fail string) {
+	if e.m.Versions.Lo == e.m.Versions.Hi {
+		e.p("if v != %d {", e.m.Versions.Lo)
+	} else {
+		e.p("if v < %d || v > %d {", e.m.Versions.Lo, e.m.Versions.Hi)
 	}
+	e.p("%s\nreturn\n}", fail)
+}
+
+// defineFlex defines flex where it is used.
+func (e *emitter) defineFlex() {
 	if e.flex() == "flex" {
 		e.p("flex := v >= %d", e.m.Flex)
 	}

@@ -1,11 +1,16 @@
 package main
 
-// decode writes the Decode method of the current struct.
+// decode writes the decode method of the current struct, and the Decode of a message.
 func (e *emitter) decode() {
-	e.p("// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases")
-	e.p("// r's frame with strings and bytes. Errors are in r.")
-	e.p("func (x *%s) Decode(r *wire.Reader, v int16) {", e.s.Name)
-	e.begin("r")
+	if e.s == e.m.Root {
+		e.p("// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases")
+		e.p("// r's frame with strings and bytes. Errors are in r.")
+		e.p("func (x *%s) Decode(r *wire.Reader, v int16) {", e.s.Name)
+		e.checkVersion("r.Fail(wire.ErrVersion)")
+		e.p("r.Seek(x.decode(r, v, r.Pos()))\n}\n")
+	}
+	e.p("func (x *%s) decode(r *wire.Reader, v int16, at int) int {", e.s.Name)
+	e.defineFlex()
 	for fields := e.s.Fields; len(fields) > 0; {
 		run := e.run(fields)
 		fields = fields[len(run):]
@@ -26,7 +31,7 @@ func (e *emitter) decode() {
 		}
 	}
 	e.decodeTags()
-	e.p("}\n")
+	e.p("return at\n}\n")
 }
 
 // run is the longest start of fields that is read and written as one piece: values of
@@ -61,15 +66,17 @@ func (e *emitter) decodeRun(run []*Field) {
 		e.decodeField(run[0])
 		return
 	}
-	e.p("if p := r.Fixed(%d); p != nil {", runBytes(run))
-	e.p("b := (*[%d]byte)(p)", runBytes(run))
-	at := 0
+	n := runBytes(run)
+	e.p("{\nvar p []byte")
+	e.p("if p, at = r.GetFixed(at, %d); p != nil {", n)
+	e.p("b := (*[%d]byte)(p)", n)
+	from := 0
 	for _, f := range run {
 		size := scalars[f.Type].size
-		e.p("x.%[1]s = "+pick[f.Type], f.Name, at, at+size)
-		at += size
+		e.p("x.%[1]s = "+pick[f.Type], f.Name, from, from+size)
+		from += size
 	}
-	e.p("}")
+	e.p("}\n}")
 }
 
 // pick holds how a value is made of the bytes %[2]d to %[3]d of b.
@@ -90,11 +97,12 @@ func (e *emitter) decodeTags() {
 		defer e.p("}")
 	}
 	if len(tagged) == 0 {
-		e.p("r.SkipTags()")
+		e.p("at = r.GetNoTags(at)")
 		return
 	}
-	e.p("for n := r.TagCount(); n > 0; n-- {")
-	e.p("tag, outer := r.BeginTag()")
+	e.p("var n int\nvar tag uint32\nvar outer []byte")
+	e.p("for n, at = r.GetTagCount(at); n > 0; n-- {")
+	e.p("tag, outer, at = r.GetTag(at)")
 	e.p("switch {")
 	for _, f := range tagged {
 		if in := e.in(f.Versions); in != "" && f.Versions.Lo > e.m.Flex {
@@ -103,9 +111,9 @@ func (e *emitter) decodeTags() {
 			e.p("case tag == %d:", f.Tag)
 		}
 		e.decodeField(f)
-		e.p("r.EndTag(outer)")
+		e.p("at = r.GetEndTag(at, outer)")
 	}
-	e.p("default:\nr.SkipTag(outer)")
+	e.p("default:\nat = r.GetSkipTag(outer)")
 	e.p("}\n}")
 }
 
@@ -120,20 +128,21 @@ func (e *emitter) decodeField(f *Field) {
 	case f.Array:
 		e.decodeArray(f, flex)
 	case f.Struct != nil && f.nullable():
-		present := "r.Present()"
+		present := "GetPresent"
 		if f.Tag >= 0 {
-			present = "r.PresentTag()"
+			present = "GetPresentTag"
 		}
-		e.p("if %s {", present)
+		e.p("{\nvar ok bool")
+		e.p("if ok, at = r.%s(at); ok {", present)
 		e.p("if %s == nil {\n%s = new(%s)\n}", name, name, f.Type)
-		e.p("%s.Decode(r, v)", name)
-		e.p("} else {\n%s = nil\n}", name)
+		e.p("at = %s.decode(r, v, at)", name)
+		e.p("} else {\n%s = nil\n}\n}", name)
 	case f.Struct != nil:
-		e.p("%s.Decode(r, v)", name)
+		e.p("at = %s.decode(r, v, at)", name)
 	case f.Type == "records" && e.m.Kind == "response":
-		e.p("%s = r.Records(%s, %s, %s)", name, name, flex, e.inOr(f.Null))
+		e.p("%s, at = r.GetRecords(at, %s, %s, %s)", name, name, flex, e.inOr(f.Null))
 	default:
-		e.p("%s = %s", name, e.readValue(f, flex))
+		e.p("%s, at = %s", name, e.readValue(f, flex))
 	}
 }
 
@@ -143,40 +152,40 @@ func (e *emitter) decodeArray(f *Field, flex string) {
 		e.err = err
 	}
 	name := "x." + f.Name
+	e.p("{\nvar n int")
 	if f.nullable() {
-		e.p("if n := r.NullArrayLen(%s, %d, %s); n >= 0 {", flex, least, e.inOr(f.Null))
+		e.p("if n, at = r.GetArrayLen(at, %s, %s, %d); n < 0 {", flex, e.inOr(f.Null), least)
+		e.p("%s = nil\n} else {", name)
+		defer e.p("}")
 	} else {
-		e.p("{\nn := r.ArrayLen(%s, %d)", flex, least)
+		e.p("n, at = r.GetArrayLen(at, %s, false, %d)", flex, least)
 	}
 	e.p("s := wire.Resize(%s, n)", name)
 	switch {
 	case f.Struct != nil:
-		e.p("for i := range s {\ns[i].Decode(r, v)\n}")
+		e.p("for i := range s {\nat = s[i].decode(r, v, at)\n}")
 	case f.Type == "int32":
-		e.p("r.Int32s(s)")
+		e.p("at = r.GetInt32s(at, s)")
 	default:
-		e.p("for i := range s {\ns[i] = %s\n}", e.readValue(f, flex))
+		e.p("for i := range s {\ns[i], at = %s\n}", e.readValue(f, flex))
 	}
-	e.p("%s = s", name)
-	if f.nullable() {
-		e.p("} else {\n%s = nil", name)
-	}
-	e.p("}")
+	e.p("%s = s\n}", name)
 }
 
 // readValue is the Go expression that reads a value (or an array's element) of a type that
 // is no struct.
 func (e *emitter) readValue(f *Field, flex string) string {
-	null := f.nullable() && !f.Array
-	switch {
-	case f.Type == "string" && null:
-		return "r.NullString(" + flex + ", " + e.inOr(f.Null) + ")"
-	case f.Type == "string":
-		return "r.String(" + flex + ")"
-	case (f.Type == "bytes" || f.Type == "records") && null:
-		return "r.NullBytes(" + flex + ", " + e.inOr(f.Null) + ")"
-	case f.Type == "bytes" || f.Type == "records":
-		return "r.Bytes(" + flex + ")"
+	null := "false"
+	if f.nullable() && !f.Array {
+		null = e.inOr(f.Null)
 	}
-	return "r." + scalars[f.Type].method + "()"
+	switch {
+	case f.Type == "string" && f.nullable() && !f.Array:
+		return "r.GetNullString(at, " + flex + ", " + null + ")"
+	case f.Type == "string":
+		return "r.GetString(at, " + flex + ")"
+	case f.Type == "bytes" || f.Type == "records":
+		return "r.GetBytes(at, " + flex + ", " + null + ")"
+	}
+	return "r.Get" + scalars[f.Type].method + "(at)"
 }

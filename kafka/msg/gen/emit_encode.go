@@ -1,36 +1,74 @@
 package main
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
-// encode writes the Encode method of the current struct.
+// encode writes the encode method of the current struct, and the Encode of a message.
 func (e *emitter) encode() {
-	e.p("// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may")
-	e.p("// not be dropped is set.")
-	e.p("func (x *%s) Encode(w *wire.Writer, v int16) {", e.s.Name)
-	e.begin("w")
-	for fields := e.s.Fields; len(fields) > 0; {
-		run := e.run(fields)
-		fields = fields[len(run):]
-		in := e.in(run[0].Versions)
-		switch {
-		case run[0].Tag >= 0:
-			if in != "" && !run[0].Ignorable {
-				e.p("if !(%s) {", in)
-				e.refuse(run)
-				e.p("}")
-			}
-		case in == "":
-			e.encodeRun(run)
-		default:
-			e.p("if %s {", in)
-			e.encodeRun(run)
-			e.p("} else {")
-			e.refuse(run)
+	if e.s == e.m.Root {
+		e.p("// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may")
+		e.p("// not be dropped is set.")
+		e.p("func (x *%s) Encode(w *wire.Writer, v int16) {", e.s.Name)
+		e.checkVersion(fmt.Sprintf("w.Fail(%q, wire.ErrVersion)", e.s.Name))
+		e.p("w.Commit(x.encode(w, v, w.Pos()))\n}\n")
+	}
+	e.p("func (x *%s) encode(w *wire.Writer, v int16, at int) int {", e.s.Name)
+	e.defineFlex()
+	var untagged []*Field
+	for _, f := range e.s.Fields {
+		if f.Tag < 0 {
+			untagged = append(untagged, f)
+			continue
+		}
+		if in := e.in(f.Versions); in != "" && !f.Ignorable {
+			e.p("if !(%s) {", in)
+			e.refuse([]*Field{f})
 			e.p("}")
 		}
 	}
+	noTags := e.flex() != "false" && len(untagged) == len(e.s.Fields)
+	for len(untagged) > 0 {
+		n := 0
+		for n < len(untagged) && plain(untagged[n]) {
+			n++
+		}
+		if n == 0 {
+			e.versioned(untagged[:1], func() { e.encodeField(untagged[0]) })
+			untagged = untagged[1:]
+			continue
+		}
+		noTags = noTags && n == len(untagged)
+		e.segment(untagged[:n], noTags)
+		if untagged = untagged[n:]; noTags {
+			e.p("return at\n}\n")
+			return
+		}
+	}
 	e.encodeTags()
-	e.p("}\n")
+	e.p("return at\n}\n")
+}
+
+// versioned writes what body writes for fields that the same versions have, and for other
+// versions what refuses them.
+func (e *emitter) versioned(fields []*Field, body func()) {
+	in := e.in(fields[0].Versions)
+	if in == "" {
+		body()
+		return
+	}
+	e.p("if %s {", in)
+	body()
+	refused := false
+	for _, f := range fields {
+		refused = refused || !f.Ignorable
+	}
+	if refused {
+		e.p("} else {")
+		e.refuse(fields)
+	}
+	e.p("}")
 }
 
 // refuse reports the fields of the run that are set and may not be dropped.
@@ -41,31 +79,6 @@ func (e *emitter) refuse(run []*Field) {
 			e.p("w.Fail(%q, wire.ErrNotInThis)\n}", e.s.Name+"."+f.Name)
 		}
 	}
-}
-
-// encodeRun writes a run of fields, with one check for all of their bytes.
-func (e *emitter) encodeRun(run []*Field) {
-	if len(run) == 1 {
-		e.encodeField(run[0])
-		return
-	}
-	n := runBytes(run)
-	e.p("{\nb := (*[%d]byte)(w.Next(%d))", n, n)
-	at := 0
-	for _, f := range run {
-		size := scalars[f.Type].size
-		e.p(put[f.Type], "x."+f.Name, at, at+size)
-		at += size
-	}
-	e.p("}")
-}
-
-// put holds how a value is put into the bytes %[2]d to %[3]d of b.
-var put = map[string]string{
-	"bool": "b[%[2]d] = 0\nif %[1]s {\nb[%[2]d] = 1\n}", "int8": "b[%[2]d] = byte(%[1]s)",
-	"int16": "binary.BigEndian.PutUint16(b[%[2]d:%[3]d], uint16(%[1]s))", "uint16": "binary.BigEndian.PutUint16(b[%[2]d:%[3]d], %[1]s)",
-	"int32": "binary.BigEndian.PutUint32(b[%[2]d:%[3]d], uint32(%[1]s))", "uint32": "binary.BigEndian.PutUint32(b[%[2]d:%[3]d], %[1]s)",
-	"int64": "binary.BigEndian.PutUint64(b[%[2]d:%[3]d], uint64(%[1]s))", "uuid": "copy(b[%[2]d:%[3]d], %[1]s[:])",
 }
 
 // encodeTags writes the tag section: first how many tagged fields differ from their
@@ -79,21 +92,22 @@ func (e *emitter) encodeTags() {
 		e.p("if flex {")
 		defer e.p("}")
 	}
+	e.p("w.Room(at, 1)") // fewer than 128 fields
 	if len(tagged) == 0 {
-		e.p("w.NoTags()")
+		e.p("at = w.PutInt8(at, 0)")
 		return
 	}
-	e.p("n := uint32(0)")
+	e.p("n := int8(0)")
 	for _, f := range tagged {
 		e.p("if %s {\nn++\n}", e.writesTag(f))
 	}
-	e.p("w.Uvarint(n)")
+	e.p("at = w.PutInt8(at, n)")
 	e.p("if n > 0 {")
 	for _, f := range tagged {
 		e.p("if %s {", e.writesTag(f))
-		e.p("at := w.BeginTag(%d)", f.Tag)
+		e.p("w.Room(at, 1)\nat = w.PutInt8(at, %d)\nstart := at", f.Tag)
 		e.encodeField(f)
-		e.p("w.EndTag(at)\n}")
+		e.p("at = w.PutEndTag(start, at)\n}")
 	}
 	e.p("}")
 }
@@ -119,57 +133,40 @@ func (e *emitter) encodeField(f *Field) {
 	}
 	name := "x." + f.Name
 	switch {
-	case f.Array:
+	case f.Array && f.Type != "int32":
 		e.encodeArray(f, flex)
 	case f.Struct != nil && f.nullable():
-		present := "Present"
+		present := "PutPresent"
 		if f.Tag >= 0 {
-			present = "PresentTag"
+			present = "PutPresentTag"
 		}
-		e.p("w.%s(%s != nil)", present, name)
-		e.p("if %s != nil {\n%s.Encode(w, v)\n}", name, name)
+		e.p("w.Room(at, 1)\nat = w.%s(at, %s != nil)", present, name)
+		e.p("if %s != nil {\nat = %s.encode(w, v, at)\n}", name, name)
 	case f.Struct != nil:
-		e.p("%s.Encode(w, v)", name)
+		e.p("at = %s.encode(w, v, at)", name)
 	case f.Type == "records" && e.m.Kind == "response":
-		e.p("w.Records(%s, %s, %s)", name, flex, e.inOr(f.Null))
+		e.p("at = w.PutRecords(at, %s, %s, %s)", name, flex, e.inOr(f.Null))
 	default:
-		e.writeValue(f, name, flex)
+		e.p("w.Room(at, %s)", e.room([]*Field{f}, false))
+		e.putField(f, name, flex)
 	}
 }
 
 func (e *emitter) encodeArray(f *Field, flex string) {
 	name := "x." + f.Name
-	if f.Type == "int32" {
-		e.p("w.Int32s(%s, %s, %s)", name, flex, e.inOr(f.Null))
-		return
-	}
+	e.p("w.Room(at, wire.CountRoom)")
 	if f.nullable() {
-		e.p("w.NullArrayLen(len(%s), %s == nil, %s, %s)", name, name, flex, e.inOr(f.Null))
+		e.p("at = w.PutNullCount(at, len(%s), %s == nil, %s, %s)", name, name, flex, e.inOr(f.Null))
 	} else {
-		e.p("w.ArrayLen(len(%s), %s)", name, flex)
+		e.p("at = w.PutCount(at, len(%s), %s)", name, flex)
 	}
 	e.p("for i := range %s {", name)
 	if f.Struct != nil {
-		e.p("%s[i].Encode(w, v)", name)
+		e.p("at = %s[i].encode(w, v, at)", name)
 	} else {
-		e.writeValue(f, name+"[i]", flex)
+		one := &Field{Name: f.Name + "[i]", Type: f.Type, Null: Range{1, 0}, Tag: -1}
+		e.p("w.Room(at, %s)", e.room([]*Field{one}, false))
+		e.putField(one, name+"[i]", flex)
 	}
 	e.p("}")
-}
-
-// writeValue writes a value (or an array's element) of a type that is no struct.
-func (e *emitter) writeValue(f *Field, name, flex string) {
-	null := f.nullable() && !f.Array
-	switch {
-	case f.Type == "string" && null:
-		e.p("w.NullString(%s, %s, %s)", name, flex, e.inOr(f.Null))
-	case f.Type == "string":
-		e.p("w.String(%s, %s)", name, flex)
-	case (f.Type == "bytes" || f.Type == "records") && null:
-		e.p("w.NullBytes(%s, %s, %s)", name, flex, e.inOr(f.Null))
-	case f.Type == "bytes" || f.Type == "records":
-		e.p("w.BytesValue(%s, %s)", name, flex)
-	default:
-		e.p("w.%s(%s)", scalars[f.Type].method, name)
-	}
 }
