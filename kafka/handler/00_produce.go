@@ -65,7 +65,9 @@ func serveProduce(c *call) (wait func() error, release func(), err error) {
 // silent ends a produce without acknowledgement: no response, and the
 // connection closed if anything failed (P10).
 func (p *produceCall) silent() error {
-	<-p.pending.Done() // closed already
+	if err := p.await(); err != nil { // the broker has closed Done already
+		return err
+	}
 	p.count()
 	p.observe()
 	failed := p.pending.Failed()
@@ -81,17 +83,26 @@ func (p *produceCall) silent() error {
 	return nil
 }
 
-// wait blocks until every partition has its result. When the peer goes away
+// await blocks until every partition has its result. When the peer goes away
 // first, the memory is left to the broker, which still refers to it.
-func (p *produceCall) wait() error {
+func (p *produceCall) await() error {
 	select {
 	case <-p.pending.Done():
+		return nil
+	default:
+	}
+	select {
+	case <-p.pending.Done():
+		return nil
 	case <-p.s.conn.Context().Done():
-		select {
-		case <-p.pending.Done():
-		default:
-			return p.s.conn.Context().Err()
-		}
+		return p.s.conn.Context().Err()
+	}
+}
+
+// wait ends a produce that is answered.
+func (p *produceCall) wait() error {
+	if err := p.await(); err != nil {
+		return err
 	}
 	p.count()
 	p.fill()

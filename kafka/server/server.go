@@ -288,21 +288,23 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for _, c := range conns {
 		c.drain()
 	}
+	gaveUp := false
 	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		gaveUp = len(s.conns) > 0
+		s.gone.Broadcast()
+		s.mu.Unlock()
 		for _, c := range conns {
 			c.abort(ClosedByShutdown)
 		}
-		s.mu.Lock()
-		s.gone.Broadcast()
-		s.mu.Unlock()
 	})
 	defer stop()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.conns) > 0 && ctx.Err() == nil {
+	for len(s.conns) > 0 && !gaveUp {
 		s.gone.Wait()
 	}
-	if len(s.conns) > 0 {
+	if gaveUp {
 		return ctx.Err()
 	}
 	return nil
