@@ -14,6 +14,9 @@ import (
 const (
 	loadBytes = 1 << 20 // of one step; calls get their turn between two
 	loadRetry = 5 * time.Second
+	// loadWait is between two looks for what is in the log but not committed. A leader is told to us when all it
+	// found is committed, so this is the exception.
+	loadWait = 50 * time.Millisecond
 	// malformedLogged is how many records that do not decode are logged one by one.
 	malformedLogged = 5
 )
@@ -36,12 +39,7 @@ func (s *shard) load() bool {
 		if !errors.Is(fromPartition(err), group.ErrNotLeader) { // else we are about to be told
 			log.Error("cannot load group offsets, trying again", "err", err, "wait", loadRetry)
 		}
-		over := make(chan struct{})
-		t := s.host.opt.Clock.AfterFunc(loadRetry, func() { close(over) })
-		select {
-		case <-over:
-		case <-s.stop:
-			t.Stop()
+		if !s.pause(loadRetry) {
 			return false
 		}
 	}
@@ -65,9 +63,6 @@ var errStopped = errors.New("the partition is no longer led here")
 
 // replay reads what was in the log when leadership began; nobody but this shard writes after that.
 func (s *shard) replay() error {
-	w := partition.NewWatcher()
-	s.part.Watch(w)
-	defer s.part.Unwatch(w)
 	begin := s.part.State()
 	s.mu.Lock()
 	s.state = group.NewShard(s.host.opt.Config())
@@ -91,13 +86,24 @@ func (s *shard) replay() error {
 			offset = next
 			continue
 		}
-		select { // not committed yet
-		case <-w.C():
-		case <-s.stop:
+		if !s.pause(loadWait) {
 			return errStopped
 		}
 	}
 	return nil
+}
+
+// pause waits, and reports false when the partition is lost meanwhile.
+func (s *shard) pause(d time.Duration) bool {
+	over := make(chan struct{})
+	t := s.host.opt.Clock.AfterFunc(d, func() { close(over) })
+	defer t.Stop()
+	select {
+	case <-over:
+		return true
+	case <-s.stop:
+		return false
+	}
 }
 
 // feed loads the records of whole batches and returns the offset behind them.
