@@ -52,23 +52,42 @@ const (
 	KeyAlterClientQuotas            int16 = 49
 	KeyDescribeUserScramCredentials int16 = 50
 	KeyAlterUserScramCredentials    int16 = 51
+	KeyVote                         int16 = 52
+	KeyBeginQuorumEpoch             int16 = 53
+	KeyEndQuorumEpoch               int16 = 54
 	KeyDescribeQuorum               int16 = 55
+	KeyAlterPartition               int16 = 56
 	KeyUpdateFeatures               int16 = 57
+	KeyEnvelope                     int16 = 58
+	KeyFetchSnapshot                int16 = 59
 	KeyDescribeCluster              int16 = 60
 	KeyDescribeProducers            int16 = 61
+	KeyBrokerRegistration           int16 = 62
+	KeyBrokerHeartbeat              int16 = 63
 	KeyUnregisterBroker             int16 = 64
 	KeyDescribeTransactions         int16 = 65
 	KeyListTransactions             int16 = 66
+	KeyAllocateProducerIds          int16 = 67
 	KeyConsumerGroupHeartbeat       int16 = 68
 	KeyConsumerGroupDescribe        int16 = 69
+	KeyControllerRegistration       int16 = 70
 	KeyGetTelemetrySubscriptions    int16 = 71
 	KeyPushTelemetry                int16 = 72
+	KeyAssignReplicasToDirs         int16 = 73
 	KeyListConfigResources          int16 = 74
 	KeyDescribeTopicPartitions      int16 = 75
 	KeyShareGroupHeartbeat          int16 = 76
 	KeyShareGroupDescribe           int16 = 77
 	KeyShareFetch                   int16 = 78
 	KeyShareAcknowledge             int16 = 79
+	KeyAddRaftVoter                 int16 = 80
+	KeyRemoveRaftVoter              int16 = 81
+	KeyUpdateRaftVoter              int16 = 82
+	KeyInitializeShareGroupState    int16 = 83
+	KeyReadShareGroupState          int16 = 84
+	KeyWriteShareGroupState         int16 = 85
+	KeyDeleteShareGroupState        int16 = 86
+	KeyReadShareGroupStateSummary   int16 = 87
 	KeyStreamsGroupHeartbeat        int16 = 88
 	KeyStreamsGroupDescribe         int16 = 89
 	KeyDescribeShareGroupOffsets    int16 = 90
@@ -174,28 +193,50 @@ var APIs = []API{
 		func() Request { return new(DescribeUserScramCredentialsRequest) }, func() Response { return new(DescribeUserScramCredentialsResponse) }},
 	{KeyAlterUserScramCredentials, "AlterUserScramCredentials", 0, 0, 0,
 		func() Request { return new(AlterUserScramCredentialsRequest) }, func() Response { return new(AlterUserScramCredentialsResponse) }},
+	{KeyVote, "Vote", 0, 2, 0,
+		func() Request { return new(VoteRequest) }, func() Response { return new(VoteResponse) }},
+	{KeyBeginQuorumEpoch, "BeginQuorumEpoch", 0, 1, 1,
+		func() Request { return new(BeginQuorumEpochRequest) }, func() Response { return new(BeginQuorumEpochResponse) }},
+	{KeyEndQuorumEpoch, "EndQuorumEpoch", 0, 1, 1,
+		func() Request { return new(EndQuorumEpochRequest) }, func() Response { return new(EndQuorumEpochResponse) }},
 	{KeyDescribeQuorum, "DescribeQuorum", 0, 2, 0,
 		func() Request { return new(DescribeQuorumRequest) }, func() Response { return new(DescribeQuorumResponse) }},
+	{KeyAlterPartition, "AlterPartition", 2, 3, 2,
+		func() Request { return new(AlterPartitionRequest) }, func() Response { return new(AlterPartitionResponse) }},
 	{KeyUpdateFeatures, "UpdateFeatures", 0, 2, 0,
 		func() Request { return new(UpdateFeaturesRequest) }, func() Response { return new(UpdateFeaturesResponse) }},
+	{KeyEnvelope, "Envelope", 0, 0, 0,
+		func() Request { return new(EnvelopeRequest) }, func() Response { return new(EnvelopeResponse) }},
+	{KeyFetchSnapshot, "FetchSnapshot", 0, 1, 0,
+		func() Request { return new(FetchSnapshotRequest) }, func() Response { return new(FetchSnapshotResponse) }},
 	{KeyDescribeCluster, "DescribeCluster", 0, 2, 0,
 		func() Request { return new(DescribeClusterRequest) }, func() Response { return new(DescribeClusterResponse) }},
 	{KeyDescribeProducers, "DescribeProducers", 0, 0, 0,
 		func() Request { return new(DescribeProducersRequest) }, func() Response { return new(DescribeProducersResponse) }},
+	{KeyBrokerRegistration, "BrokerRegistration", 0, 4, 0,
+		func() Request { return new(BrokerRegistrationRequest) }, func() Response { return new(BrokerRegistrationResponse) }},
+	{KeyBrokerHeartbeat, "BrokerHeartbeat", 0, 2, 0,
+		func() Request { return new(BrokerHeartbeatRequest) }, func() Response { return new(BrokerHeartbeatResponse) }},
 	{KeyUnregisterBroker, "UnregisterBroker", 0, 0, 0,
 		func() Request { return new(UnregisterBrokerRequest) }, func() Response { return new(UnregisterBrokerResponse) }},
 	{KeyDescribeTransactions, "DescribeTransactions", 0, 0, 0,
 		func() Request { return new(DescribeTransactionsRequest) }, func() Response { return new(DescribeTransactionsResponse) }},
 	{KeyListTransactions, "ListTransactions", 0, 2, 0,
 		func() Request { return new(ListTransactionsRequest) }, func() Response { return new(ListTransactionsResponse) }},
+	{KeyAllocateProducerIds, "AllocateProducerIds", 0, 0, 0,
+		func() Request { return new(AllocateProducerIdsRequest) }, func() Response { return new(AllocateProducerIdsResponse) }},
 	{KeyConsumerGroupHeartbeat, "ConsumerGroupHeartbeat", 0, 1, 0,
 		func() Request { return new(ConsumerGroupHeartbeatRequest) }, func() Response { return new(ConsumerGroupHeartbeatResponse) }},
 	{KeyConsumerGroupDescribe, "ConsumerGroupDescribe", 0, 1, 0,
 		func() Request { return new(ConsumerGroupDescribeRequest) }, func() Response { return new(ConsumerGroupDescribeResponse) }},
+	{KeyControllerRegistration, "ControllerRegistration", 0, 0, 0,
+		func() Request { return new(ControllerRegistrationRequest) }, func() Response { return new(ControllerRegistrationResponse) }},
 	{KeyGetTelemetrySubscriptions, "GetTelemetrySubscriptions", 0, 0, 0,
 		func() Request { return new(GetTelemetrySubscriptionsRequest) }, func() Response { return new(GetTelemetrySubscriptionsResponse) }},
 	{KeyPushTelemetry, "PushTelemetry", 0, 0, 0,
 		func() Request { return new(PushTelemetryRequest) }, func() Response { return new(PushTelemetryResponse) }},
+	{KeyAssignReplicasToDirs, "AssignReplicasToDirs", 0, 0, 0,
+		func() Request { return new(AssignReplicasToDirsRequest) }, func() Response { return new(AssignReplicasToDirsResponse) }},
 	{KeyListConfigResources, "ListConfigResources", 0, 1, 0,
 		func() Request { return new(ListConfigResourcesRequest) }, func() Response { return new(ListConfigResourcesResponse) }},
 	{KeyDescribeTopicPartitions, "DescribeTopicPartitions", 0, 0, 0,
@@ -208,6 +249,22 @@ var APIs = []API{
 		func() Request { return new(ShareFetchRequest) }, func() Response { return new(ShareFetchResponse) }},
 	{KeyShareAcknowledge, "ShareAcknowledge", 1, 2, 1,
 		func() Request { return new(ShareAcknowledgeRequest) }, func() Response { return new(ShareAcknowledgeResponse) }},
+	{KeyAddRaftVoter, "AddRaftVoter", 0, 1, 0,
+		func() Request { return new(AddRaftVoterRequest) }, func() Response { return new(AddRaftVoterResponse) }},
+	{KeyRemoveRaftVoter, "RemoveRaftVoter", 0, 0, 0,
+		func() Request { return new(RemoveRaftVoterRequest) }, func() Response { return new(RemoveRaftVoterResponse) }},
+	{KeyUpdateRaftVoter, "UpdateRaftVoter", 0, 0, 0,
+		func() Request { return new(UpdateRaftVoterRequest) }, func() Response { return new(UpdateRaftVoterResponse) }},
+	{KeyInitializeShareGroupState, "InitializeShareGroupState", 0, 0, 0,
+		func() Request { return new(InitializeShareGroupStateRequest) }, func() Response { return new(InitializeShareGroupStateResponse) }},
+	{KeyReadShareGroupState, "ReadShareGroupState", 0, 0, 0,
+		func() Request { return new(ReadShareGroupStateRequest) }, func() Response { return new(ReadShareGroupStateResponse) }},
+	{KeyWriteShareGroupState, "WriteShareGroupState", 0, 1, 0,
+		func() Request { return new(WriteShareGroupStateRequest) }, func() Response { return new(WriteShareGroupStateResponse) }},
+	{KeyDeleteShareGroupState, "DeleteShareGroupState", 0, 0, 0,
+		func() Request { return new(DeleteShareGroupStateRequest) }, func() Response { return new(DeleteShareGroupStateResponse) }},
+	{KeyReadShareGroupStateSummary, "ReadShareGroupStateSummary", 0, 1, 0,
+		func() Request { return new(ReadShareGroupStateSummaryRequest) }, func() Response { return new(ReadShareGroupStateSummaryResponse) }},
 	{KeyStreamsGroupHeartbeat, "StreamsGroupHeartbeat", 0, 0, 0,
 		func() Request { return new(StreamsGroupHeartbeatRequest) }, func() Response { return new(StreamsGroupHeartbeatResponse) }},
 	{KeyStreamsGroupDescribe, "StreamsGroupDescribe", 0, 0, 0,
