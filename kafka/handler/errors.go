@@ -56,27 +56,17 @@ var errorCodes = []struct {
 	{fetchsession.ErrTopicID, kerr.FetchSessionTopicIDError},
 }
 
-// groupCodes gives the code of every group.Error.
-var groupCodes = [group.ErrorCount]kerr.Code{
-	group.None:                      kerr.None,
-	group.CoordinatorLoadInProgress: kerr.CoordinatorLoadInProgress,
-	group.CoordinatorNotAvailable:   kerr.CoordinatorNotAvailable,
-	group.NotCoordinator:            kerr.NotCoordinator,
-	group.InvalidGroupID:            kerr.InvalidGroupID,
-	group.UnknownMemberID:           kerr.UnknownMemberID,
-	group.FencedInstanceID:          kerr.FencedInstanceID,
-	group.IllegalGeneration:         kerr.IllegalGeneration,
-	group.InconsistentGroupProtocol: kerr.InconsistentGroupProtocol,
-	group.InvalidSessionTimeout:     kerr.InvalidSessionTimeout,
-	group.RebalanceInProgress:       kerr.RebalanceInProgress,
-	group.MemberIDRequired:          kerr.MemberIDRequired,
-	group.GroupMaxSizeReached:       kerr.GroupMaxSizeReached,
-	group.GroupIDNotFound:           kerr.GroupIDNotFound,
-	group.NonEmptyGroup:             kerr.NonEmptyGroup,
-	group.GroupSubscribedToTopic:    kerr.GroupSubscribedToTopic,
-	group.OffsetMetadataTooLarge:    kerr.OffsetMetadataTooLarge,
-	group.UnknownServerError:        kerr.UnknownServerError,
-}
+// groupCodes gives the code of every group.Error: the one of the same name.
+var groupCodes = func() (codes [group.ErrorCount]kerr.Code) {
+	byName := make(map[string]kerr.Code)
+	for c := kerr.UnknownServerError; c <= kerr.ControllerIDNotRegistered; c++ {
+		byName[c.Name()] = c
+	}
+	for e := range codes {
+		codes[e] = byName[group.Error(e).Error()]
+	}
+	return codes
+}()
 
 // substitutions are the codes that clients of versions below `below` are told
 // instead: they do not know the newer ones.

@@ -82,9 +82,6 @@ func New(o Options) *Handler {
 	return h
 }
 
-// FetchSessions is the number of fetch sessions now.
-func (h *Handler) FetchSessions() int { return h.sessions.Len() }
-
 // Session answers the requests of one connection. It implements
 // kafka/server's Handler.
 type Session struct {
@@ -163,7 +160,7 @@ func (h *Handler) lookup(key int16) *api {
 func (c *call) refuse(reason string, err error) error {
 	c.h.metrics.Kafka.FrameRejected(reason)
 	c.h.log.Debug("request refused", "reason", reason, "api_key", c.header.ApiKey, "version", c.header.ApiVersion,
-		"client_id", c.header.ClientId.String, "remote", c.s.conn.Host(), "err", err)
+		"client_id", c.header.ClientId.String, "software", c.s.softwareName+" "+c.s.softwareVersion, "remote", c.s.conn.Host(), "err", err)
 	return fmt.Errorf("API key %d version %d: %w", c.header.ApiKey, c.header.ApiVersion, err)
 }
 
