@@ -1,0 +1,243 @@
+package harness
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// readyMax bounds the wait for /ready; a broker that needs it is broken, not slow.
+const readyMax = 60 * time.Second
+
+// stopMax bounds the wait for an exit after SIGTERM.
+const stopMax = 60 * time.Second
+
+// Config says how a broker is to be started. The zero value is a broker with an empty directory and default settings.
+type Config struct {
+	Dir  string            // data directory; "" makes a temporary one that is removed with the test
+	Set  map[string]string // --set name=value
+	Args []string          // further arguments
+	Env  []string          // further NAME=value pairs
+}
+
+// Broker is one broker under test.
+type Broker struct {
+	Addr string // host:port of the Kafka listener
+	HTTP string // http://host:port of /metrics, /health and /ready; "" for a foreign broker
+	Dir  string // data directory; "" for a foreign broker
+	Log  string // file that holds what the process printed
+
+	cfg         Config
+	kafka, http int
+	mu          sync.Mutex
+	proc        *process
+}
+
+// process is one run of the binary.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed once the process was reaped
+	err  error         // result of Wait; valid after done
+}
+
+// Start runs a broker until the test ends and returns once it is ready.
+func Start(tb testing.TB, cfg Config) *Broker {
+	tb.Helper()
+	if addr := os.Getenv("CHRONIK_TEST_BOOTSTRAP"); addr != "" {
+		if cfg.Dir != "" || len(cfg.Set)+len(cfg.Args)+len(cfg.Env) > 0 {
+			tb.Skipf("CHRONIK_TEST_BOOTSTRAP=%s is a running broker: this test needs one with its own settings", addr)
+		}
+		return &Broker{Addr: addr}
+	}
+	b := Prepare(tb, cfg)
+	if _, err := b.Launch(); err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
+// Prepare chooses ports and a directory without starting anything; Launch starts it.
+func Prepare(tb testing.TB, cfg Config) *Broker {
+	tb.Helper()
+	root := TempDir(tb)
+	b := &Broker{cfg: cfg, Dir: cfg.Dir, Log: filepath.Join(root, "broker.log")}
+	if b.Dir == "" {
+		b.Dir = filepath.Join(root, "data")
+	}
+	ports := FreePorts(tb, 2)
+	b.kafka, b.http = ports[0], ports[1]
+	b.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(b.kafka))
+	b.HTTP = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(b.http))
+	if _, err := Binary(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		b.Kill()
+		if tb.Failed() {
+			tb.Logf("broker %s, data %s, last lines of its log:\n%s", b.Addr, b.Dir, Tail(b.Log, 40))
+		}
+	})
+	return b
+}
+
+// Args is the command line, without the program's name.
+func (b *Broker) Args() []string {
+	args := []string{
+		"--bind-addr", "127.0.0.1", "--advertised-addr", "127.0.0.1",
+		"--kafka-port", strconv.Itoa(b.kafka), "--metrics-port", strconv.Itoa(b.http), "--data-dir", b.Dir,
+	}
+	for name, value := range b.cfg.Set {
+		args = append(args, "--set", name+"="+value)
+	}
+	return append(args, b.cfg.Args...)
+}
+
+// Launch starts the process and waits until it is ready; it returns how long that took.
+func (b *Broker) Launch() (time.Duration, error) {
+	bin, err := Binary()
+	if err != nil {
+		return 0, err
+	}
+	out, err := os.OpenFile(b.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return 0, err
+	}
+	defer out.Close()
+	cmd := exec.Command(bin, b.Args()...)
+	cmd.Env = append(cleanEnv(), b.cfg.Env...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	start := time.Now()
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	if err := startLocked(cmd); err != nil {
+		return 0, err
+	}
+	go func() { p.err = cmd.Wait(); close(p.done) }()
+	b.mu.Lock()
+	b.proc = p
+	b.mu.Unlock()
+	if err := b.awaitReady(p, start); err != nil {
+		return 0, err
+	}
+	return time.Since(start), nil
+}
+
+func (b *Broker) awaitReady(p *process, start time.Time) error {
+	client := http.Client{Timeout: time.Second}
+	for time.Since(start) < readyMax {
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended before it was ready: %v\n%s", p.cmd, p.err, Tail(b.Log, 40))
+		default:
+		}
+		resp, err := client.Get(b.HTTP + "/ready")
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		time.Sleep(time.Millisecond) // polling step
+	}
+	return fmt.Errorf("%s is not ready after %v\n%s", p.cmd, readyMax, Tail(b.Log, 40))
+}
+
+// Owned reports whether the process is ours; the tests that kill it are skipped when it is not.
+func (b *Broker) Owned(tb testing.TB) {
+	tb.Helper()
+	if b.HTTP == "" {
+		tb.Skip("CHRONIK_TEST_BOOTSTRAP is a running broker: this test must own the process")
+	}
+}
+
+// PID is the process id of the current run, 0 when none runs.
+func (b *Broker) PID() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.proc == nil {
+		return 0
+	}
+	return b.proc.cmd.Process.Pid
+}
+
+// Kill ends the process with SIGKILL and reaps it. Without a process it does nothing.
+func (b *Broker) Kill() {
+	if p := b.take(); p != nil {
+		p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// Stop sends SIGTERM, waits for the exit and returns its status; an error means that it had to be killed.
+func (b *Broker) Stop() (int, error) {
+	p := b.take()
+	if p == nil {
+		return 0, errors.New("no process runs")
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return 0, err
+	}
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode(), nil
+	case <-time.After(stopMax):
+		p.cmd.Process.Kill()
+		<-p.done
+		return -1, fmt.Errorf("pid %d still ran %v after SIGTERM", p.cmd.Process.Pid, stopMax)
+	}
+}
+
+func (b *Broker) take() *process {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.proc
+	b.proc = nil
+	return p
+}
+
+// Run starts the binary with args, waits for its end and returns its status and what it printed.
+func Run(tb testing.TB, deadline time.Duration, args ...string) (status int, stdout, stderr string) {
+	tb.Helper()
+	bin, err := Binary()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var o, e bytes.Buffer
+	cmd := exec.Command(bin, args...)
+	cmd.Env = cleanEnv()
+	cmd.Stdout, cmd.Stderr = &o, &e
+	if err := startLocked(cmd); err != nil {
+		tb.Fatal(err)
+	}
+	timer := time.AfterFunc(deadline, func() { cmd.Process.Kill() })
+	err = cmd.Wait()
+	if !timer.Stop() {
+		tb.Fatalf("%s still ran after %v\nstdout: %s\nstderr: %s", cmd, deadline, o.String(), e.String())
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		tb.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), o.String(), e.String()
+}
+
+// Tail returns the last n lines of a file, or why it cannot be read.
+func Tail(path string, n int) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}

@@ -1,0 +1,15 @@
+// Package harness starts, kills and restarts the real chronik-server binary for black-box tests.
+//
+// It guarantees that each broker runs on free loopback ports with its own data directory, that it is ended by its own
+// process id when the test ends, and that its log is shown when the test fails. It does not know the product's code:
+// everything goes through the command line, the Kafka port and the HTTP port.
+//
+// Environment:
+//
+//	CHRONIK_BIN             the binary to test; unset: built from the repository this module lies in
+//	CHRONIK_TEST_BOOTSTRAP  host:port of a running broker; tests that must own the process or its settings are skipped
+//	CHRONIK_TEST_PEER       "kfake": the binary is test/peer, so rules that kfake is known to break are skipped
+//	CHRONIK_TEST_KEEP       "1": data directories and logs stay behind
+//
+// A Broker may be used by several goroutines; Kill, Stop and Restart by one at a time.
+package harness
