@@ -226,3 +226,7 @@ func newRand() *rand.Rand {
 	crand.Read(seed[:])
 	return rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:])))
 }
+
+// KafkaAddr is the address that clients connect to, with the port that the
+// system chose where the configured one is 0.
+func (n *Node) KafkaAddr() net.Addr { return n.kafka.Addr() }

@@ -1,0 +1,492 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"chronik/internal/clock"
+	"chronik/internal/metrics"
+	"chronik/internal/vfs"
+	"chronik/kafka/batch"
+	"chronik/raftstore"
+	"chronik/raftstore/multiraft"
+	"chronik/wal"
+)
+
+// rig runs a broker over an in-memory file system with all that is real
+// underneath, on a clock that tests move.
+type rig struct {
+	*Broker
+	t      *testing.T
+	fs     vfs.FS
+	static map[string]string
+	clock  *clock.Manual
+	stop   func()
+}
+
+func newRig(t *testing.T, settings ...string) *rig {
+	t.Helper()
+	r := &rig{t: t, fs: vfs.NewMem(), clock: clock.NewManual(time.UnixMilli(1_700_000_000_000)), static: map[string]string{
+		"offsets.topic.num.partitions": "4",
+	}}
+	for _, s := range settings {
+		name, value, _ := strings.Cut(s, "=")
+		r.static[name] = value
+	}
+	if err := r.open(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+func (r *rig) open() error {
+	log := slog.New(slog.DiscardHandler)
+	syncer := wal.NewSyncer(wal.SyncerOptions{})
+	states, _, err := raftstore.OpenHardStates(raftstore.HardStatesOptions{FS: r.fs, Dir: "data/hardstate"})
+	if err != nil {
+		return err
+	}
+	host := multiraft.NewHost(multiraft.Options{NodeID: 1, HardStates: states, Logger: log, Shards: 2})
+	host.Start()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	r.Broker, err = Open(ctx, Options{
+		NodeID: 1, Host: "localhost", Port: 9092, DataDir: "data", FS: r.fs, Syncer: syncer, Raft: host, Clock: r.clock,
+		Rand: rand.New(rand.NewPCG(rand.Uint64(), 1)), Logger: log, Metrics: metrics.Discard(), Static: r.static,
+	})
+	b := r.Broker
+	r.stop = func() {
+		r.stop = func() {}
+		var errs []error
+		if b != nil {
+			errs = append(errs, b.Close())
+		}
+		if err := errors.Join(append(errs, host.Stop(context.Background()), states.Close())...); err != nil {
+			r.t.Error(err)
+		}
+		syncer.Close()
+	}
+	if err != nil {
+		b = nil
+		r.stop()
+	}
+	return err
+}
+
+func (r *rig) reopen() {
+	r.t.Helper()
+	r.stop()
+	if err := r.open(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+var background = context.Background()
+
+func (r *rig) create(name string, partitions int32, configs ...ConfigValue) CreatedTopic {
+	r.t.Helper()
+	got := r.CreateTopics(background, []NewTopic{{Name: name, Partitions: partitions, ReplicationFactor: 1, Configs: configs}}, time.Minute, false)[0]
+	if got.Err != nil {
+		r.t.Fatalf("create %s: %v", name, got.Err)
+	}
+	return got
+}
+
+func recordsOf(t *testing.T, o batch.BuildOptions, values ...string) []byte {
+	t.Helper()
+	var b batch.Builder
+	for _, v := range values {
+		b.Add(1_700_000_000_000, []byte("k"), []byte(v))
+	}
+	raw, err := b.Build(nil, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func (r *rig) produce(topic string, partition int32, acks int16, records []byte) *ProducePartition {
+	r.t.Helper()
+	p := r.Produce(background, &ProduceRequest{Version: 9, Acks: acks, Timeout: time.Minute, ClientID: "test", Partitions: []ProducePartition{
+		{TopicPartition: TopicPartition{Topic: topic, Partition: partition}, Records: records},
+	}})
+	select {
+	case <-p.Done():
+	case <-time.After(10 * time.Second):
+		r.t.Fatal("no acknowledgement in 10 s")
+	}
+	return &p.Partitions[0]
+}
+
+func (r *rig) fetch(wait time.Duration, minBytes int32, parts ...FetchPartition) (*FetchRequest, *FetchResult) {
+	q := &FetchRequest{ReplicaID: -1, MaxWait: wait, MinBytes: minBytes, MaxBytes: 1 << 20, Partitions: parts}
+	return q, r.Fetch(background, q)
+}
+
+func at(topic string, partition int32, offset int64) FetchPartition {
+	return FetchPartition{
+		TopicPartition: TopicPartition{Topic: topic, Partition: partition}, CurrentLeaderEpoch: -1, FetchOffset: offset, LastFetchedEpoch: -1, MaxBytes: 1 << 20,
+	}
+}
+
+func TestTopicsOverRestart(t *testing.T) {
+	r := newRig(t)
+	id := r.ClusterID()
+	if len(id) != 22 {
+		t.Errorf("M9: cluster id %q", id)
+	}
+	a := r.create("a", 3, ConfigValue{Name: "retention.ms", Value: "5000"})
+	r.create("b", 1)
+	if got := r.produce("a", 2, -1, recordsOf(t, batch.Plain(batch.None), "x", "y")); got.Err != nil || got.BaseOffset != 0 || got.LogStart != 0 || got.LogAppendTime != -1 {
+		t.Fatalf("P12: %+v", got)
+	}
+	r.reopen()
+	if r.ClusterID() != id {
+		t.Errorf("M9: cluster id %q became %q", id, r.ClusterID())
+	}
+	info := r.Metadata(background, MetadataRequest{All: true})
+	if len(info) != 2 || info[0].Name != "a" || info[0].ID != a.ID || len(info[0].Partitions) != 3 || info[0].Partitions[2].Leader != (LeaderEpoch{1, 1}) {
+		t.Errorf("metadata after a restart: %+v", info)
+	}
+	if got := r.produce("a", 2, -1, recordsOf(t, batch.Plain(batch.None), "z")); got.BaseOffset != 2 {
+		t.Errorf("produce after a restart: %+v", got)
+	}
+	d := r.DescribeConfigs([]ConfigResource{{2, "a"}}, [][]string{{"retention.ms"}})
+	if len(d[0].Entries) != 1 || d[0].Entries[0].Value.Value != "5000" {
+		t.Errorf("config after a restart: %+v", d)
+	}
+}
+
+func TestDeletedTopic(t *testing.T) {
+	r := newRig(t)
+	old := r.create("a", 2)
+	r.produce("a", 0, -1, recordsOf(t, batch.Plain(batch.None), "x"))
+	if got := r.DeleteTopics(background, []TopicRef{{ID: old.ID, ByID: true}}, time.Minute)[0]; got.Err != nil || got.Name != "a" {
+		t.Fatalf("A20: %+v", got)
+	}
+	if got := r.produce("a", 0, -1, recordsOf(t, batch.Plain(batch.None), "x")); !errors.Is(got.Err, ErrUnknownTopicOrPartition) {
+		t.Errorf("A21 produce: %v", got.Err)
+	}
+	if names, _ := r.fs.ReadDir("data/topics"); len(names) != 0 {
+		t.Errorf("files are left: %v", names)
+	}
+	again := r.create("a", 1)
+	if again.ID == old.ID {
+		t.Error("A21: the recreated topic has the old id")
+	}
+	if got := r.produce("a", 0, -1, recordsOf(t, batch.Plain(batch.None), "x")); got.BaseOffset != 0 {
+		t.Errorf("A21: the recreated topic starts at %d", got.BaseOffset)
+	}
+	for ref, want := range map[TopicRef]error{{ID: old.ID, ByID: true}: ErrUnknownTopicID, {Name: "no"}: ErrUnknownTopicOrPartition} {
+		if got := r.DeleteTopics(background, []TopicRef{ref}, time.Minute)[0]; !errors.Is(got.Err, want) {
+			t.Errorf("A20 %+v: %v", ref, got.Err)
+		}
+	}
+}
+
+func TestOrphansAndLostMetadata(t *testing.T) {
+	r := newRig(t)
+	r.create("a", 1)
+	r.stop()
+	if err := r.fs.MkdirAll("data/topics/gone-0@99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.open(); err != nil {
+		t.Fatal(err)
+	}
+	if names, _ := r.fs.ReadDir("data/topics"); len(names) != 1 || strings.HasPrefix(names[0], "gone") {
+		t.Errorf("a partition that the metadata does not know is still there: %v", names)
+	}
+	r.stop()
+	if err := errors.Join(wal.Remove(r.fs, "data/metadata"), removeAll(r.fs, "data/hardstate")); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.open(); !errors.Is(err, ErrStorage) || !strings.Contains(fmt.Sprint(err), "never known a topic") {
+		t.Errorf("opened data without its metadata: %v", err)
+	}
+	if names, _ := r.fs.ReadDir("data/topics"); len(names) != 1 {
+		t.Errorf("data without its metadata was removed: %v", names)
+	}
+}
+
+func removeAll(fs vfs.FS, dir string) error {
+	names, err := fs.ReadDir(dir)
+	for _, n := range names {
+		err = errors.Join(err, fs.Remove(dir+"/"+n))
+	}
+	return err
+}
+
+func TestCreateTopicRules(t *testing.T) {
+	r := newRig(t, "num.partitions=3")
+	r.create("a.b", 1)
+	for _, c := range []struct {
+		rule string
+		t    NewTopic
+		want error
+	}{
+		{"A1 exists", NewTopic{Name: "a.b", Partitions: 1, ReplicationFactor: 1}, ErrTopicExists},
+		{"A1 folding", NewTopic{Name: "a_b", Partitions: 1, ReplicationFactor: 1}, ErrInvalidTopic},
+		{"A1 reserved", NewTopic{Name: metadataTopic, Partitions: 1, ReplicationFactor: 1}, ErrInvalidRequest},
+		{"G10 dot", NewTopic{Name: ".", Partitions: 1, ReplicationFactor: 1}, ErrInvalidTopic},
+		{"G10 length", NewTopic{Name: strings.Repeat("x", 250), Partitions: 1, ReplicationFactor: 1}, ErrInvalidTopic},
+		{"G10 character", NewTopic{Name: "a/b", Partitions: 1, ReplicationFactor: 1}, ErrInvalidTopic},
+		{"A1 null config", NewTopic{Name: "c", Partitions: 1, ReplicationFactor: 1, Configs: []ConfigValue{{Name: "retention.ms", Null: true}}}, ErrInvalidConfig},
+		{"A3 replication factor 0", NewTopic{Name: "c", Partitions: 0, ReplicationFactor: 0}, ErrInvalidReplicationFactor},
+		{"A3 too many replicas", NewTopic{Name: "c", Partitions: 1, ReplicationFactor: 2}, ErrInvalidReplicationFactor},
+		{"A3 partitions 0", NewTopic{Name: "c", Partitions: 0, ReplicationFactor: 1}, ErrInvalidPartitions},
+		{"A4", NewTopic{Name: "c", Partitions: 10001, ReplicationFactor: 1}, ErrPolicyViolation},
+		{"A2 both", NewTopic{Name: "c", Partitions: 1, ReplicationFactor: 1, Assignments: []Assignment{{0, []int32{1}}}}, ErrInvalidRequest},
+		{"A2 gap", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: []Assignment{{1, []int32{1}}}}, ErrInvalidReplicaAssignment},
+		{"A2 unknown broker", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: []Assignment{{0, []int32{2}}}}, ErrInvalidReplicaAssignment},
+		{"A2 empty", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: []Assignment{{0, nil}}}, ErrInvalidReplicaAssignment},
+	} {
+		if got := r.CreateTopics(background, []NewTopic{c.t}, time.Minute, false)[0]; !errors.Is(got.Err, c.want) {
+			t.Errorf("%s: %v, want %v", c.rule, got.Err, c.want)
+		}
+	}
+	dry := r.CreateTopics(background, []NewTopic{{Name: "dry", Partitions: -1, ReplicationFactor: -1}}, time.Minute, true)[0]
+	if dry.Err != nil || dry.Partitions != 3 || dry.ReplicationFactor != 1 || len(dry.Configs) == 0 {
+		t.Errorf("A5, A6: %+v", dry)
+	}
+	if _, ok := r.TopicID("dry"); ok {
+		t.Error("A5: validateOnly created the topic")
+	}
+	twice := NewTopic{Name: "twice", Partitions: 1, ReplicationFactor: 1}
+	for _, got := range r.CreateTopics(background, []NewTopic{twice, twice}, time.Minute, false) {
+		if !errors.Is(got.Err, ErrInvalidRequest) {
+			t.Errorf("A1 duplicate: %v", got.Err)
+		}
+	}
+}
+
+func TestCreatePartitions(t *testing.T) {
+	r := newRig(t)
+	r.create("a", 1)
+	ask := func(count int32, assignments [][]int32) error {
+		return r.CreatePartitions(background, []NewPartitions{{Topic: "a", Count: count, Assignments: assignments}}, time.Minute, false)[0]
+	}
+	for _, c := range []struct {
+		count       int32
+		assignments [][]int32
+		want        error
+	}{
+		{1, nil, ErrInvalidPartitions}, {3, [][]int32{{1}}, ErrInvalidReplicaAssignment}, {2, [][]int32{{7}}, ErrInvalidReplicaAssignment}, {3, nil, nil},
+	} {
+		if err := ask(c.count, c.assignments); !errors.Is(err, c.want) {
+			t.Errorf("A10 %d %v: %v", c.count, c.assignments, err)
+		}
+	}
+	if got := r.produce("a", 2, -1, recordsOf(t, batch.Plain(batch.None), "x")); got.Err != nil {
+		t.Errorf("produce to a new partition: %v", got.Err)
+	}
+}
+
+func TestProduceRules(t *testing.T) {
+	r := newRig(t)
+	r.create("a", 1)
+	r.create("stamped", 1, ConfigValue{Name: "message.timestamp.type", Value: "LogAppendTime"})
+	good := func() []byte { return recordsOf(t, batch.Plain(batch.None), "v") }
+	broken := good()
+	broken[len(broken)-1] ^= 1
+	txn := batch.Plain(batch.None)
+	txn.ProducerID, txn.ProducerEpoch, txn.BaseSequence, txn.Transactional = 1, 0, 0, true
+	for _, c := range []struct {
+		rule      string
+		topic     string
+		partition int32
+		acks      int16
+		records   []byte
+		want      error
+	}{
+		{"P2", "no", 0, -1, good(), ErrUnknownTopicOrPartition},
+		{"P2", "a", 1, -1, good(), ErrUnknownTopicOrPartition},
+		{"P3", "a", 0, 2, good(), ErrInvalidRequiredAcks},
+		{"transactions", "a", 0, -1, recordsOf(t, txn, "v"), ErrTransactionsNotBuilt},
+	} {
+		if got := r.produce(c.topic, c.partition, c.acks, c.records); !errors.Is(got.Err, c.want) || got.BaseOffset != -1 || got.LogStart != -1 {
+			t.Errorf("%s: %+v, want %v", c.rule, got, c.want)
+		}
+	}
+	var be *batch.Error
+	for rule, c := range map[string]struct {
+		records []byte
+		kind    batch.Kind
+	}{"P15": {nil, batch.InvalidRecord}, "CRC": {broken, batch.CorruptMessage}} {
+		if got := r.produce("a", 0, -1, c.records); !errors.As(got.Err, &be) || be.Kind != c.kind {
+			t.Errorf("%s: %v", rule, got.Err)
+		}
+	}
+	if got := r.produce("stamped", 0, -1, good()); got.Err != nil || got.LogAppendTime != r.clock.Now().UnixMilli() {
+		t.Errorf("P41: %+v", got)
+	}
+	if got := r.produce("a", 0, 0, good()); got.Err != nil {
+		t.Errorf("P10: %+v", got)
+	}
+	r.Metadata(background, MetadataRequest{Topics: []TopicRef{{Name: offsetsTopic}}, AutoCreate: true})
+	if got := r.produce(offsetsTopic, 0, -1, good()); !errors.Is(got.Err, ErrInvalidTopic) {
+		t.Errorf("P6: %v", got.Err)
+	}
+}
+
+func TestFetchWaits(t *testing.T) {
+	r := newRig(t)
+	r.create("a", 2)
+	q, res := r.fetch(0, 1, at("a", 0, 0)) // F6
+	if res.Release(); q.Partitions[0].Size != 0 || q.Partitions[0].Err != nil {
+		t.Errorf("F6: %+v", q.Partitions[0])
+	}
+	q, res = r.fetch(time.Hour, 1, at("a", 0, 0), at("no", 0, 0)) // an error is answered at once
+	if res.Release(); !errors.Is(q.Partitions[1].Err, ErrUnknownTopicOrPartition) {
+		t.Errorf("F21: %+v", q.Partitions[1])
+	}
+	done := make(chan *FetchRequest)
+	waiting := func(from int64) {
+		go func() {
+			q, res := r.fetch(time.Hour, 1, at("a", 0, 0), at("a", 1, from))
+			res.Release()
+			done <- q
+		}()
+	}
+	get := func() *FetchRequest {
+		select {
+		case q := <-done:
+			return q
+		case <-time.After(10 * time.Second):
+			t.Fatal("F7: the fetch was not woken in 10 s")
+			return nil
+		}
+	}
+	for i := range int64(50) { // the append comes before, while and after the fetch registers
+		waiting(i)
+		if i%2 == 0 {
+			runtime.Gosched()
+		}
+		r.produce("a", 1, -1, recordsOf(t, batch.Plain(batch.None), "x"))
+		if q := get(); q.Partitions[1].Size == 0 || q.Partitions[1].HighWatermark != i+1 {
+			t.Errorf("F7: %+v", q.Partitions[1])
+		}
+	}
+	r.create("b", 1)
+	go func() {
+		q, res := r.fetch(time.Hour, 1, at("b", 0, 0))
+		res.Release()
+		done <- q
+	}()
+	if got := r.DeleteTopics(background, []TopicRef{{Name: "b"}}, time.Minute)[0]; got.Err != nil {
+		t.Fatal(got.Err)
+	}
+	if q := get(); !errors.Is(q.Partitions[0].Err, ErrUnknownTopicOrPartition) && !errors.Is(q.Partitions[0].Err, ErrNotLeader) {
+		t.Errorf("A21 fetch: %v", q.Partitions[0].Err)
+	}
+}
+
+func TestFetchSharesTheLimit(t *testing.T) {
+	r := newRig(t)
+	r.create("a", 2)
+	raw := recordsOf(t, batch.Plain(batch.None), strings.Repeat("x", 1000))
+	for p := range int32(2) {
+		for range 3 {
+			r.produce("a", p, -1, slices.Clone(raw))
+		}
+	}
+	for _, c := range []struct {
+		max         int32
+		first, last int // batches
+	}{{1, 1, 0}, {int32(len(raw)), 1, 0}, {int32(2 * len(raw)), 2, 0}, {int32(4*len(raw) + 10), 3, 1}} {
+		q := &FetchRequest{ReplicaID: -1, MaxBytes: c.max, Partitions: []FetchPartition{at("a", 0, 0), at("a", 1, 0)}}
+		r.Fetch(background, q).Release()
+		if a, b := q.Partitions[0].Size/len(raw), q.Partitions[1].Size/len(raw); a != c.first || b != c.last {
+			t.Errorf("F3, F4 with %d bytes: %d and %d batches, want %d and %d", c.max, a, b, c.first, c.last)
+		}
+	}
+}
+
+func TestAutoCreate(t *testing.T) {
+	r := newRig(t)
+	ask := func(name string, allowed bool) TopicInfo {
+		return r.Metadata(background, MetadataRequest{Topics: []TopicRef{{Name: name}}, AutoCreate: allowed})[0]
+	}
+	if got := ask("a", false); !errors.Is(got.Err, ErrUnknownTopicOrPartition) {
+		t.Errorf("M2: %+v", got)
+	}
+	if got := ask("a/b", true); !errors.Is(got.Err, ErrInvalidTopic) {
+		t.Errorf("M2 bad name: %+v", got)
+	}
+	if got := ask("a", true); got.Err != nil || len(got.Partitions) != 1 || got.Partitions[0].Leader.ID != 1 {
+		t.Errorf("M3: %+v", got)
+	}
+	if err := r.AlterConfigs(background, []ConfigChange{{Resource: ConfigResource{4, "1"}, Replace: true, Values: []ConfigValue{{Name: "auto.create.topics.enable", Value: "false"}}}}, false)[0]; err == nil {
+		t.Error("CF8: a setting that is fixed at start was changed")
+	}
+	fixed := newRig(t, "auto.create.topics.enable=false")
+	got := fixed.Metadata(background, MetadataRequest{Topics: []TopicRef{{Name: "a"}}, AutoCreate: true})[0]
+	if !errors.Is(got.Err, ErrUnknownTopicOrPartition) {
+		t.Errorf("M3 switched off: %+v", got)
+	}
+}
+
+func TestProducerIDsAreUniqueOverRestarts(t *testing.T) {
+	r := newRig(t)
+	seen := map[int64]bool{}
+	for range 3 {
+		for range producerIDBlock + 5 {
+			id, epoch, err := r.InitProducerID(background, "", false, -1, -1)
+			if err != nil || epoch != 0 || seen[id] {
+				t.Fatalf("T1: id %d epoch %d, seen %v: %v", id, epoch, seen[id], err)
+			}
+			seen[id] = true
+		}
+		r.reopen()
+	}
+	if _, _, err := r.InitProducerID(background, "t", true, -1, -1); !errors.Is(err, ErrTransactionsNotBuilt) {
+		t.Errorf("transactional id: %v", err)
+	}
+	if _, _, err := r.InitProducerID(background, "", false, 5, -1); !errors.Is(err, ErrInvalidRequest) {
+		t.Errorf("T3: %v", err)
+	}
+}
+
+func TestAlterConfigs(t *testing.T) {
+	r := newRig(t)
+	r.create("a", 1)
+	topic := ConfigResource{2, "a"}
+	value := func(name string) string {
+		return r.DescribeConfigs([]ConfigResource{topic}, [][]string{{name}})[0].Entries[0].Value.Value
+	}
+	set := func(values ...ConfigValue) error {
+		return r.AlterConfigs(background, []ConfigChange{{Resource: topic, Replace: true, Values: values}}, false)[0]
+	}
+	if err := set(ConfigValue{Name: "max.message.bytes", Value: "300"}); err != nil || value("max.message.bytes") != "300" {
+		t.Fatalf("CF6: %v, %s", err, value("max.message.bytes"))
+	}
+	var be *batch.Error
+	if got := r.produce("a", 0, -1, recordsOf(t, batch.Plain(batch.None), strings.Repeat("x", 400))); !errors.As(got.Err, &be) || be.Kind != batch.MessageTooLarge {
+		t.Errorf("a changed config is not in force: %v", got.Err)
+	}
+	if err := set(ConfigValue{Name: "retention.ms", Value: "1"}); err != nil || value("max.message.bytes") != "1048588" {
+		t.Errorf("CF6: what is left out keeps its override: %v, %s", err, value("max.message.bytes"))
+	}
+	if err := set(ConfigValue{Name: "no.such", Value: "1"}); err == nil || value("retention.ms") != "1" {
+		t.Errorf("CF5: %v, %s", err, value("retention.ms"))
+	}
+	twice := r.AlterConfigs(background, []ConfigChange{{Resource: topic}, {Resource: topic}}, false)
+	if !errors.Is(twice[0], ErrInvalidRequest) || !errors.Is(twice[1], ErrInvalidRequest) {
+		t.Errorf("CF5 twice: %v", twice)
+	}
+	if err := r.AlterConfigs(background, []ConfigChange{{Resource: ConfigResource{4, ""}, Replace: true, Values: []ConfigValue{{Name: "message.max.bytes", Value: "500"}}}}, false)[0]; err != nil || value("max.message.bytes") != "500" {
+		t.Errorf("CF4: a cluster default does not reach the topic: %v, %s", err, value("max.message.bytes"))
+	}
+	if got := r.DescribeConfigs([]ConfigResource{{2, "no"}, {4, "7"}}, [][]string{nil, nil}); !errors.Is(got[0].Err, ErrUnknownTopicOrPartition) || !errors.Is(got[1].Err, ErrInvalidRequest) {
+		t.Errorf("CF1: %+v", got)
+	}
+}
