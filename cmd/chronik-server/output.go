@@ -15,6 +15,14 @@ func (a *app) addOutputFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&a.output, "output", "o", "table", "table, json or yaml")
 }
 
+// checkOutput refuses a form that print does not know, before anything is done.
+func checkOutput(form string) error {
+	if form == "table" || form == "json" || form == "yaml" {
+		return nil
+	}
+	return usagef("--output %s: want table, json or yaml", form)
+}
+
 // print writes an answer in the form that -o asks for: rows under a header, or
 // the value they were made from.
 func (a *app) print(w io.Writer, header []string, rows [][]string, value any) error {
@@ -38,5 +46,5 @@ func (a *app) print(w io.Writer, header []string, rows [][]string, value any) er
 		}
 		return encoder.Close()
 	}
-	return usagef("--output %s: want table, json or yaml", a.output)
+	return checkOutput(a.output)
 }

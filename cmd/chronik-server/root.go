@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"chronik/internal/config"
 
@@ -18,6 +19,7 @@ type app struct {
 	sets    []string
 	output  string // -o
 	server  string // --bootstrap-server
+	timeout time.Duration
 }
 
 func newRoot(environ []string) *cobra.Command {
@@ -34,7 +36,8 @@ func newRoot(environ []string) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
 	a.addFlags(root.PersistentFlags(), "")
-	root.AddCommand(a.raftClusterCommand(), a.configCommand(), a.versionCommand())
+	root.AddCommand(a.raftClusterCommand(), a.configCommand(), a.versionCommand(), a.topicCommand(), a.groupCommand(), a.clusterCommand())
+	root.AddCommand(unbuiltCommands()...)
 	return root
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"syscall"
 
 	"chronik/internal/config"
+	"chronik/internal/vfs"
 	"chronik/node"
 
 	"github.com/spf13/cobra"
@@ -33,7 +35,11 @@ func (a *app) serve(cmd *cobra.Command, command string) error {
 	ctx, stop := untilSignal(cmd.Context(), logger)
 	defer stop()
 	v := readBuildVersion()
-	return node.Run(ctx, c, node.Build{Version: v.FeatureLevel, GoVersion: v.Go, Revision: v.Revision}, logger)
+	err = node.Run(ctx, c, node.Build{Version: v.FeatureLevel, GoVersion: v.Go, Revision: v.Revision}, logger)
+	if errors.Is(err, vfs.ErrLocked) {
+		return usagef("data directory %s: another process uses it; want one of this node's own (--data-dir)", c.Server.DataDir)
+	}
+	return err
 }
 
 func newLogger(w io.Writer, level string) *slog.Logger {

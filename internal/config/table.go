@@ -67,7 +67,7 @@ func kafka(name, tomlKind string) func(*Config) value {
 
 var serverSettings = []setting{
 	{table: "server", key: "kafka_port", flag: "kafka-port", short: "p", env: "CHRONIK_KAFKA_PORT", def: "9092",
-		doc:  "The port that clients connect to. 0 lets the system choose one; the log line `ready` names it.",
+		doc:  "The port that clients connect to. 0 lets the system choose one, which the log line `serving` names; clients are told advertised_port.",
 		bind: integer(0, math.MaxUint16, func(c *Config) *int { return &c.Server.KafkaPort })},
 	{table: "server", key: "bind_addr", flag: "bind-addr", short: "b", env: "CHRONIK_BIND_ADDR", def: "0.0.0.0",
 		doc:  "The address that the Kafka and metrics ports listen on.",

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"strconv"
+
+	"github.com/spf13/cobra"
+)
+
+// clusterNode is a line of cluster list-nodes.
+type clusterNode struct {
+	ID         int32  `json:"id" yaml:"id"`
+	Addr       string `json:"addr" yaml:"addr"`
+	Rack       string `json:"rack" yaml:"rack"`
+	Controller bool   `json:"controller" yaml:"controller"`
+	Replicas   int    `json:"replicas" yaml:"replicas"`
+	Leaders    int    `json:"leaders" yaml:"leaders"`
+}
+
+func (a *app) clusterListNodesCommand() *cobra.Command {
+	return a.clientCommand("list-nodes", "List the brokers and what each has", exactly(), func(cmd *cobra.Command, c *client, _ []string) error {
+		m, all, err := c.clusterPartitions(nil)
+		if err != nil {
+			return err
+		}
+		nodes, rows := []clusterNode{}, [][]string{}
+		for _, b := range m.Brokers {
+			n := clusterNode{ID: b.NodeId, Addr: nodeAddr(b), Rack: b.Rack.String, Controller: b.NodeId == m.ControllerId}
+			for _, p := range all {
+				if p.Leader == n.ID {
+					n.Leaders++
+				}
+				for _, replica := range p.Replicas {
+					if replica == n.ID {
+						n.Replicas++
+					}
+				}
+			}
+			nodes = append(nodes, n)
+			rows = append(rows, []string{strconv.Itoa(int(n.ID)), n.Addr, n.Rack, strconv.FormatBool(n.Controller), strconv.Itoa(n.Replicas), strconv.Itoa(n.Leaders)})
+		}
+		return a.print(cmd.OutOrStdout(), []string{"NODE", "ADDRESS", "RACK", "CONTROLLER", "REPLICAS", "LEADERS"}, rows, nodes)
+	})
+}
