@@ -6,50 +6,17 @@ import (
 	"time"
 )
 
-// DescribedMember is one member in a Description. Metadata and Assignment are empty unless the group is Stable.
-type DescribedMember struct {
-	MemberID   string
-	InstanceID string
-	ClientID   string
-	ClientHost string
-	Metadata   []byte
-	Assignment []byte
-}
-
-// Description is a group as DescribeGroups shows it.
-type Description struct {
-	Err          Error
-	Group        string
-	State        State
-	ProtocolType string
-	Protocol     string // "" unless Stable
-	Members      []DescribedMember
-}
-
 // Describe tells about a group (J60). A group that does not exist is GroupIDNotFound with state Dead; requests
 // before v6 want the state without the error.
 func (s *Shard) Describe(groupID string) Description {
-	d := Description{Group: groupID, State: Dead}
-	if d.Err = s.ready(); d.Err != None {
-		return d
+	err := s.ready()
+	if g := s.groups[groupID]; err == None && g != nil {
+		return g.Describe()
 	}
-	g := s.groups[groupID]
-	if g == nil || g.state == Dead {
-		d.Err = GroupIDNotFound
-		return d
+	if err == None {
+		err = GroupIDNotFound
 	}
-	d.State, d.ProtocolType = g.state, g.protocolType
-	if g.state == Stable {
-		d.Protocol = g.protocol
-	}
-	for _, m := range g.sorted() {
-		dm := DescribedMember{MemberID: m.id, InstanceID: m.instanceID, ClientID: m.clientID, ClientHost: m.clientHost}
-		if g.state == Stable {
-			dm.Metadata, dm.Assignment = m.metadata(g.protocol), m.assignment
-		}
-		d.Members = append(d.Members, dm)
-	}
-	return d
+	return Description{Group: groupID, State: Dead, Err: err}
 }
 
 // Listing is a group as ListGroups shows it. All are of type "classic".
@@ -67,8 +34,8 @@ func (s *Shard) List() ([]Listing, Error) {
 	}
 	out := make([]Listing, 0, len(s.groups))
 	for _, id := range slices.Sorted(maps.Keys(s.groups)) {
-		if g := s.groups[id]; g.state != Dead {
-			out = append(out, Listing{Group: id, ProtocolType: g.protocolType, State: g.state, Members: len(g.members)})
+		if g := s.groups[id]; g.State() != Dead {
+			out = append(out, Listing{Group: id, ProtocolType: g.ProtocolType(), State: g.State(), Members: g.Members()})
 		}
 	}
 	return out, None
@@ -84,14 +51,14 @@ func (s *Shard) Delete(now time.Time, groupID string, tok Token, fx *Effects) {
 	g := s.groups[groupID]
 	switch {
 	case err != None:
-	case g == nil || g.state == Dead:
+	case g == nil || g.State() == Dead:
 		err = GroupIDNotFound
-	case g.state != Empty:
+	case g.State() != Empty:
 		err = NonEmptyGroup
 	}
 	if err != None {
-		fx.reply(tok, DeleteResponse{Err: err})
+		fx.Answer(tok, DeleteResponse{Err: err})
 		return
 	}
-	s.endGroup(fx, g, func(err Error, fx *Effects) { fx.reply(tok, DeleteResponse{Err: err}) })
+	s.endGroup(fx, g, func(err Error, fx *Effects) { fx.Answer(tok, DeleteResponse{Err: err}) })
 }

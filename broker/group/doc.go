@@ -18,6 +18,9 @@
 // groups as of their last record. Work a call does is bounded by the group it
 // names; timers are a heap, so ten thousand idle groups cost nothing.
 //
+// Members and generations are package classic's, the words for effects package
+// effect's; offsets, loading, expiry and the ways in are here.
+//
 // What it does not do. It knows no request versions and no error codes: the
 // request fields say what the client can take (RequireKnownMemberID,
 // SkipAssignment) and [Error] has a name for each of Kafka's codes; the

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"chronik/broker/group/classic"
+	"chronik/broker/group/effect"
 	"chronik/broker/group/record"
 )
 
@@ -20,16 +22,16 @@ const cleanRetry = 10 * time.Second
 func (s *Shard) emitTombstones(fx *Effects, g *group, doomed []slot, answer func(Error, *Effects)) AppendID {
 	records := make([]Record, len(doomed))
 	for i, at := range doomed {
-		records[i] = Record{Key: record.OffsetKey(g.id, at.topic.name, at.partition)}
+		records[i] = Record{Key: record.OffsetKey(g.ID(), at.topic.name, at.partition)}
 	}
-	p := pendingAppend{
-		dropped: func(now time.Time, _ *Effects) { s.sweepBy(now.Add(cleanRetry), g) },
+	p := effect.Pending{
+		Dropped: func(now time.Time, _ *Effects) { s.sweepBy(now.Add(cleanRetry), g) },
 	}
 	if answer != nil {
-		p.answer = func(_ time.Time, err Error, fx *Effects) { answer(err, fx) }
+		p.Answer = func(_ time.Time, err Error, fx *Effects) { answer(err, fx) }
 	}
 	var id AppendID
-	p.applied = func(time.Time, *Effects) {
+	p.Applied = func(time.Time, *Effects) {
 		for _, at := range doomed {
 			if at.entry.deletedBefore <= id {
 				at.entry.present, at.entry.deletedBefore = false, 0
@@ -38,7 +40,7 @@ func (s *Shard) emitTombstones(fx *Effects, g *group, doomed []slot, answer func
 		}
 		s.forgetIfUnused(g)
 	}
-	id = s.emit(fx, records, p)
+	id = s.log.Emit(fx, records, p)
 	return id
 }
 
@@ -49,7 +51,7 @@ func (s *Shard) TopicDeleted(now time.Time, topic string, fx *Effects) {
 		return // while loading the host does not know either: it compares Topics with what exists after Loaded
 	}
 	groups := slices.Collect(maps.Keys(s.topics[topic]))
-	slices.SortFunc(groups, func(a, b *group) int { return strings.Compare(a.id, b.id) })
+	slices.SortFunc(groups, func(a, b *group) int { return strings.Compare(a.ID(), b.ID()) })
 	for _, g := range groups {
 		s.dropTopic(g, g.offsets[topic].sorted(), fx)
 	}
@@ -73,22 +75,22 @@ func (s *Shard) Topics() []string { return slices.Sorted(maps.Keys(s.topics)) }
 // interval, without them when the first offset expires. A group that will be looked at anyway is left alone: what
 // is committed later expires later, unless it brings its own retention (see sweepBy).
 func (s *Shard) armSweep(now time.Time, g *group) {
-	if g.sweep.pos != 0 {
+	if g.sweep.Armed() {
 		return
 	}
 	at := now.Add(s.cfg.OffsetsRetentionCheck)
-	if g.state == Empty {
+	if g.State() == Empty {
 		if first, ok := s.firstExpiry(g); ok && first.After(at) {
 			at = first
 		}
 	}
-	s.timers.arm(&g.sweep, at)
+	s.timers.Arm(&g.sweep, at)
 }
 
 // sweepBy makes sure a group is looked at not later than at.
 func (s *Shard) sweepBy(at time.Time, g *group) {
-	if g.sweep.pos == 0 || at.Before(g.sweep.at) {
-		s.timers.arm(&g.sweep, at)
+	if !g.sweep.Armed() || at.Before(g.sweep.At()) {
+		s.timers.Arm(&g.sweep, at)
 	}
 }
 
@@ -114,8 +116,8 @@ func (s *Shard) expiry(g *group, e *offsetEntry) time.Time {
 		return time.UnixMilli(e.ExpireMs)
 	}
 	base := time.UnixMilli(e.CommitMs)
-	if g.state == Empty && g.protocolType != "" && g.stateSince.After(base) {
-		base = g.stateSince
+	if g.State() == Empty && g.ProtocolType() != "" && g.StateSince().After(base) {
+		base = g.StateSince()
 	}
 	return base.Add(s.cfg.OffsetsRetention)
 }
@@ -126,15 +128,15 @@ func (s *Shard) expires(now time.Time, g *group, at slot) bool {
 	if !e.present || e.commits > 0 {
 		return false
 	}
-	idle := g.state == Empty ||
-		g.state == Stable && g.protocolType == consumerProtocolType && !g.subscribedTo(at.topic.name)
+	idle := g.State() == Empty ||
+		g.State() == Stable && g.ProtocolType() == classic.ConsumerProtocolType && !g.SubscribedTo(at.topic.name)
 	return idle && !now.Before(s.expiry(g, e))
 }
 
 // sweepGroup removes expired offsets, repeats the tombstones of deleted topics that failed, and ends a group
 // that has neither members nor offsets.
 func (s *Shard) sweepGroup(now time.Time, g *group, fx *Effects) {
-	if g.state == Dead {
+	if g.State() == Dead {
 		return
 	}
 	var expired, deleted []slot
@@ -143,7 +145,7 @@ func (s *Shard) sweepGroup(now time.Time, g *group, fx *Effects) {
 		switch {
 		case at.entry.deletedBefore > 0:
 			// A commit under way is of the topic made anew: a tombstone emitted now would remove it.
-			if s.appends[at.entry.deletedBefore] == nil && at.entry.commits == 0 {
+			if !s.log.Open(at.entry.deletedBefore) && at.entry.commits == 0 {
 				deleted = append(deleted, at)
 			} else {
 				s.sweepBy(now.Add(cleanRetry), g)
@@ -157,7 +159,7 @@ func (s *Shard) sweepGroup(now time.Time, g *group, fx *Effects) {
 	}
 	s.dropTopic(g, deleted, fx)
 	switch {
-	case g.state == Empty && len(g.pending) == 0 && kept == 0:
+	case g.Unused() && kept == 0:
 		s.endGroup(fx, g, nil)
 		return
 	case len(expired) > 0:
@@ -173,10 +175,10 @@ func (s *Shard) sweepGroup(now time.Time, g *group, fx *Effects) {
 func (s *Shard) endGroup(fx *Effects, g *group, answer func(Error, *Effects)) {
 	var records []Record
 	for _, at := range g.sortedOffsets() {
-		records = append(records, Record{Key: record.OffsetKey(g.id, at.topic.name, at.partition)})
+		records = append(records, Record{Key: record.OffsetKey(g.ID(), at.topic.name, at.partition)})
 	}
-	if g.recorded {
-		records = append(records, Record{Key: record.GroupKey(g.id)})
+	if g.Recorded() {
+		records = append(records, Record{Key: record.GroupKey(g.ID())})
 	}
 	if len(records) == 0 {
 		s.forget(g)
@@ -185,20 +187,16 @@ func (s *Shard) endGroup(fx *Effects, g *group, answer func(Error, *Effects)) {
 		}
 		return
 	}
-	for _, p := range g.pending {
-		s.timers.disarm(&p.timer)
-	}
-	clear(g.pending)
-	g.state = Dead
-	p := pendingAppend{
-		applied: func(time.Time, *Effects) { s.forget(g) },
-		dropped: func(now time.Time, _ *Effects) {
-			g.state = Empty
+	g.Bury()
+	p := effect.Pending{
+		Applied: func(time.Time, *Effects) { s.forget(g) },
+		Dropped: func(now time.Time, _ *Effects) {
+			g.Revive()
 			s.sweepBy(now.Add(cleanRetry), g)
 		},
 	}
 	if answer != nil {
-		p.answer = func(_ time.Time, err Error, fx *Effects) { answer(err, fx) }
+		p.Answer = func(_ time.Time, err Error, fx *Effects) { answer(err, fx) }
 	}
-	s.emit(fx, records, p)
+	s.log.Emit(fx, records, p)
 }

@@ -3,6 +3,8 @@ package group
 import (
 	"strings"
 	"time"
+
+	"chronik/broker/group/classic"
 )
 
 // TopicPartitions names partitions of a topic.
@@ -110,20 +112,20 @@ func (s *Shard) DeleteOffsets(now time.Time, req DeleteOffsetsRequest, tok Token
 	g := s.groups[req.Group]
 	switch {
 	case err != None:
-	case g == nil || g.state == Dead:
+	case g == nil || g.State() == Dead:
 		err = GroupIDNotFound
-	case len(g.members) > 0 && g.protocolType != consumerProtocolType:
+	case g.Members() > 0 && g.ProtocolType() != classic.ConsumerProtocolType:
 		err = NonEmptyGroup
 	}
 	if err != None {
-		fx.reply(tok, DeleteOffsetsResponse{Err: err})
+		fx.Answer(tok, DeleteOffsetsResponse{Err: err})
 		return
 	}
 	r := DeleteOffsetsResponse{Topics: make([]TopicResult, len(req.Topics))}
 	var doomed []slot
 	for i, t := range req.Topics {
 		r.Topics[i] = TopicResult{Name: strings.Clone(t.Name), ID: t.ID, Partitions: make([]PartitionResult, len(t.Partitions))}
-		subscribed := g.subscribedTo(t.Name)
+		subscribed := g.SubscribedTo(t.Name)
 		for j, p := range t.Partitions {
 			res := &r.Topics[i].Partitions[j]
 			res.Partition = p
@@ -135,13 +137,13 @@ func (s *Shard) DeleteOffsets(now time.Time, req DeleteOffsetsRequest, tok Token
 		}
 	}
 	if len(doomed) == 0 {
-		fx.reply(tok, r)
+		fx.Answer(tok, r)
 		return
 	}
 	s.emitTombstones(fx, g, doomed, func(err Error, fx *Effects) {
 		if err != None {
 			r = DeleteOffsetsResponse{Err: err}
 		}
-		fx.reply(tok, r)
+		fx.Answer(tok, r)
 	})
 }

@@ -77,12 +77,13 @@ func (s *Shard) loadOffset(k record.Key, value []byte) error {
 
 // loadGroup replaces what is known of a group but its offsets.
 func (s *Shard) loadGroup(id string, value []byte) error {
-	v := record.Group{StateMs: -1}
+	var v *record.Group
 	if value != nil {
-		var err error
-		if v, err = record.DecodeGroup(value); err != nil {
+		decoded, err := record.DecodeGroup(value)
+		if err != nil {
 			return fmt.Errorf("group %q: %w", id, err)
 		}
+		v = &decoded
 	}
 	g := s.groups[id]
 	switch {
@@ -91,45 +92,9 @@ func (s *Shard) loadGroup(id string, value []byte) error {
 	case g == nil:
 		g = s.newGroup(id, time.Time{})
 	}
-	clear(g.members)
-	clear(g.instances)
-	clear(g.supported)
-	g.recorded = value != nil
-	g.generation, g.state = v.Generation, Empty
-	g.protocolType, g.protocol, g.leader = strings.Clone(v.ProtocolType), "", ""
-	g.stateSince = time.Time{}
-	if v.StateMs >= 0 {
-		g.stateSince = time.UnixMilli(v.StateMs)
-	}
-	g.topics, g.topicsKnown = nil, false
-	if len(v.Members) > 0 {
-		s.loadMembers(g, &v)
-	}
+	g.Restore(v)
 	s.forgetIfUnused(g)
 	return nil
-}
-
-// loadMembers restores a Stable generation.
-func (s *Shard) loadMembers(g *group, v *record.Group) {
-	g.state, g.protocol = Stable, strings.Clone(v.Protocol)
-	for i := range v.Members {
-		mv := &v.Members[i]
-		m := &member{
-			id: strings.Clone(mv.MemberID), instanceID: strings.Clone(mv.InstanceID),
-			clientID: strings.Clone(mv.ClientID), clientHost: strings.Clone(mv.ClientHost),
-			rebalanceTimeout: time.Duration(mv.RebalanceTimeoutMs) * time.Millisecond,
-			sessionTimeout:   time.Duration(mv.SessionTimeoutMs) * time.Millisecond,
-			protocols:        cloneProtocols([]Protocol{{Name: g.protocol, Metadata: mv.Subscription}}),
-			assignment:       append([]byte{}, mv.Assignment...),
-		}
-		s.add(g, m, g.protocolType)
-	}
-	if leader := g.members[v.Leader]; leader != nil {
-		g.leader = leader.id
-	} else {
-		g.leader = g.sorted()[0].id
-	}
-	g.subscribe()
 }
 
 // Loaded ends the loading: calls are answered from now on. The members of restored groups have one session timeout
@@ -141,15 +106,7 @@ func (s *Shard) Loaded(now time.Time, fx *Effects) {
 	s.phase = active
 	for _, id := range slices.Sorted(maps.Keys(s.groups)) {
 		g := s.groups[id]
-		if g.stateSince.IsZero() {
-			g.stateSince = now
-		}
-		for _, m := range g.sorted() {
-			s.touch(now, m)
-		}
+		g.Loaded(now, fx)
 		s.armSweep(now, g)
-		if len(g.members) > s.cfg.MembersMax {
-			s.rebalance(now, g, fx)
-		}
 	}
 }

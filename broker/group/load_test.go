@@ -73,10 +73,10 @@ func TestRequestsAreCopied(t *testing.T) {
 	buf := []byte("subscription")
 	s.Join(epoch, JoinRequest{
 		Group: "g", ClientID: "c", SessionTimeout: time.Minute, RebalanceTimeout: time.Minute, ProtocolType: "x",
-		Protocols: []Protocol{{"p", buf}},
+		Protocols: []Protocol{{Name: "p", Metadata: buf}},
 	}, 1, fx)
 	gift := []byte("assignment")
-	s.Sync(epoch, SyncRequest{Group: "g", Generation: 1, MemberID: "c-1", Assignments: []Assignment{{"c-1", gift}}}, 2, fx)
+	s.Sync(epoch, SyncRequest{Group: "g", Generation: 1, MemberID: "c-1", Assignments: []Assignment{{MemberID: "c-1", Bytes: gift}}}, 2, fx)
 	clear(buf)
 	clear(gift)
 	s.Appended(epoch, fx.Appends[0].ID, nil, fx)
@@ -130,7 +130,7 @@ func manyGroups(n int) (*Shard, []memberOfGroup) {
 		g := "group-" + string(rune('a'+i%26)) + strings.Repeat("x", i/26%20) + time.Duration(i).String()
 		s.Join(epoch, JoinRequest{
 			Group: g, ClientID: "c", SessionTimeout: 30 * time.Minute, RebalanceTimeout: time.Hour, ProtocolType: "consumer",
-			Protocols: []Protocol{{"range", metadataOf("@t")}},
+			Protocols: []Protocol{{Name: "range", Metadata: metadataOf("@t")}},
 		}, 1, fx)
 		fx.Reset()
 		s.Sync(epoch, SyncRequest{Group: g, Generation: 1, MemberID: "c-1"}, 1, fx)

@@ -1,14 +1,12 @@
 package group
 
 import (
-	"bytes"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -203,7 +201,9 @@ func (m *model) act() {
 	case n < 56:
 		m.heartbeat(c)
 	case n < 57:
-		m.s.Leave(m.now, LeaveRequest{c.group, []MemberIdentity{{c.id, c.instance}}}, m.token(c, "leave"), fx)
+		m.s.Leave(m.now, LeaveRequest{
+			Group: c.group, Members: []MemberIdentity{{MemberID: c.id, InstanceID: c.instance}},
+		}, m.token(c, "leave"), fx)
 	case n < 68:
 		m.commit(c, fx)
 	case n < 69:
@@ -246,7 +246,9 @@ func (m *model) behave(c *client, fx *Effects) {
 }
 
 func (m *model) heartbeat(c *client) {
-	switch m.s.Heartbeat(m.now, HeartbeatRequest{c.group, c.generation, c.id, c.instance}) {
+	switch m.s.Heartbeat(m.now, HeartbeatRequest{
+		Group: c.group, Generation: c.generation, MemberID: c.id, InstanceID: c.instance,
+	}) {
 	case None:
 	case UnknownMemberID, FencedInstanceID:
 		c.id, c.next = "", ""
@@ -260,7 +262,7 @@ func (m *model) join(c *client, fx *Effects) {
 		c.id = ""
 	}
 	c.next = "wait"
-	protocols := []Protocol{{"range", metadataOf("@t")}, {"rr", metadataOf("@t+u")}}
+	protocols := []Protocol{{Name: "range", Metadata: metadataOf("@t")}, {Name: "rr", Metadata: metadataOf("@t+u")}}
 	if m.rng.IntN(10) == 0 {
 		protocols = protocols[m.rng.IntN(2):][:1]
 	}
@@ -291,7 +293,7 @@ func (m *model) sync(c *client, fx *Effects) {
 				m.omitted[c.group+" "+b] = true
 				continue
 			}
-			r.Assignments = append(r.Assignments, Assignment{jm.MemberID, []byte(b)})
+			r.Assignments = append(r.Assignments, Assignment{MemberID: jm.MemberID, Bytes: []byte(b)})
 		}
 	}
 	m.s.Sync(m.now, r, m.token(c, "sync"), fx)
@@ -325,7 +327,7 @@ func (m *model) deleteTopic(fx *Effects) {
 	for g := range 3 {
 		for p := range int32(2) {
 			tp := modelTP{fmt.Sprintf("g%d", g), topic, p}
-			m.hidden[tp] = m.s.nextAppend
+			m.hidden[tp] = m.s.log.Last() + 1
 			delete(m.offsets, tp)
 		}
 	}
@@ -342,7 +344,7 @@ func (m *model) settle() {
 		case 1:
 			err = ErrTimeout
 		}
-		if inDoubt(err) && m.doubted[a.ID] {
+		if isTimeout(err) && m.doubted[a.ID] {
 			err = nil
 		}
 		m.outcome(a, err)
@@ -351,7 +353,7 @@ func (m *model) settle() {
 
 func (m *model) outcome(a Append, err error) {
 	m.tracef("append %d: %v", a.ID, err)
-	if inDoubt(err) {
+	if isTimeout(err) {
 		m.doubted[a.ID] = true
 	} else {
 		m.open = m.open[1:]
@@ -371,6 +373,8 @@ func (m *model) outcome(a Append, err error) {
 	m.s.Appended(m.now, a.ID, err, fx)
 	m.take(fx)
 }
+
+func isTimeout(err error) bool { return errors.Is(err, ErrTimeout) }
 
 func (m *model) advance() {
 	end := m.now.Add(time.Duration(m.rng.IntN(3000)) * time.Millisecond)
@@ -472,8 +476,8 @@ func (m *model) check() {
 	for id, g := range m.s.groups {
 		m.checkGroup(id, g)
 	}
-	if fault := heapFault(&m.s.timers); fault != "" {
-		m.fatalf("%s", fault)
+	if err := m.s.timers.Valid(); err != nil {
+		m.fatalf("%v", err)
 	}
 	m.checkOffsets(m.s, "fetch")
 	if m.step%50 == 0 {
@@ -481,80 +485,31 @@ func (m *model) check() {
 	}
 }
 
-func heapFault(ts *timers) string {
-	for i, t := range ts.heap {
-		if t.pos != i+1 {
-			return fmt.Sprintf("timer at %d says %d", i, t.pos-1)
-		}
-		if i > 0 && ts.less(i, (i-1)/2) {
-			return fmt.Sprintf("timer %d is before its parent", i)
-		}
-	}
-	return ""
-}
-
 func (m *model) checkGroup(id string, g *group) {
-	if g.generation < m.generations[g] {
-		m.fatalf("%s: generation fell from %d to %d", id, m.generations[g], g.generation)
+	if g.Generation() < m.generations[g] {
+		m.fatalf("%s: generation fell from %d to %d", id, m.generations[g], g.Generation())
 	}
-	if key := (generationOf{g, g.generation}); g.state == Stable && !m.settled[key] {
+	if key := (generationOf{g, g.Generation()}); g.State() == Stable && !m.settled[key] {
 		m.settled[key] = true
 		m.stable++
 	}
-	m.generations[g] = g.generation
-	joining, unsynced, instances, supported := 0, 0, 0, map[string]int{}
-	for mid, mem := range g.members {
-		switch {
-		case mem.id != mid:
-			m.fatalf("%s: member %s is under %s", id, mem.id, mid)
-		case mem.instanceID != "" && g.instances[mem.instanceID] != mid:
-			m.fatalf("%s: instance %s is %s, not %s", id, mem.instanceID, g.instances[mem.instanceID], mid)
-		case mem.syncing && g.state != CompletingRebalance:
-			m.fatalf("%s: %s waits in sync in %v", id, mid, g.state)
-		case mem.joining && g.state != PreparingRebalance && (g.state != Stable || mem.instanceID == ""):
-			m.fatalf("%s: %s waits in join in %v", id, mid, g.state)
-		case !mem.joining && !mem.syncing && mem.timer.pos == 0:
-			m.fatalf("%s: %s has no session timer in %v", id, mid, g.state)
-		case g.state == Stable && !m.hasGiven(g, mem):
-			m.fatalf("%s: %s has %q in generation %d", id, mid, mem.assignment, g.generation)
-		}
-		if mem.joining {
-			joining++
-		}
-		if mem.unsynced {
-			unsynced++
-		}
-		if mem.instanceID != "" {
-			instances++
-		}
-		for _, p := range mem.protocols {
-			supported[p.Name]++
-		}
+	m.generations[g] = g.Generation()
+	if err := g.Valid(); err != nil {
+		m.fatalf("%v", err)
 	}
-	switch {
-	case (g.leader == "") != (len(g.members) == 0) || g.leader != "" && g.members[g.leader] == nil:
-		m.fatalf("%s: leader %q of %d members", id, g.leader, len(g.members))
-	case joining != g.joining || unsynced != g.unsynced || instances != len(g.instances):
-		m.fatalf("%s: joining %d %d, unsynced %d %d, instances %d %d", id, joining, g.joining, unsynced, g.unsynced, instances, len(g.instances))
-	case len(g.members) > 0 && (g.state == Empty || g.state == Dead) || len(g.members) == 0 && (g.state == Stable || g.state == CompletingRebalance):
-		m.fatalf("%s: %d members in %v", id, len(g.members), g.state)
-	case g.state == PreparingRebalance && g.timer.pos == 0:
-		m.fatalf("%s: nothing ends the join phase", id)
-	case g.state == CompletingRebalance && g.unsynced > 0 && g.timer.pos == 0:
-		m.fatalf("%s: nothing ends the wait for syncs", id)
-	case g.state == CompletingRebalance && g.unsynced == 0 && g.syncAppend == 0:
-		m.fatalf("%s: all have synced and nothing is recorded", id)
+	if g.State() != Stable {
+		return
 	}
-	for name, n := range supported {
-		if g.supported[name] != n {
-			m.fatalf("%s: %s is supported by %d, not %d", id, name, n, g.supported[name])
+	for _, mem := range g.Describe().Members {
+		if !m.hasGiven(g, mem) {
+			m.fatalf("%s: %s has %q in generation %d", id, mem.MemberID, mem.Assignment, g.Generation())
 		}
 	}
 }
 
-func (m *model) hasGiven(g *group, mem *member) bool {
-	want := given(g.generation, mem.id, mem.instanceID)
-	return string(mem.assignment) == want || len(mem.assignment) == 0 && m.omitted[g.id+" "+want]
+func (m *model) hasGiven(g *group, mem DescribedMember) bool {
+	want := given(g.Generation(), mem.MemberID, mem.InstanceID)
+	return string(mem.Assignment) == want || len(mem.Assignment) == 0 && m.omitted[g.ID()+" "+want]
 }
 
 func (m *model) checkOffsets(s *Shard, what string) {
@@ -589,7 +544,7 @@ func (m *model) checkReload() {
 		return // the live one is ahead
 	}
 	for id, g := range m.s.groups {
-		if !m.clean[id] || !g.recorded || g.state != Stable && g.state != Empty {
+		if !m.clean[id] || !g.Recorded() || g.State() != Stable && g.State() != Empty {
 			continue
 		}
 		live, loaded := describeAll(g), "missing"
@@ -603,13 +558,7 @@ func (m *model) checkReload() {
 }
 
 func describeAll(g *group) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %v %v %s %s gen %d leader %s", g.id, g.state, g.stateSince.UnixMilli(), g.protocolType, g.protocol, g.generation, g.leader)
-	for _, m := range g.sorted() {
-		fmt.Fprintf(&b, "\n%s/%s %s %s %v %v %x %q", m.id, m.instanceID, m.clientID, m.clientHost, m.sessionTimeout,
-			m.rebalanceTimeout, bytes.Clone(m.metadata(g.protocol)), m.assignment)
-	}
-	return b.String()
+	return fmt.Sprintf("%v %+q\n%q", g.State(), g.Describe(), g.Snapshot())
 }
 
 func (m *model) allAnswered() {

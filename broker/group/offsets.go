@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"chronik/broker/group/effect"
 	"chronik/broker/group/record"
 )
 
@@ -106,7 +107,7 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 			at := s.slotFor(g, tr.Name, p.Partition)
 			at.entry.commits++
 			slots = append(slots, at)
-			records = append(records, Record{Key: record.OffsetKey(g.id, tr.Name, p.Partition), Value: o.Encode()})
+			records = append(records, Record{Key: record.OffsetKey(g.ID(), tr.Name, p.Partition), Value: o.Encode()})
 			apply = append(apply, func(id AppendID) { at.entry.set(id, o) })
 		}
 	}
@@ -114,7 +115,7 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 		if g != nil {
 			s.forgetIfUnused(g)
 		}
-		fx.reply(tok, r)
+		fx.Answer(tok, r)
 		return
 	}
 	settle := func() {
@@ -125,8 +126,8 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 		s.forgetIfUnused(g)
 	}
 	var id AppendID
-	id = s.emit(fx, records, pendingAppend{
-		applied: func(now time.Time, fx *Effects) {
+	id = s.log.Emit(fx, records, effect.Pending{
+		Applied: func(now time.Time, fx *Effects) {
 			for _, f := range apply {
 				f(id)
 			}
@@ -136,9 +137,9 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 				s.sweepBy(now.Add(max(req.Retention, s.cfg.OffsetsRetentionCheck)), g)
 			}
 		},
-		dropped: func(time.Time, *Effects) { settle() },
-		answer: func(_ time.Time, err Error, fx *Effects) {
-			fx.reply(tok, r.failed(err))
+		Dropped: func(time.Time, *Effects) { settle() },
+		Answer: func(_ time.Time, err Error, fx *Effects) {
+			fx.Answer(tok, r.failed(err))
 		},
 	})
 }
@@ -156,7 +157,7 @@ func (r CommitOffsetsResponse) failed(err Error) CommitOffsetsResponse {
 	return r
 }
 
-// checkCommit finds the group and applies O3 and O4.
+// checkCommit finds or makes the group (O3) and asks it (O4).
 func (s *Shard) checkCommit(now time.Time, req CommitOffsetsRequest) (*group, Error) {
 	if err := s.ready(); err != None {
 		return nil, err
@@ -167,23 +168,10 @@ func (s *Shard) checkCommit(now time.Time, req CommitOffsetsRequest) (*group, Er
 		return nil, GroupIDNotFound
 	case g == nil:
 		return s.newGroup(req.Group, now), None
-	case g.state == Dead:
-		return nil, CoordinatorNotAvailable
-	case req.Generation < 0 && g.state == Empty:
-		return g, None
-	case req.Generation < 0 && req.MemberID == "" && req.InstanceID == "":
-		return nil, UnknownMemberID
 	}
-	m, err := g.validate(req.MemberID, req.InstanceID)
-	switch {
-	case err != None:
+	if err := g.MayCommit(now, req.Generation, req.MemberID, req.InstanceID); err != None {
 		return nil, err
-	case req.Generation != g.generation:
-		return nil, IllegalGeneration
-	case g.state == CompletingRebalance:
-		return nil, RebalanceInProgress
 	}
-	s.touch(now, m)
 	return g, None
 }
 

@@ -1,46 +1,13 @@
 package group
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	"chronik/broker/group/classic"
+	"chronik/broker/group/effect"
 )
-
-// Token names a call that a Reply will answer. The caller chooses it; it must be unique among the unanswered ones.
-type Token uint64
-
-// AppendID names an Append. Ids ascend in the order in which the records must reach the log.
-type AppendID uint64
-
-// Effects is what a call wants done outside. Calls append to it and never read it; Reset makes it usable again.
-type Effects struct {
-	Replies []Reply
-	Appends []Append
-}
-
-// Reset empties fx and keeps its memory.
-func (fx *Effects) Reset() {
-	clear(fx.Replies)
-	clear(fx.Appends)
-	fx.Replies, fx.Appends = fx.Replies[:0], fx.Appends[:0]
-}
-
-// Reply answers the call that brought Token. Response is a JoinResponse, SyncResponse, LeaveResponse,
-// CommitOffsetsResponse, DeleteOffsetsResponse or DeleteResponse, as the call was.
-type Reply struct {
-	Token    Token
-	Response any
-}
-
-// Append asks for Records to be written to the partition as one batch, durable on a quorum, and for Appended.
-type Append struct {
-	ID      AppendID
-	Records []Record
-}
-
-// Record is one record of __consumer_offsets. A nil Value is a tombstone. The bytes belong to the receiver.
-type Record struct{ Key, Value []byte }
 
 // Config holds the limits of groups. NewShard does not fill in defaults: a zero limit is a limit of zero.
 type Config struct {
@@ -77,86 +44,54 @@ const (
 )
 
 // Shard is every group of one partition of __consumer_offsets. It begins loading: Load gives it the partition's
-// records, Loaded makes it answer. Invariants, checked by the tests after each step:
-//
-//  1. A group's generation never falls while the Shard lives.
-//  2. A member waits in join only in PreparingRebalance (or for the append of a static replacement), in sync
-//     only in CompletingRebalance.
-//  3. In Stable every member has the bytes the leader of that generation gave it.
-//  4. Each entry of `appends` has been emitted and not yet been settled by Appended.
+// records, Loaded makes it answer.
 type Shard struct {
 	cfg    Config
 	phase  phase
+	env    classic.Env
 	groups map[string]*group
 	topics map[string]map[*group]struct{} // groups that hold offsets of a topic
-	timers timers
-
-	nextAppend AppendID
-	appends    map[AppendID]*pendingAppend
-	stats      LoadStats
+	timers effect.Timers
+	log    effect.Log
+	stats  LoadStats
 }
 
-// pendingAppend is what becomes of an emitted Append. A nil function means nothing to do.
-//
-//	committed                      -> applied, then answer(None)
-//	failed                         -> dropped, then answer(error)
-//	in doubt, then one of the two  -> answer(error) first, then applied or dropped
-type pendingAppend struct {
-	applied  func(now time.Time, fx *Effects)
-	dropped  func(now time.Time, fx *Effects)
-	answer   func(now time.Time, err Error, fx *Effects)
-	answered bool
+// group is a classic group with its offsets. One that never had members is a simple group, which only holds offsets.
+type group struct {
+	*classic.Group
+	offsets map[string]*topicOffsets
+	sweep   effect.Timer // looks for expired offsets, and for the group's own end (J64)
 }
 
 // NewShard returns an empty Shard that is loading.
 func NewShard(cfg Config) *Shard {
-	return &Shard{
-		cfg:        cfg,
-		groups:     map[string]*group{},
-		topics:     map[string]map[*group]struct{}{},
-		appends:    map[AppendID]*pendingAppend{},
-		nextAppend: 1,
+	s := &Shard{
+		cfg:    cfg,
+		groups: map[string]*group{},
+		topics: map[string]map[*group]struct{}{},
 	}
+	s.env = classic.Env{
+		InitialRebalanceDelay: cfg.InitialRebalanceDelay, MembersMax: cfg.MembersMax, NewID: cfg.NewID,
+		Timers: &s.timers, Log: &s.log,
+		Emptied: func(now time.Time, g *classic.Group) { s.armSweep(now, s.groups[g.ID()]) },
+		Idle:    func(g *classic.Group) { s.forgetIfUnused(s.groups[g.ID()]) },
+	}
+	return s
 }
 
 // Deadline is when Tick is next needed; false when never.
-func (s *Shard) Deadline() (time.Time, bool) {
-	if len(s.timers.heap) == 0 {
-		return time.Time{}, false
-	}
-	return s.timers.heap[0].at, true
-}
+func (s *Shard) Deadline() (time.Time, bool) { return s.timers.Next() }
 
 // Tick does what is due by now: session expiry, the ends of join and sync phases, offset retention.
-func (s *Shard) Tick(now time.Time, fx *Effects) {
-	for t := s.timers.due(now); t != nil; t = s.timers.due(now) {
-		t.fire(now, fx)
-	}
-}
+func (s *Shard) Tick(now time.Time, fx *Effects) { s.timers.Tick(now, fx) }
 
 // Appended reports the outcome of an Append: nil once its records are committed. Commits are reported in the order
 // of their ids. After an error that leaves the outcome open (ErrTimeout, ErrNotEnoughReplicasAfterAppend) the call
 // is made again with the final outcome. After Resign it does nothing.
 func (s *Shard) Appended(now time.Time, id AppendID, err error, fx *Effects) {
-	if s.phase == resigned {
-		return
+	if s.phase != resigned {
+		s.log.Settle(now, id, err, fx)
 	}
-	p := s.appends[id]
-	if p == nil {
-		panic(fmt.Sprintf("BUG: group: outcome of append %d, which is not outstanding", id))
-	}
-	if !inDoubt(err) {
-		delete(s.appends, id)
-		if err == nil && p.applied != nil {
-			p.applied(now, fx)
-		} else if err != nil && p.dropped != nil {
-			p.dropped(now, fx)
-		}
-	}
-	if !p.answered && p.answer != nil {
-		p.answer(now, appendError(err), fx)
-	}
-	p.answered = true
 }
 
 // Resign ends the Shard because the broker no longer leads the partition: everything held or unsettled is answered
@@ -166,19 +101,11 @@ func (s *Shard) Resign(now time.Time, fx *Effects) {
 		return
 	}
 	s.phase = resigned
-	for _, id := range slices.Sorted(maps.Keys(s.appends)) {
-		if p := s.appends[id]; !p.answered && p.answer != nil {
-			p.answer(now, NotCoordinator, fx)
-		}
-	}
 	for _, id := range slices.Sorted(maps.Keys(s.groups)) {
-		g := s.groups[id]
-		for _, m := range g.sorted() {
-			g.answerJoin(m, joinFailed(m.id, NotCoordinator), fx)
-			g.answerSync(m, SyncResponse{Err: NotCoordinator}, fx)
-		}
+		s.groups[id].Resign(NotCoordinator, fx)
 	}
-	s.groups, s.topics, s.appends, s.timers = nil, nil, nil, timers{}
+	s.log.GiveUp(now, NotCoordinator, fx)
+	s.groups, s.topics, s.timers = nil, nil, effect.Timers{}
 }
 
 // ready is the first check of every call (J1).
@@ -203,15 +130,26 @@ func (s *Shard) readyFor(groupID string) Error {
 	return None
 }
 
-// emit asks for records to be appended and remembers what follows from the outcome.
-func (s *Shard) emit(fx *Effects, records []Record, p pendingAppend) AppendID {
-	id := s.nextAppend
-	s.nextAppend++
-	s.appends[id] = &p
-	fx.Appends = append(fx.Appends, Append{ID: id, Records: records})
-	return id
+func (s *Shard) newGroup(id string, now time.Time) *group {
+	g := &group{Group: classic.New(&s.env, id, now), offsets: map[string]*topicOffsets{}}
+	g.sweep.Fire = func(now time.Time, fx *Effects) { s.sweepGroup(now, g, fx) }
+	s.groups[g.ID()] = g
+	return g
 }
 
-func (fx *Effects) reply(tok Token, response any) {
-	fx.Replies = append(fx.Replies, Reply{Token: tok, Response: response})
+// forget drops a group from memory; the log has no trace of it, or a tombstone.
+func (s *Shard) forget(g *group) {
+	g.Forget()
+	s.timers.Disarm(&g.sweep)
+	for topic := range g.offsets {
+		s.unindexTopic(topic, g)
+	}
+	delete(s.groups, g.ID())
+}
+
+// forgetIfUnused drops a group that nobody uses and the log does not know.
+func (s *Shard) forgetIfUnused(g *group) {
+	if g.Unused() && !g.Recorded() && len(g.offsets) == 0 {
+		s.forget(g)
+	}
 }

@@ -246,6 +246,7 @@ func (w *world) config(a args) {
 	w.cfg.OffsetsRetention = a.duration("retention", w.cfg.OffsetsRetention)
 	w.cfg.OffsetsRetentionCheck = a.duration("check", w.cfg.OffsetsRetentionCheck)
 	w.s.cfg = w.cfg
+	w.s.env.InitialRebalanceDelay, w.s.env.MembersMax = w.cfg.InitialRebalanceDelay, w.cfg.MembersMax
 }
 
 // show prints effects and, unless told otherwise, commits the appends at once.
@@ -277,7 +278,7 @@ func (w *world) commit(id AppendID, err error, fx *Effects) {
 	if err == nil {
 		w.log = append(w.log, w.open[id]...)
 	}
-	if !inDoubt(err) {
+	if !errors.Is(err, ErrTimeout) && !errors.Is(err, ErrNotEnoughReplicasAfterAppend) {
 		delete(w.open, id)
 	}
 	w.s.Appended(w.now, id, err, fx)

@@ -1,4 +1,4 @@
-package group
+package effect
 
 import "errors"
 
@@ -62,11 +62,11 @@ func (e Error) Error() string {
 // String gives Kafka's name of the error.
 func (e Error) String() string { return e.Error() }
 
-// The outcomes of an append that a host can report to Appended (wrapped or not). Any other error counts as
+// The outcomes of an append that a host can report (wrapped or not). Any other error counts as
 // unforeseen and is answered UNKNOWN_SERVER_ERROR.
 //
 // ErrTimeout and ErrNotEnoughReplicasAfterAppend leave it open whether the records will be committed: the host
-// must call Appended once more for the same id when it knows, or Resign when it stops leading.
+// must report once more for the same id when it knows, or give up when it stops leading.
 var (
 	ErrNotLeader                    = errors.New("group: not the leader of the partition")
 	ErrStorage                      = errors.New("group: storage failed")
@@ -77,8 +77,8 @@ var (
 	ErrTooLarge                     = errors.New("group: records too large")
 )
 
-// appendError is Kafka's map from the error of an append to the error of the call that needed it.
-func appendError(err error) Error {
+// fromAppend is Kafka's map from the error of an append to the error of the call that needed it.
+func fromAppend(err error) Error {
 	switch {
 	case err == nil:
 		return None

@@ -1,8 +1,10 @@
-package group
+package classic
 
 import (
 	"strings"
 	"time"
+
+	"chronik/broker/group/effect"
 )
 
 // Assignment is what the leader gives to a member.
@@ -24,65 +26,61 @@ type SyncRequest struct {
 
 // SyncResponse answers Sync.
 type SyncResponse struct {
-	Err          Error
+	Err          effect.Error
 	ProtocolType string
 	Protocol     string
 	Assignment   []byte
 }
 
 // Sync answers with a SyncResponse: at once in Stable or with an error, else when the leader's assignment is recorded.
-func (s *Shard) Sync(now time.Time, req SyncRequest, tok Token, fx *Effects) {
-	g, m, err := s.checkSync(req)
-	if err != None {
-		fx.reply(tok, SyncResponse{Err: err})
+func (g *Group) Sync(now time.Time, req SyncRequest, tok effect.Token, fx *effect.Effects) {
+	m, err := g.checkSync(req)
+	if err != effect.None {
+		fx.Answer(tok, SyncResponse{Err: err})
 		return
 	}
 	g.markSynced(m)
 	if g.unsynced == 0 {
-		s.timers.disarm(&g.timer)
+		g.env.Timers.Disarm(&g.timer)
 	}
 	if g.state == Stable { // J32
-		s.touch(now, m)
-		fx.reply(tok, g.syncResponse(m))
+		g.touch(now, m)
+		fx.Answer(tok, g.syncResponse(m))
 		return
 	}
-	g.answerSync(m, SyncResponse{Err: RebalanceInProgress}, fx) // the same member's earlier call
+	g.answerSync(m, SyncResponse{Err: effect.RebalanceInProgress}, fx) // the same member's earlier call
 	m.syncing, m.syncToken = true, tok
-	s.timers.disarm(&m.timer)
+	g.env.Timers.Disarm(&m.timer)
 	if m.id == g.leader && g.syncAppend == 0 {
-		s.recordAssignment(now, g, req.Assignments, fx)
+		g.recordAssignment(now, req.Assignments, fx)
 	}
 }
 
 // checkSync is the order of J30.
-func (s *Shard) checkSync(req SyncRequest) (*group, *member, Error) {
-	if err := s.readyFor(req.Group); err != None {
-		return nil, nil, err
-	}
-	g := s.groups[req.Group]
-	switch {
-	case g == nil || g.state == Empty:
-		return nil, nil, UnknownMemberID
-	case g.state == Dead:
-		return nil, nil, CoordinatorNotAvailable
+func (g *Group) checkSync(req SyncRequest) (*member, effect.Error) {
+	switch g.state {
+	case Empty:
+		return nil, effect.UnknownMemberID
+	case Dead:
+		return nil, effect.CoordinatorNotAvailable
 	}
 	m, err := g.validate(req.MemberID, req.InstanceID)
 	switch {
-	case err != None:
-		return nil, nil, err
+	case err != effect.None:
+		return nil, err
 	case req.Generation != g.generation:
-		return nil, nil, IllegalGeneration
+		return nil, effect.IllegalGeneration
 	case req.ProtocolType != "" && req.ProtocolType != g.protocolType,
 		req.Protocol != "" && req.Protocol != g.protocol:
-		return nil, nil, InconsistentGroupProtocol
+		return nil, effect.InconsistentGroupProtocol
 	case g.state == PreparingRebalance:
-		return nil, nil, RebalanceInProgress
+		return nil, effect.RebalanceInProgress
 	}
-	return g, m, None
+	return m, effect.None
 }
 
 // recordAssignment writes the leader's assignment; everybody is answered when it is committed (J31).
-func (s *Shard) recordAssignment(now time.Time, g *group, given []Assignment, fx *Effects) {
+func (g *Group) recordAssignment(now time.Time, given []Assignment, fx *effect.Effects) {
 	assignments := make(map[string][]byte, len(g.members))
 	for id := range g.members {
 		assignments[id] = []byte{} // a member the leader left out has an empty one
@@ -92,9 +90,9 @@ func (s *Shard) recordAssignment(now time.Time, g *group, given []Assignment, fx
 			assignments[strings.Clone(a.MemberID)] = append([]byte{}, a.Bytes...)
 		}
 	}
-	var id AppendID
-	id = s.emit(fx, []Record{g.record(now, assignments)}, pendingAppend{
-		applied: func(done time.Time, fx *Effects) {
+	var id effect.AppendID
+	id = g.env.Log.Emit(fx, []effect.Record{g.record(now, assignments)}, effect.Pending{
+		Applied: func(done time.Time, fx *effect.Effects) {
 			if g.syncAppend != id {
 				return // a rebalance has begun meanwhile
 			}
@@ -103,28 +101,28 @@ func (s *Shard) recordAssignment(now time.Time, g *group, given []Assignment, fx
 			for _, m := range g.sorted() {
 				m.assignment = assignments[m.id]
 				g.answerSync(m, g.syncResponse(m), fx)
-				s.touch(done, m)
+				g.touch(done, m)
 			}
 		},
-		answer: func(now time.Time, err Error, fx *Effects) {
-			if err == None || g.syncAppend != id || s.phase == resigned {
+		Answer: func(now time.Time, err effect.Error, fx *effect.Effects) {
+			if err == effect.None || g.syncAppend != id {
 				return
 			}
 			for _, m := range g.sorted() {
 				g.answerSync(m, SyncResponse{Err: err}, fx)
-				s.touch(now, m)
+				g.touch(now, m)
 			}
-			s.rebalance(now, g, fx)
+			g.rebalance(now, fx)
 		},
 	})
 	g.syncAppend = id
 }
 
-func (g *group) syncResponse(m *member) SyncResponse {
+func (g *Group) syncResponse(m *member) SyncResponse {
 	return SyncResponse{ProtocolType: g.protocolType, Protocol: g.protocol, Assignment: m.assignment}
 }
 
-func (g *group) assignments() map[string][]byte {
+func (g *Group) assignments() map[string][]byte {
 	out := make(map[string][]byte, len(g.members))
 	for id, m := range g.members {
 		out[id] = m.assignment

@@ -1,19 +1,23 @@
-package group
+package classic
 
-import "time"
+import (
+	"time"
+
+	"chronik/broker/group/effect"
+)
 
 // rebalance begins a join phase, or goes on with the one that runs.
-func (s *Shard) rebalance(now time.Time, g *group, fx *Effects) {
+func (g *Group) rebalance(now time.Time, fx *effect.Effects) {
 	if g.state == PreparingRebalance {
-		s.maybeCompleteJoin(now, g, fx)
+		g.maybeCompleteJoin(now, fx)
 		return
 	}
 	if g.state == CompletingRebalance {
 		for _, m := range g.sorted() {
 			m.assignment = nil
 			if m.syncing { // J33
-				g.answerSync(m, SyncResponse{Err: RebalanceInProgress}, fx)
-				s.touch(now, m)
+				g.answerSync(m, SyncResponse{Err: effect.RebalanceInProgress}, fx)
+				g.touch(now, m)
 			}
 		}
 	}
@@ -25,65 +29,65 @@ func (s *Shard) rebalance(now time.Time, g *group, fx *Effects) {
 	g.state = PreparingRebalance
 	wait := g.rebalanceTimeout()
 	if g.initial {
-		delay := min(s.cfg.InitialRebalanceDelay, wait)
+		delay := min(g.env.InitialRebalanceDelay, wait)
 		if delay <= 0 {
-			s.completeJoin(now, g, fx)
+			g.completeJoin(now, fx)
 			return
 		}
 		wait, g.remaining = delay, wait-delay
 	}
-	s.timers.arm(&g.timer, now.Add(wait))
-	s.maybeCompleteJoin(now, g, fx)
+	g.env.Timers.Arm(&g.timer, now.Add(wait))
+	g.maybeCompleteJoin(now, fx)
 }
 
 // maybeCompleteJoin ends the join phase early when everybody is there (J18).
-func (s *Shard) maybeCompleteJoin(now time.Time, g *group, fx *Effects) {
+func (g *Group) maybeCompleteJoin(now time.Time, fx *effect.Effects) {
 	if g.state == PreparingRebalance && !g.initial && g.joining == len(g.members) && len(g.pending) == 0 {
-		s.completeJoin(now, g, fx)
+		g.completeJoin(now, fx)
 	}
 }
 
 // phaseTimeout is the group's timer: the end of the initial delay, of the join phase, or of the wait for syncs.
-func (s *Shard) phaseTimeout(now time.Time, g *group, fx *Effects) {
+func (g *Group) phaseTimeout(now time.Time, fx *effect.Effects) {
 	switch g.state {
 	case PreparingRebalance:
 		if g.initial && g.newcomers && g.remaining > 0 { // J17: more came; wait for more
-			delay := min(s.cfg.InitialRebalanceDelay, g.remaining)
+			delay := min(g.env.InitialRebalanceDelay, g.remaining)
 			g.newcomers, g.remaining = false, g.remaining-delay
-			s.timers.arm(&g.timer, now.Add(delay))
+			g.env.Timers.Arm(&g.timer, now.Add(delay))
 			return
 		}
-		s.completeJoin(now, g, fx)
+		g.completeJoin(now, fx)
 	case CompletingRebalance, Stable:
 		if g.unsynced == 0 {
 			return
 		}
 		for _, m := range g.sorted() { // J22
 			if m.unsynced {
-				s.remove(g, m, fx)
+				g.remove(m, fx)
 			}
 		}
-		s.rebalance(now, g, fx)
+		g.rebalance(now, fx)
 	}
 }
 
 // completeJoin ends the join phase: those who came are the next generation (J18, J19).
-func (s *Shard) completeJoin(now time.Time, g *group, fx *Effects) {
-	s.timers.disarm(&g.timer)
+func (g *Group) completeJoin(now time.Time, fx *effect.Effects) {
+	g.env.Timers.Disarm(&g.timer)
 	for _, m := range g.sorted() {
 		if !m.joining && m.instanceID == "" {
-			s.remove(g, m, fx)
+			g.remove(m, fx)
 		}
 	}
 	if len(g.members) > 0 && g.joining == 0 {
 		// Only static members that may still come back: their session timers decide.
-		s.timers.arm(&g.timer, now.Add(g.rebalanceTimeout()))
+		g.env.Timers.Arm(&g.timer, now.Add(g.rebalanceTimeout()))
 		return
 	}
 	g.generation++
 	g.initial = false
 	if len(g.members) == 0 {
-		s.becomeEmpty(now, g, fx)
+		g.becomeEmpty(now, fx)
 		return
 	}
 	if !g.members[g.leader].joining {
@@ -106,23 +110,23 @@ func (s *Shard) completeJoin(now time.Time, g *group, fx *Effects) {
 	for _, m := range members {
 		g.answerJoin(m, g.joinResponse(m), fx)
 		m.isNew = false
-		s.touch(now, m)
+		g.touch(now, m)
 	}
-	s.timers.arm(&g.timer, now.Add(g.rebalanceTimeout()))
+	g.env.Timers.Arm(&g.timer, now.Add(g.rebalanceTimeout()))
 }
 
 // becomeEmpty records a generation without members. A failure of the append is of no consequence: at worst a
 // later load finds the members of the generation before, and their sessions expire.
-func (s *Shard) becomeEmpty(now time.Time, g *group, fx *Effects) {
+func (g *Group) becomeEmpty(now time.Time, fx *effect.Effects) {
 	g.state, g.stateSince = Empty, now
 	g.protocol, g.leader = "", ""
 	g.topics, g.topicsKnown = nil, false
-	s.emit(fx, []Record{g.record(now, nil)}, pendingAppend{})
-	s.armSweep(now, g)
+	g.env.Log.Emit(fx, []effect.Record{g.record(now, nil)}, effect.Pending{})
+	g.env.Emptied(now, g)
 }
 
 // sessionTimeout removes a member that has not been heard of (J41), or a new one whose join was held too long (J21).
-func (s *Shard) sessionTimeout(now time.Time, g *group, m *member, fx *Effects) {
-	s.remove(g, m, fx)
-	s.rebalance(now, g, fx)
+func (g *Group) sessionTimeout(now time.Time, m *member, fx *effect.Effects) {
+	g.remove(m, fx)
+	g.rebalance(now, fx)
 }

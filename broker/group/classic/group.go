@@ -1,4 +1,4 @@
-package group
+package classic
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"chronik/broker/group/effect"
 	"chronik/broker/group/record"
 )
 
@@ -42,23 +43,40 @@ type member struct {
 	protocols        []Protocol
 	assignment       []byte
 
-	isNew    bool  // has never been answered a join: its timer bounds how long the join may be held (J21)
-	unsynced bool  // was answered a join of this generation and has not yet sent its sync (J22)
-	joining  bool  // joinToken waits for an answer
-	syncing  bool  // syncToken waits for an answer
-	timer    timer // session; not armed while a call is held, except for a new member
+	isNew    bool         // has never been answered a join: its timer bounds how long the join may be held (J21)
+	unsynced bool         // was answered a join of this generation and has not yet sent its sync (J22)
+	joining  bool         // joinToken waits for an answer
+	syncing  bool         // syncToken waits for an answer
+	timer    effect.Timer // session; not armed while a call is held, except for a new member
 
-	joinToken, syncToken Token
+	joinToken, syncToken effect.Token
 }
 
 // pendingMember is an id that has been handed out with MEMBER_ID_REQUIRED and has not joined yet (J14).
-type pendingMember struct{ timer timer }
+type pendingMember struct{ timer effect.Timer }
 
-// group is one classic group, or a simple one that only holds offsets (protocolType "" and never a member).
+// Env is what the groups of one Shard share: limits, and where their effects go.
+type Env struct {
+	InitialRebalanceDelay time.Duration
+	MembersMax            int
+	NewID                 func() string // a fresh UUID for a member id
+
+	Timers *effect.Timers
+	Log    *effect.Log
+	// Emptied is told that a group's last member has gone.
+	Emptied func(now time.Time, g *Group)
+	// Idle is told that a member id which had been handed out in an Empty group is not going to be used.
+	Idle func(g *Group)
+}
+
+// Group is one classic group, or a simple one that only holds offsets (protocol type "" and never a member).
 //
 //	Empty -> PreparingRebalance -> CompletingRebalance -> Stable -> PreparingRebalance ...
-//	         PreparingRebalance -> Empty          any -> Dead
-type group struct {
+//	         PreparingRebalance -> Empty          Empty <-> Dead
+//
+// Its invariants are those that Valid checks.
+type Group struct {
+	env          *Env
 	id           string
 	state        State
 	stateSince   time.Time // of the last change that was recorded
@@ -66,7 +84,7 @@ type group struct {
 	protocol     string // the chosen one; "" in Empty
 	generation   int32
 	leader       string // a member id; "" when there is no member
-	recorded     bool   // a group record of it has been emitted or loaded, so that removing it needs a tombstone
+	recorded     bool   // a record of it has been emitted or loaded, so that removing it needs a tombstone
 
 	members   map[string]*member
 	instances map[string]string // static instance id -> member id
@@ -76,79 +94,109 @@ type group struct {
 	unsynced  int            // members with unsynced
 
 	// timer ends the join phase in PreparingRebalance, and after it the wait for syncs (J22).
-	timer     timer
+	timer     effect.Timer
 	initial   bool          // this rebalance began in Empty: wait for members to come, not for all to be there (J17)
 	newcomers bool          // one came since the initial delay was last armed
 	remaining time.Duration // how long the initial delay may still be extended
 
-	syncAppend AppendID // the append of this generation's assignment while it is outstanding, else 0
+	syncAppend effect.AppendID // the append of this generation's assignment while it is outstanding, else 0
 
 	topics      map[string]struct{} // subscribed by the members of this generation
 	topicsKnown bool                // all subscriptions could be read
-
-	offsets map[string]*topicOffsets
-	sweep   timer // looks for expired offsets, and for the group's own end (J64)
 }
 
-func (s *Shard) newGroup(id string, now time.Time) *group {
-	g := &group{
+// New is a group without members.
+func New(env *Env, id string, now time.Time) *Group {
+	g := &Group{
+		env:        env,
 		id:         strings.Clone(id),
 		stateSince: now,
 		members:    map[string]*member{},
 		instances:  map[string]string{},
 		pending:    map[string]*pendingMember{},
 		supported:  map[string]int{},
-		offsets:    map[string]*topicOffsets{},
 	}
-	g.timer.fire = func(now time.Time, fx *Effects) { s.phaseTimeout(now, g, fx) }
-	g.sweep.fire = func(now time.Time, fx *Effects) { s.sweepGroup(now, g, fx) }
-	s.groups[g.id] = g
+	g.timer.Fire = g.phaseTimeout
 	return g
 }
 
-// forget drops a group from memory; the log has no trace of it, or a tombstone.
-func (s *Shard) forget(g *group) {
-	s.timers.disarm(&g.timer)
-	s.timers.disarm(&g.sweep)
-	for _, p := range g.pending {
-		s.timers.disarm(&p.timer)
+// ID is the group's id.
+func (g *Group) ID() string { return g.id }
+
+// State is the group's state.
+func (g *Group) State() State { return g.state }
+
+// StateSince is when the state was last recorded.
+func (g *Group) StateSince() time.Time { return g.stateSince }
+
+// Generation is the number of the last generation.
+func (g *Group) Generation() int32 { return g.generation }
+
+// ProtocolType is "consumer" for consumers, and "" for a group that never had members.
+func (g *Group) ProtocolType() string { return g.protocolType }
+
+// Members is how many there are.
+func (g *Group) Members() int { return len(g.members) }
+
+// Recorded tells whether removing the group takes a tombstone.
+func (g *Group) Recorded() bool { return g.recorded }
+
+// Unused tells whether the group is Empty, and nobody has been given an id to join it with.
+func (g *Group) Unused() bool { return g.state == Empty && len(g.pending) == 0 }
+
+// Bury makes an Empty group Dead while it is being removed; every call is refused from now on.
+func (g *Group) Bury() {
+	if g.state != Empty {
+		panic("BUG: group: burying a group in " + g.state.String())
 	}
-	for topic := range g.offsets {
-		s.unindexTopic(topic, g)
-	}
-	delete(s.groups, g.id)
+	g.Forget()
+	clear(g.pending)
+	g.state = Dead
 }
 
-// forgetIfUnused drops a group that nobody uses and the log does not know.
-func (s *Shard) forgetIfUnused(g *group) {
-	if g.state == Empty && !g.recorded && len(g.members) == 0 && len(g.pending) == 0 && len(g.offsets) == 0 {
-		s.forget(g)
+// Revive makes a Dead group Empty again: it could not be removed.
+func (g *Group) Revive() { g.state = Empty }
+
+// Forget disarms the timers of a group that is not used any more.
+func (g *Group) Forget() {
+	g.env.Timers.Disarm(&g.timer)
+	for _, p := range g.pending {
+		g.env.Timers.Disarm(&p.timer)
 	}
+}
+
+// Resign answers everything that is held with err.
+func (g *Group) Resign(err effect.Error, fx *effect.Effects) {
+	for _, m := range g.sorted() {
+		g.answerJoin(m, joinFailed(m.id, err), fx)
+		g.answerSync(m, SyncResponse{Err: err}, fx)
+	}
+	g.syncAppend = 0
 }
 
 // sorted is the members by id: the order wherever order shows.
-func (g *group) sorted() []*member {
+func (g *Group) sorted() []*member {
 	return slices.SortedFunc(maps.Values(g.members), func(a, b *member) int { return strings.Compare(a.id, b.id) })
 }
 
 // validate is the check of a member's identity (J2): instance, then membership.
-func (g *group) validate(memberID, instanceID string) (*member, Error) {
+func (g *Group) validate(memberID, instanceID string) (*member, effect.Error) {
 	if instanceID != "" {
 		switch id, ok := g.instances[instanceID]; {
 		case !ok:
-			return nil, UnknownMemberID
+			return nil, effect.UnknownMemberID
 		case id != memberID:
-			return nil, FencedInstanceID
+			return nil, effect.FencedInstanceID
 		}
 	}
 	if m := g.members[memberID]; m != nil {
-		return m, None
+		return m, effect.None
 	}
-	return nil, UnknownMemberID
+	return nil, effect.UnknownMemberID
 }
 
 // accepts tells whether a member with these protocols fits the group (J13).
-func (g *group) accepts(protocolType string, protocols []Protocol) bool {
+func (g *Group) accepts(protocolType string, protocols []Protocol) bool {
 	if len(g.members) == 0 {
 		return protocolType != "" && len(protocols) > 0
 	}
@@ -157,7 +205,7 @@ func (g *group) accepts(protocolType string, protocols []Protocol) bool {
 	})
 }
 
-func (s *Shard) add(g *group, m *member, protocolType string) {
+func (g *Group) add(m *member, protocolType string) {
 	if len(g.members) == 0 {
 		g.protocolType = protocolType
 	}
@@ -169,15 +217,15 @@ func (s *Shard) add(g *group, m *member, protocolType string) {
 		g.leader = m.id
 	}
 	g.countProtocols(m.protocols, 1)
-	m.timer.fire = func(now time.Time, fx *Effects) { s.sessionTimeout(now, g, m, fx) }
+	m.timer.Fire = func(now time.Time, fx *effect.Effects) { g.sessionTimeout(now, m, fx) }
 }
 
 // remove takes a member out and answers what it waits for (J52). The caller decides about the rebalance.
-func (s *Shard) remove(g *group, m *member, fx *Effects) {
-	g.answerJoin(m, joinFailed(m.id, UnknownMemberID), fx)
-	g.answerSync(m, SyncResponse{Err: UnknownMemberID}, fx)
+func (g *Group) remove(m *member, fx *effect.Effects) {
+	g.answerJoin(m, joinFailed(m.id, effect.UnknownMemberID), fx)
+	g.answerSync(m, SyncResponse{Err: effect.UnknownMemberID}, fx)
 	g.markSynced(m)
-	s.timers.disarm(&m.timer)
+	g.env.Timers.Disarm(&m.timer)
 	g.countProtocols(m.protocols, -1)
 	delete(g.members, m.id)
 	if m.instanceID != "" {
@@ -191,11 +239,8 @@ func (s *Shard) remove(g *group, m *member, fx *Effects) {
 	}
 }
 
-func (g *group) countProtocols(protocols []Protocol, n int) {
-	for i, p := range protocols {
-		if slices.ContainsFunc(protocols[:i], func(q Protocol) bool { return q.Name == p.Name }) {
-			continue // a name given twice is supported once
-		}
+func (g *Group) countProtocols(protocols []Protocol, n int) {
+	for _, p := range protocols {
 		if g.supported[p.Name] += n; g.supported[p.Name] == 0 {
 			delete(g.supported, p.Name)
 		}
@@ -204,7 +249,7 @@ func (g *group) countProtocols(protocols []Protocol, n int) {
 
 // selectProtocol is the vote of J19: every member votes for the first of its protocols that all support. Equal
 // votes go to the name that sorts first.
-func (g *group) selectProtocol() string {
+func (g *Group) selectProtocol() string {
 	votes := map[string]int{}
 	for _, m := range g.members {
 		for _, p := range m.protocols {
@@ -224,7 +269,7 @@ func (g *group) selectProtocol() string {
 }
 
 // rebalanceTimeout is the longest of the members' (J18).
-func (g *group) rebalanceTimeout() time.Duration {
+func (g *Group) rebalanceTimeout() time.Duration {
 	var longest time.Duration
 	for _, m := range g.members {
 		longest = max(longest, m.rebalanceTimeout)
@@ -232,32 +277,32 @@ func (g *group) rebalanceTimeout() time.Duration {
 	return longest
 }
 
-func (g *group) markSynced(m *member) {
+func (g *Group) markSynced(m *member) {
 	if m.unsynced {
 		m.unsynced = false
 		g.unsynced--
 	}
 }
 
-func (g *group) answerJoin(m *member, r JoinResponse, fx *Effects) {
+func (g *Group) answerJoin(m *member, r JoinResponse, fx *effect.Effects) {
 	if m.joining {
 		m.joining = false
 		g.joining--
-		fx.reply(m.joinToken, r)
+		fx.Answer(m.joinToken, r)
 	}
 }
 
-func (g *group) answerSync(m *member, r SyncResponse, fx *Effects) {
+func (g *Group) answerSync(m *member, r SyncResponse, fx *effect.Effects) {
 	if m.syncing {
 		m.syncing = false
-		fx.reply(m.syncToken, r)
+		fx.Answer(m.syncToken, r)
 	}
 }
 
 // touch restarts the session of a member, unless a held call keeps it alive (J41).
-func (s *Shard) touch(now time.Time, m *member) {
+func (g *Group) touch(now time.Time, m *member) {
 	if !m.joining && !m.syncing {
-		s.timers.arm(&m.timer, now.Add(m.sessionTimeout))
+		g.env.Timers.Arm(&m.timer, now.Add(m.sessionTimeout))
 	}
 }
 
@@ -277,22 +322,25 @@ func (m *member) matches(protocols []Protocol) bool {
 	})
 }
 
+// cloneProtocols copies what a member brought. A name given twice counts once, as it first stands.
 func cloneProtocols(protocols []Protocol) []Protocol {
-	out := make([]Protocol, len(protocols))
-	for i, p := range protocols {
-		out[i] = Protocol{Name: strings.Clone(p.Name), Metadata: append([]byte{}, p.Metadata...)}
+	out := make([]Protocol, 0, len(protocols))
+	for _, p := range protocols {
+		if !slices.ContainsFunc(out, func(q Protocol) bool { return q.Name == p.Name }) {
+			out = append(out, Protocol{Name: strings.Clone(p.Name), Metadata: append([]byte{}, p.Metadata...)})
+		}
 	}
 	return out
 }
 
-// consumerProtocolType is the protocol type of consumers, the only one whose metadata a broker may read.
-const consumerProtocolType = "consumer"
+// ConsumerProtocolType is the protocol type of consumers, the only one whose metadata a broker may read.
+const ConsumerProtocolType = "consumer"
 
 // subscribe reads from the members' metadata which topics the generation consumes. It serves offset deletion and
 // expiry only: assignment is the leader's business.
-func (g *group) subscribe() {
+func (g *Group) subscribe() {
 	g.topics, g.topicsKnown = nil, false
-	if g.protocolType != consumerProtocolType {
+	if g.protocolType != ConsumerProtocolType {
 		return
 	}
 	all := map[string]struct{}{}
@@ -308,17 +356,20 @@ func (g *group) subscribe() {
 	g.topics, g.topicsKnown = all, true
 }
 
-// subscribedTo tells whether a live group consumes a topic. When that cannot be known of a consumer group it may.
-func (g *group) subscribedTo(topic string) bool {
-	if len(g.members) == 0 || g.protocolType != consumerProtocolType {
+// SubscribedTo tells whether a live group consumes a topic. When that cannot be known of a consumer group it may.
+func (g *Group) SubscribedTo(topic string) bool {
+	if len(g.members) == 0 || g.protocolType != ConsumerProtocolType {
 		return false
 	}
 	_, ok := g.topics[topic]
 	return ok || !g.topicsKnown
 }
 
+// Snapshot is the group as its record says it: what Restore would make of it. It is meaningful in Empty and Stable.
+func (g *Group) Snapshot() effect.Record { return g.record(g.stateSince, g.assignments()) }
+
 // record is the group as of now with the given assignments, for the log.
-func (g *group) record(at time.Time, assignments map[string][]byte) Record {
+func (g *Group) record(at time.Time, assignments map[string][]byte) effect.Record {
 	g.recorded = true
 	v := record.Group{
 		ProtocolType: g.protocolType, Generation: g.generation, StateMs: at.UnixMilli(),
@@ -332,5 +383,5 @@ func (g *group) record(at time.Time, assignments map[string][]byte) Record {
 			Subscription:       m.metadata(g.protocol), Assignment: assignments[m.id],
 		})
 	}
-	return Record{Key: record.GroupKey(g.id), Value: v.Encode()}
+	return effect.Record{Key: record.GroupKey(g.id), Value: v.Encode()}
 }

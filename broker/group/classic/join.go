@@ -1,8 +1,10 @@
-package group
+package classic
 
 import (
 	"strings"
 	"time"
+
+	"chronik/broker/group/effect"
 )
 
 // newMemberJoinMax is how long the join of a new member may be held before it counts as gone (J21): it cannot
@@ -37,7 +39,7 @@ type JoinMember struct {
 
 // JoinResponse answers Join. With an error the generation is -1 and the strings but MemberID are empty.
 type JoinResponse struct {
-	Err            Error
+	Err            effect.Error
 	Generation     int32
 	ProtocolType   string
 	Protocol       string
@@ -47,62 +49,64 @@ type JoinResponse struct {
 	Members        []JoinMember // for the leader only
 }
 
-func joinFailed(memberID string, err Error) JoinResponse {
+func joinFailed(memberID string, err effect.Error) JoinResponse {
 	return JoinResponse{Err: err, Generation: -1, MemberID: memberID}
 }
 
+// Refuse answers a Join with an error before it has come to a group.
+func (r *JoinRequest) Refuse(err effect.Error, tok effect.Token, fx *effect.Effects) {
+	fx.Answer(tok, joinFailed(r.MemberID, err))
+}
+
+// MayCreate tells whether a join to a group that does not exist creates it (J11, J13).
+func (r *JoinRequest) MayCreate() effect.Error {
+	switch {
+	case r.MemberID != "":
+		return effect.UnknownMemberID
+	case r.ProtocolType == "" || len(r.Protocols) == 0:
+		return effect.InconsistentGroupProtocol
+	}
+	return effect.None
+}
+
 // Join answers with a JoinResponse: at once when it fails or nothing changes, else when the join phase ends.
-func (s *Shard) Join(now time.Time, req JoinRequest, tok Token, fx *Effects) {
-	if memberID, err := s.join(now, req, tok, fx); err != None {
-		fx.reply(tok, joinFailed(memberID, err))
+func (g *Group) Join(now time.Time, req JoinRequest, tok effect.Token, fx *effect.Effects) {
+	if memberID, err := g.join(now, req, tok, fx); err != effect.None {
+		fx.Answer(tok, joinFailed(memberID, err))
 	}
 }
 
 // join does a Join and answers it or holds it, or returns an error for it and the member id to go with it.
-func (s *Shard) join(now time.Time, req JoinRequest, tok Token, fx *Effects) (string, Error) {
-	if err := s.readyFor(req.Group); err != None {
-		return req.MemberID, err
+func (g *Group) join(now time.Time, req JoinRequest, tok effect.Token, fx *effect.Effects) (string, effect.Error) {
+	if g.state == Dead {
+		return req.MemberID, effect.CoordinatorNotAvailable
 	}
-	if req.SessionTimeout < s.cfg.SessionTimeoutMin || req.SessionTimeout > s.cfg.SessionTimeoutMax {
-		return req.MemberID, InvalidSessionTimeout
-	}
-	g := s.groups[req.Group]
-	switch {
-	case g == nil && req.MemberID != "":
-		return req.MemberID, UnknownMemberID
-	case g == nil && (req.ProtocolType == "" || len(req.Protocols) == 0):
-		return req.MemberID, InconsistentGroupProtocol // before a group is made for it
-	case g == nil:
-		g = s.newGroup(req.Group, now)
-	case g.state == Dead:
-		return req.MemberID, CoordinatorNotAvailable
-	}
-	if !s.hasRoom(now, g, req, fx) {
-		return "", GroupMaxSizeReached
+	if !g.hasRoom(now, req, fx) {
+		return "", effect.GroupMaxSizeReached
 	}
 	if !g.accepts(req.ProtocolType, req.Protocols) {
-		return req.MemberID, InconsistentGroupProtocol
+		return req.MemberID, effect.InconsistentGroupProtocol
 	}
 	if req.MemberID == "" {
-		return s.joinNewcomer(now, g, req, tok, fx)
+		return g.joinNewcomer(now, req, tok, fx)
 	}
 	if p := g.pending[req.MemberID]; p != nil && req.InstanceID == "" {
-		s.timers.disarm(&p.timer)
+		g.env.Timers.Disarm(&p.timer)
 		delete(g.pending, req.MemberID)
-		s.admit(now, g, strings.Clone(req.MemberID), req, tok, fx)
-		return "", None
+		g.admit(now, strings.Clone(req.MemberID), req, tok, fx)
+		return "", effect.None
 	}
 	m, err := g.validate(req.MemberID, req.InstanceID)
-	if err != None {
+	if err != effect.None {
 		return req.MemberID, err
 	}
-	s.rejoin(now, g, m, req, tok, fx)
-	return "", None
+	g.rejoin(now, m, req, tok, fx)
+	return "", effect.None
 }
 
 // hasRoom is the size limit (J12). While a rebalance gathers members, those that wait count, so that the first ones
 // there stay; a member that finds no place any more is removed.
-func (s *Shard) hasRoom(now time.Time, g *group, req JoinRequest, fx *Effects) bool {
+func (g *Group) hasRoom(now time.Time, req JoinRequest, fx *effect.Effects) bool {
 	m := g.members[req.MemberID]
 	if m == nil && req.MemberID == "" && req.InstanceID != "" {
 		m = g.members[g.instances[req.InstanceID]] // a static member that came back is no newcomer
@@ -111,71 +115,71 @@ func (s *Shard) hasRoom(now time.Time, g *group, req JoinRequest, fx *Effects) b
 	case g.state == Empty:
 		return true
 	case g.state != PreparingRebalance:
-		return m != nil || len(g.members) < s.cfg.MembersMax
-	case m != nil && m.joining || g.joining < s.cfg.MembersMax:
+		return m != nil || len(g.members) < g.env.MembersMax
+	case m != nil && m.joining || g.joining < g.env.MembersMax:
 		return true
 	}
 	if m != nil {
-		s.remove(g, m, fx)
-		s.maybeCompleteJoin(now, g, fx)
+		g.remove(m, fx)
+		g.maybeCompleteJoin(now, fx)
 	}
 	return false
 }
 
 // joinNewcomer is a join without a member id.
-func (s *Shard) joinNewcomer(now time.Time, g *group, req JoinRequest, tok Token, fx *Effects) (string, Error) {
+func (g *Group) joinNewcomer(now time.Time, req JoinRequest, tok effect.Token, fx *effect.Effects) (string, effect.Error) {
 	if req.InstanceID != "" {
-		id := s.newMemberID(req.InstanceID)
+		id := g.newMemberID(req.InstanceID)
 		if old, ok := g.instances[req.InstanceID]; ok {
-			s.replaceStatic(now, g, g.members[old], id, req, tok, fx)
+			g.replaceStatic(now, g.members[old], id, req, tok, fx)
 		} else {
-			s.admit(now, g, id, req, tok, fx)
+			g.admit(now, id, req, tok, fx)
 		}
-		return "", None
+		return "", effect.None
 	}
-	id := s.newMemberID(req.ClientID)
+	id := g.newMemberID(req.ClientID)
 	if !req.RequireKnownMemberID {
-		s.admit(now, g, id, req, tok, fx)
-		return "", None
+		g.admit(now, id, req, tok, fx)
+		return "", effect.None
 	}
 	p := &pendingMember{}
-	p.timer.fire = func(now time.Time, fx *Effects) {
-		s.dropPending(now, g, id, fx)
-		s.forgetIfUnused(g)
+	p.timer.Fire = func(now time.Time, fx *effect.Effects) {
+		g.dropPending(now, id, fx)
+		g.env.Idle(g)
 	}
 	g.pending[id] = p
-	s.timers.arm(&p.timer, now.Add(req.SessionTimeout))
-	return id, MemberIDRequired
+	g.env.Timers.Arm(&p.timer, now.Add(req.SessionTimeout))
+	return id, effect.MemberIDRequired
 }
 
 // newMemberID is "<prefix>-<uuid>". The prefix is cut where the id would not fit into a string of a record.
-func (s *Shard) newMemberID(prefix string) string {
-	return prefix[:min(len(prefix), memberIDPrefixMax)] + "-" + s.cfg.NewID()
+func (g *Group) newMemberID(prefix string) string {
+	return prefix[:min(len(prefix), memberIDPrefixMax)] + "-" + g.env.NewID()
 }
 
 // dropPending takes back a member id that was handed out; the join phase may have waited for it only (J18).
-func (s *Shard) dropPending(now time.Time, g *group, id string, fx *Effects) {
+func (g *Group) dropPending(now time.Time, id string, fx *effect.Effects) {
 	if p := g.pending[id]; p != nil {
-		s.timers.disarm(&p.timer)
+		g.env.Timers.Disarm(&p.timer)
 		delete(g.pending, id)
-		s.maybeCompleteJoin(now, g, fx)
+		g.maybeCompleteJoin(now, fx)
 	}
 }
 
 // admit makes a new member, holds its join and starts or joins a rebalance. id is kept.
-func (s *Shard) admit(now time.Time, g *group, id string, req JoinRequest, tok Token, fx *Effects) {
+func (g *Group) admit(now time.Time, id string, req JoinRequest, tok effect.Token, fx *effect.Effects) {
 	m := &member{
 		id:         id,
 		instanceID: strings.Clone(req.InstanceID),
 		isNew:      true,
 	}
 	m.update(req)
-	s.add(g, m, strings.Clone(req.ProtocolType))
+	g.add(m, strings.Clone(req.ProtocolType))
 	if g.state == PreparingRebalance && g.initial {
 		g.newcomers = true
 	}
-	s.holdJoin(now, g, m, tok, fx)
-	s.rebalance(now, g, fx)
+	g.holdJoin(now, m, tok, fx)
+	g.rebalance(now, fx)
 }
 
 // update takes over what a member says about itself with each join.
@@ -185,35 +189,35 @@ func (m *member) update(req JoinRequest) {
 	m.protocols = cloneProtocols(req.Protocols)
 }
 
-func (g *group) updateMember(m *member, req JoinRequest) {
+func (g *Group) updateMember(m *member, req JoinRequest) {
 	g.countProtocols(m.protocols, -1)
 	m.update(req)
 	g.countProtocols(m.protocols, 1)
 }
 
 // holdJoin keeps a join until the phase ends. A second join of the same member takes the place of the first.
-func (s *Shard) holdJoin(now time.Time, g *group, m *member, tok Token, fx *Effects) {
-	g.answerJoin(m, joinFailed(m.id, RebalanceInProgress), fx)
+func (g *Group) holdJoin(now time.Time, m *member, tok effect.Token, fx *effect.Effects) {
+	g.answerJoin(m, joinFailed(m.id, effect.RebalanceInProgress), fx)
 	m.joining, m.joinToken = true, tok
 	g.joining++
 	if m.isNew {
-		s.timers.arm(&m.timer, now.Add(newMemberJoinMax))
+		g.env.Timers.Arm(&m.timer, now.Add(newMemberJoinMax))
 	} else {
-		s.timers.disarm(&m.timer)
+		g.env.Timers.Disarm(&m.timer)
 	}
 }
 
 // rejoin is a join of a known member (J16).
-func (s *Shard) rejoin(now time.Time, g *group, m *member, req JoinRequest, tok Token, fx *Effects) {
+func (g *Group) rejoin(now time.Time, m *member, req JoinRequest, tok effect.Token, fx *effect.Effects) {
 	unchanged := m.matches(req.Protocols) && !m.joining
 	if unchanged && (g.state == CompletingRebalance || g.state == Stable && m.id != g.leader) {
-		s.touch(now, m)
-		fx.reply(tok, g.joinResponse(m))
+		g.touch(now, m)
+		fx.Answer(tok, g.joinResponse(m))
 		return
 	}
 	g.updateMember(m, req)
-	s.holdJoin(now, g, m, tok, fx)
-	s.rebalance(now, g, fx)
+	g.holdJoin(now, m, tok, fx)
+	g.rebalance(now, fx)
 }
 
 // replaceStatic lets a static member that came back without its id take the place of what it was (J15). The one
@@ -221,10 +225,10 @@ func (s *Shard) rejoin(now time.Time, g *group, m *member, req JoinRequest, tok 
 //
 // When the assignment can stay, the new id is recorded before the answer. If that fails the answer says so and the
 // member stays: its instance id lets it come back in the same way, and the old id remains fenced.
-func (s *Shard) replaceStatic(now time.Time, g *group, m *member, id string, req JoinRequest, tok Token, fx *Effects) {
+func (g *Group) replaceStatic(now time.Time, m *member, id string, req JoinRequest, tok effect.Token, fx *effect.Effects) {
 	oldID := m.id
-	g.answerJoin(m, joinFailed(oldID, FencedInstanceID), fx)
-	g.answerSync(m, SyncResponse{Err: FencedInstanceID}, fx)
+	g.answerJoin(m, joinFailed(oldID, effect.FencedInstanceID), fx)
+	g.answerSync(m, SyncResponse{Err: effect.FencedInstanceID}, fx)
 	delete(g.members, oldID)
 	m.id = id
 	g.members[id] = m
@@ -234,9 +238,9 @@ func (s *Shard) replaceStatic(now time.Time, g *group, m *member, id string, req
 		g.leader = id
 	}
 	g.updateMember(m, req)
-	s.holdJoin(now, g, m, tok, fx)
+	g.holdJoin(now, m, tok, fx)
 	if g.state != Stable || g.selectProtocol() != g.protocol {
-		s.rebalance(now, g, fx)
+		g.rebalance(now, fx)
 		return
 	}
 	g.subscribe()
@@ -249,23 +253,23 @@ func (s *Shard) replaceStatic(now time.Time, g *group, m *member, id string, req
 		r.Leader = oldID // so that it does not assign again
 	}
 	generation := g.generation
-	s.emit(fx, []Record{g.record(g.stateSince, g.assignments())}, pendingAppend{
-		answer: func(now time.Time, err Error, fx *Effects) {
+	g.env.Log.Emit(fx, []effect.Record{g.Snapshot()}, effect.Pending{
+		Answer: func(now time.Time, err effect.Error, fx *effect.Effects) {
 			if !m.joining || m.joinToken != tok || g.state != Stable || g.generation != generation {
 				return // a rebalance has taken the join over, or has answered it
 			}
-			if err != None {
+			if err != effect.None {
 				r = joinFailed("", err)
 			}
 			g.answerJoin(m, r, fx)
 			m.isNew = false
-			s.touch(now, m)
+			g.touch(now, m)
 		},
 	})
 }
 
 // joinResponse tells a member about the current generation.
-func (g *group) joinResponse(m *member) JoinResponse {
+func (g *Group) joinResponse(m *member) JoinResponse {
 	r := JoinResponse{
 		Generation: g.generation, ProtocolType: g.protocolType, Protocol: g.protocol, Leader: g.leader, MemberID: m.id,
 	}
@@ -275,7 +279,7 @@ func (g *group) joinResponse(m *member) JoinResponse {
 	return r
 }
 
-func (g *group) joinMembers() []JoinMember {
+func (g *Group) joinMembers() []JoinMember {
 	out := make([]JoinMember, 0, len(g.members))
 	for _, m := range g.sorted() {
 		out = append(out, JoinMember{MemberID: m.id, InstanceID: m.instanceID, Metadata: m.metadata(g.protocol)})
