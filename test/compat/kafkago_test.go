@@ -213,5 +213,7 @@ func (k kafkaGo) member(ctx context.Context, job groupJob, g *gathering, m int) 
 }
 
 func (k kafkaGo) admin(ctx context.Context, job adminJob) (adminResult, error) {
-	return kafkaGoCall(ctx, k.client(), job)
+	fresh := newKafkaGo(k.addr) // ListOffsets answers -1 for partitions that its cached metadata does not have
+	defer fresh.close()
+	return kafkaGoCall(ctx, fresh.client(), job)
 }

@@ -105,32 +105,46 @@ func (b *Broker) Args() []string {
 
 // Launch starts the process and waits until it is ready; it returns how long that took.
 func (b *Broker) Launch() (time.Duration, error) {
-	bin, err := Binary()
+	start := time.Now()
+	p, err := b.spawn()
 	if err != nil {
 		return 0, err
 	}
+	if err := b.awaitReady(p, start); err != nil {
+		return 0, err
+	}
+	return time.Since(start), nil
+}
+
+// Spawn starts the process and does not wait for it: Kill may follow at any moment.
+func (b *Broker) Spawn() error {
+	_, err := b.spawn()
+	return err
+}
+
+func (b *Broker) spawn() (*process, error) {
+	bin, err := Binary()
+	if err != nil {
+		return nil, err
+	}
 	out, err := os.OpenFile(b.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer out.Close()
 	cmd := exec.Command(bin, b.Args()...)
 	cmd.Env = append(cleanEnv(), b.cfg.Env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	start := time.Now()
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	if err := startLocked(cmd); err != nil {
-		return 0, err
+		return nil, err
 	}
 	go func() { p.err = cmd.Wait(); close(p.done) }()
 	b.mu.Lock()
 	b.proc = p
 	b.mu.Unlock()
-	if err := b.awaitReady(p, start); err != nil {
-		return 0, err
-	}
-	return time.Since(start), nil
+	return p, nil
 }
 
 func (b *Broker) awaitReady(p *process, start time.Time) error {

@@ -146,7 +146,10 @@ async function call(a, job) {
     case 'describe_configs': return configs(a, ConfigResourceTypes.TOPIC, topic)
     case 'describe_broker': return configs(a, ConfigResourceTypes.BROKER, '1')
     case 'list_offsets': return offsets(await a.fetchTopicOffsets(topic))
-    case 'delete_records': await a.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(job.offset) }] }); return {}
+    case 'delete_records':
+      await a.fetchTopicOffsets(topic) // kafkajs looks for the leader in metadata that only this call loads
+      await a.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: String(job.offset) }] })
+      return {}
     case 'list_groups': return { groups: (await a.listGroups()).groups.map((g) => g.groupId) }
     case 'describe_group': return { state: (await a.describeGroups([job.group])).groups[0].state }
     case 'group_offsets': {
