@@ -18,9 +18,26 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the transcripts in testdata anew")
 
-// TestTranscripts runs testdata/*.txt. A line that is not indented is a command (README in testdata); what follows
-// it, indented by two spaces, is what it must print. Each file is named after what it is about and each section of
-// it, opened by "== ", after the rules it shows; a section starts from nothing.
+// TestTranscripts runs testdata/*.txt. A line that is not indented is a command; what it prints follows, indented by
+// two spaces. Each file is named after what it is about and each section, opened by "== ", after the rules it shows.
+// A section starts from nothing, at time 0.
+//
+//	config delay=3s members=9 metadata=4096 retention=24h check=10m
+//	join group=g client=c [member=m] [instance=i] [session=10s] [rebalance=60s] [type=consumer]
+//	     [protocols=range:@t+u,rr:bytes] [v4: asks for an id first] [v9: may be told to skip the assignment]
+//	sync group=g [gen=1] member=m [instance=i] [give=m:bytes,...] [type=t] [protocol=p]
+//	heartbeat group=g [gen=1] member=m [instance=i]
+//	leave group=g member[/instance] /instance ...
+//	commit group=g [gen=-1] [member=m] [retention=1h] [epoch=4] [id=topic id] topic-partition:offset[:metadata] ...
+//	fetch group=g [topic-partition ...]        delete-offsets group=g topic-partition ...
+//	describe group=g       list       delete group=g       topic-deleted t       topics
+//	tick 5s                                     from one deadline to the next; prints the time of what happens
+//	alive 1h group member ...                   ticks, with a heartbeat of the members every ten minutes
+//	manual                                      from now on appends wait for: appended id [outcome]
+//	loading      reload (from what is committed)      resign      deadline
+//
+// as=label names a call, whose answer is printed as "label: ..." when it comes. An answer that is not due, or given
+// twice, fails the test.
 //
 //	go test ./broker/group -run TestTranscripts -rewrite
 func TestTranscripts(t *testing.T) {
@@ -55,6 +72,39 @@ func TestTranscripts(t *testing.T) {
 			if err := os.WriteFile(f, []byte(out.String()), 0o644); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// rules are those that this package decides, of J (classic groups) and O (offsets). The others are the handler's (J61
+// filters, O1, O14) or belong to what is not built (O5, O12, O13).
+var rules = strings.Fields(`
+	J1 J2 J10 J11 J12 J13 J14 J15 J16 J17 J18 J19 J20 J21 J22 J30 J31 J32 J33 J40 J41 J50 J51 J52 J53 J60 J61 J62 J63 J64
+	O2 O3 O4 O6 O7 O8 O10 O11 O15 O16`)
+
+// TestEveryRuleHasATranscript looks for the ids in the names of the sections.
+func TestEveryRuleHasATranscript(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]bool{}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if name, ok := strings.CutPrefix(line, "== "); ok {
+				for _, id := range strings.Fields(name) {
+					shown[id] = true
+				}
+			}
+		}
+	}
+	for _, id := range rules {
+		if !shown[id] {
+			t.Errorf("no section shows %s", id)
 		}
 	}
 }
