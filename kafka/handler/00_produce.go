@@ -89,11 +89,6 @@ func (p *produceCall) await() error {
 	select {
 	case <-p.pending.Done():
 		return nil
-	default:
-	}
-	select {
-	case <-p.pending.Done():
-		return nil
 	case <-p.s.conn.Context().Done():
 		return p.s.conn.Context().Err()
 	}

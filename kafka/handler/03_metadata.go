@@ -52,11 +52,12 @@ func (c *call) metadata(req *msg.MetadataRequest, resp *msg.MetadataResponse) {
 		return
 	}
 	for _, t := range c.h.Metadata(c.s.conn.Context(), ask) {
+		unknownID := codeOf(t.Err) == kerr.UnknownTopicID
 		out := msg.MetadataResponseTopic{
-			ErrorCode: c.code(t.Err), Name: wire.NullString{String: t.Name, Valid: t.Name != "" || c.version < 12},
+			ErrorCode: c.code(t.Err), Name: wire.NullString{String: t.Name, Valid: !unknownID},
 			IsInternal: t.Internal, TopicAuthorizedOperations: -1 << 31,
 		}
-		if t.Err == nil || codeOf(t.Err) == kerr.UnknownTopicID {
+		if t.Err == nil || unknownID {
 			out.TopicId = t.ID // of an unknown one: the request's
 		}
 		if req.IncludeTopicAuthorizedOperations && t.Err == nil {

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"errors"
+	"math"
 
 	"chronik/broker"
 	"chronik/broker/config"
@@ -76,6 +77,9 @@ var substitutions = []struct {
 	from  kerr.Code
 	to    kerr.Code
 }{
+	// The broker stops: what makes each client look for another one.
+	{msg.KeyFindCoordinator, math.MaxInt16, kerr.NotLeaderOrFollower, kerr.CoordinatorNotAvailable},
+	{msg.KeyInitProducerId, math.MaxInt16, kerr.NotLeaderOrFollower, kerr.CoordinatorNotAvailable},
 	{msg.KeyFetch, 6, kerr.KafkaStorageError, kerr.NotLeaderOrFollower},
 	{msg.KeyProduce, 4, kerr.KafkaStorageError, kerr.NotLeaderOrFollower},
 	{msg.KeyListOffsets, 5, kerr.OffsetNotAvailable, kerr.LeaderNotAvailable},

@@ -315,6 +315,9 @@ func TestSubstitutions(t *testing.T) {
 		err          error
 		want         kerr.Code
 	}{
+		{msg.KeyFindCoordinator, 6, broker.ErrShuttingDown, kerr.CoordinatorNotAvailable},
+		{msg.KeyInitProducerId, 0, broker.ErrShuttingDown, kerr.CoordinatorNotAvailable},
+		{msg.KeyProduce, 13, broker.ErrShuttingDown, kerr.NotLeaderOrFollower},
 		{msg.KeyFetch, 5, broker.ErrStorage, kerr.NotLeaderOrFollower},
 		{msg.KeyFetch, 6, broker.ErrStorage, kerr.KafkaStorageError},
 		{msg.KeyProduce, 3, broker.ErrStorage, kerr.NotLeaderOrFollower},

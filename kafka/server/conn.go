@@ -69,7 +69,7 @@ type Conn struct {
 	lastActive time.Time
 	reading    transfer
 	writing    transfer
-	trusted    int // largest frame completed so far
+	trusted    int // largest frame completed so far, up to trustedBytesMax
 }
 
 const readBufferBytes = 4 << 10

@@ -11,6 +11,9 @@ import (
 // unless the connection has sent a larger one before.
 const firstReadBytes = 64 << 10
 
+// trustedBytesMax is the largest buffer that a frame starts with.
+const trustedBytesMax = 1 << bufferBitsMax
+
 type frameSizeError struct{ size, max int }
 
 func (e *frameSizeError) Error() string {
@@ -123,7 +126,7 @@ func (c *Conn) readExchange(size int) (*exchange, error) {
 	c.reading.active = false
 	c.lastActive = c.server.clock.Now()
 	if err == nil {
-		c.trusted = max(c.trusted, size)
+		c.trusted = min(max(c.trusted, size), trustedBytesMax)
 	}
 	c.mu.Unlock()
 	if err != nil {
@@ -140,7 +143,7 @@ func (c *Conn) readExchange(size int) (*exchange, error) {
 
 // readFrame fills x.frame, whose buffer starts small and doubles each time it
 // is full. A connection that has sent frames of this size before gets the
-// whole buffer at once.
+// whole buffer at once, up to trustedBytesMax.
 func (c *Conn) readFrame(x *exchange, size int) error {
 	b := c.server.large
 	if size <= smallFrameBytesMax {

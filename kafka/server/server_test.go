@@ -362,3 +362,16 @@ func TestBudgetDoesNotDeadlock(t *testing.T) {
 		t.Errorf("peak %d: the budget was never under pressure", peak)
 	}
 }
+
+// What a connection has sent before lets its next buffer start larger, but
+// only so far.
+func TestTrustIsBounded(t *testing.T) {
+	tool := start(t, Limits{})
+	c := tool.dial()
+	body := "e" + strings.Repeat("t", 9<<20)
+	c.send(body)
+	c.wantRecv(body[1:])
+	tool.untilHeld(0)
+	c.Write(binary.BigEndian.AppendUint32(nil, 90<<20)) // and no more
+	tool.untilHeld(trustedBytesMax)
+}
