@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -191,5 +192,40 @@ func TestGroupStats(t *testing.T) {
 		if want := map[int32]int64{0: 0, 1: 2}[l.Partition]; l.Topic != "t" || l.Records != want {
 			t.Errorf("lag %+v, want %d", l, want)
 		}
+	}
+}
+
+// TestOffsetsLogIsShortened: what groups have written over and over does not stay for ever, and what counts does.
+func TestOffsetsLogIsShortened(t *testing.T) {
+	r := newRig(t, "offsets.topic.num.partitions=1")
+	r.create("t", 1)
+	r.coordinator("g")
+	r.commitOffset("other", "t", 0, 77)
+	start := func() int64 {
+		_, p, err := r.lookup(&TopicPartition{Topic: offsetsTopic}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.State().LogStart
+	}
+	var n int64
+	for ; start() == 0; n++ {
+		if n == 10_000 { // 40 MB
+			t.Fatal("the log is never shortened")
+		}
+		got := r.CommitOffsets(background, group.CommitOffsetsRequest{Group: "g", Generation: -1, Retention: -1, Topics: []group.TopicToCommit{
+			{Name: "t", Partitions: []group.OffsetToCommit{{Offset: n, Metadata: strings.Repeat("m", 4096)}}},
+		}})
+		if got.Err != group.None {
+			t.Fatal(got.Err)
+		}
+	}
+	if start() < 1000 || start() > n+1 {
+		t.Errorf("after %d commits the log starts at %d", n, start())
+	}
+	r.reopen()
+	r.coordinator("g")
+	if a, b := r.committedOffset("g", "t", 0), r.committedOffset("other", "t", 0); a != n-1 || b != 77 {
+		t.Errorf("after a restart the offsets are %d and %d, want %d and 77", a, b, n-1)
 	}
 }

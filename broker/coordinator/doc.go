@@ -8,6 +8,9 @@
 // Guarantees: the records of a Shard reach the log in the order in which it emitted them, and only while the
 // partition is led in the epoch that the Shard was loaded in. A call is answered, or its context ends.
 //
+// The log of a partition does not grow for ever: from time to time the Host appends the whole state again and moves
+// the log start to it.
+//
 // It does not decide anything about groups, nor which node leads a partition.
 //
 // Concurrency: every method is safe for concurrent use. A Shard runs under one lock, which is never held while

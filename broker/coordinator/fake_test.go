@@ -19,13 +19,13 @@ var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // fakePartition is a partition in memory, with the locking of the real one: Acked is called under its lock.
 type fakePartition struct {
-	mu      sync.Mutex
-	batches [][]byte
-	end, hw int64
-	manual  bool  // appends are acknowledged by commit only
-	refuse  error // what Append answers
-	epoch   int32
-	waiting []func(err error)
+	mu             sync.Mutex
+	batches        [][]byte
+	start, end, hw int64
+	manual         bool  // appends are acknowledged by commit only
+	refuse         error // what Append answers
+	epoch          int32
+	waiting        []func(err error)
 }
 
 func (p *fakePartition) Append(b []byte, acks partition.Acks, requireEpoch int32, a partition.Acker, token int) error {
@@ -111,6 +111,9 @@ func (p *fakePartition) Read(q partition.Read, frames []segment.Entry) (partitio
 	r := partition.ReadResult{HighWatermark: p.hw}
 	for _, b := range p.batches {
 		v := batch.View(b)
+		if v.BaseOffset() < p.start {
+			continue
+		}
 		if last := v.BaseOffset() + int64(v.LastOffsetDelta()); last >= q.Offset && last < p.hw {
 			r.Records = append(r.Records, b)
 			break // one at a time, so that loads take several steps
@@ -119,10 +122,20 @@ func (p *fakePartition) Read(q partition.Read, frames []segment.Entry) (partitio
 	return r, frames, nil
 }
 
+func (p *fakePartition) DeleteRecords(offset int64) (int64, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if offset > p.hw {
+		return -1, partition.ErrOutOfRange
+	}
+	p.start = offset
+	return offset, nil
+}
+
 func (p *fakePartition) State() partition.State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return partition.State{Leading: true, Epoch: p.epoch, HighWatermark: p.hw, End: p.end}
+	return partition.State{Leading: true, Epoch: p.epoch, LogStart: p.start, HighWatermark: p.hw, End: p.end}
 }
 
 // tool is a Host over fakes.

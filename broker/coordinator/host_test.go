@@ -332,3 +332,75 @@ func TestManyAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestRewrite: a log that has grown is written anew and cut, while commits go on; a load finds everything, and less
+// than was written.
+func TestRewrite(t *testing.T) {
+	x := newTool(t, 1)
+	x.batch.Store(1 << 20)
+	x.lead(0)
+	ctx := t.Context()
+	a := x.h.Join(ctx, join("members", "", "a"))
+	x.h.Sync(ctx, group.SyncRequest{Group: "members", Generation: 1, MemberID: a.MemberID, Assignments: []group.Assignment{
+		{MemberID: a.MemberID, Bytes: []byte("A")},
+	}})
+	var clients sync.WaitGroup
+	last := make([]int64, 8)
+	for i := range last {
+		clients.Go(func() {
+			r := commit(fmt.Sprintf("g%d", i), "t", 0)
+			r.Topics[0].Partitions[0].Metadata = strings.Repeat("m", 4000)
+			for n := range int64(600) { // 19 MB in all
+				r.Topics[0].Partitions[0].Offset = n
+				if got := x.h.CommitOffsets(ctx, r); got.Err == group.None {
+					last[i] = n
+				}
+			}
+		})
+	}
+	clients.Wait()
+	x.eventually("the log is cut", func() bool { return x.parts[0].State().LogStart > 0 })
+	s := x.parts[0].State()
+	x.parts[0].set(func(p *fakePartition) { p.epoch++ })
+	x.lead(0)
+	for i, want := range last {
+		if got := x.offset(fmt.Sprintf("g%d", i), "t"); got != want || want != 599 {
+			t.Errorf("g%d is at %d, want %d of 599", i, got, want)
+		}
+	}
+	if d := x.h.Describe("members"); d.State != group.Stable || string(d.Members[0].Assignment) != "A" {
+		t.Errorf("the group with members is %+v", d)
+	}
+	var loaded int
+	x.h.led()[0].do(func(time.Time) { loaded = x.h.led()[0].state.LoadStats().Records })
+	if all := int(s.End); loaded >= all-1000 {
+		t.Errorf("loaded %d records of %d", loaded, all)
+	}
+}
+
+// TestRewriteFails: the log start stays, and nothing is lost.
+func TestRewriteFails(t *testing.T) {
+	x := newTool(t, 1)
+	x.lead(0)
+	if r := x.h.CommitOffsets(t.Context(), commit("g", "t", 7)); r.Err != group.None {
+		t.Fatal(r.Err)
+	}
+	s := x.h.led()[0]
+	p := x.parts[0]
+	p.set(func(p *fakePartition) { p.manual = true })
+	s.do(func(time.Time) { s.logBytes = compactBytesMin })
+	s.poke()
+	x.eventually("the rewrite is appended", func() bool { return p.State().End == 2 })
+	p.fail(partition.ErrNotLeader)
+	x.eventually("the rewrite is over", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return !s.rewriting
+	})
+	if start := p.State().LogStart; start != 0 {
+		t.Errorf("the log start moved to %d", start)
+	}
+	if got := x.offset("g", "t"); got != 7 {
+		t.Errorf("the offset is %d", got)
+	}
+}

@@ -50,6 +50,7 @@ func (s *shard) load() bool {
 				s.state.TopicDeleted(now, topic, &s.fx)
 			}
 		}
+		s.liveBytes = s.logBytes / 2 // a guess: a load is no reason to rewrite everything
 		stats := s.state.LoadStats()
 		if stats.Records > 0 {
 			log.Info("loaded group offsets", "records", stats.Records, "skipped", stats.Skipped,
@@ -66,6 +67,7 @@ func (s *shard) replay() error {
 	begin := s.part.State()
 	s.mu.Lock()
 	s.state = group.NewShard(s.host.opt.Config())
+	s.logBytes = 0
 	s.mu.Unlock()
 	var frames []segment.Entry
 	for offset := begin.LogStart; offset < begin.End; {
@@ -118,6 +120,7 @@ func (s *shard) feed(records [][]byte, offset int64) (int64, error) {
 				return offset, fmt.Errorf("batch behind offset %d: %w", offset, err)
 			}
 			rest = tail
+			s.logBytes += int64(len(v))
 			if !v.Attributes().Control() {
 				if err := s.feedBatch(v, &scratch); err != nil {
 					return offset, err

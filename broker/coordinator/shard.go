@@ -34,8 +34,13 @@ type shard struct {
 	timer   clock.Timer
 	armed   time.Time // when timer fires; zero when it does not
 
-	noteMu sync.Mutex
-	notes  []outcome
+	logBytes  int64 // batches in the log since its start, as far as they are known
+	liveBytes int64 // what the last rewrite left of them
+	rewriting bool
+
+	noteMu    sync.Mutex
+	notes     []outcome
+	rewritten *rewrite // acknowledged or failed
 }
 
 // outcome is what became of an append.
@@ -59,6 +64,7 @@ func (s *shard) run() {
 			case <-s.stop:
 			case <-s.wake:
 				s.do(s.attend)
+				s.finishRewrite()
 				continue
 			}
 			break
@@ -74,6 +80,16 @@ func (s *shard) run() {
 
 // attend tells the state machine what has happened.
 func (s *shard) attend(now time.Time) {
+	s.takeNotes(now)
+	if !s.armed.IsZero() && !now.Before(s.armed) {
+		s.armed = time.Time{}
+	}
+	s.state.Tick(now, &s.fx)
+	s.carryOut(now)
+	s.compact(now)
+}
+
+func (s *shard) takeNotes(now time.Time) {
 	s.noteMu.Lock()
 	notes := s.notes
 	s.notes = nil
@@ -81,10 +97,6 @@ func (s *shard) attend(now time.Time) {
 	for _, n := range notes {
 		s.state.Appended(now, n.id, n.err, &s.fx)
 	}
-	if !s.armed.IsZero() && !now.Before(s.armed) {
-		s.armed = time.Time{}
-	}
-	s.state.Tick(now, &s.fx)
 }
 
 // do runs f with the state machine and carries out what follows.
@@ -154,6 +166,7 @@ func (s *shard) append(now time.Time, a group.Append) error {
 	if s.buf = b; len(b) > s.host.opt.BatchBytesMax() {
 		return group.ErrTooLarge
 	}
+	s.logBytes += int64(len(b))
 	return s.part.Append(b, partition.AcksAll, s.epoch, s, int(a.ID))
 }
 

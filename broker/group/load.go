@@ -2,6 +2,7 @@ package group
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -108,5 +109,30 @@ func (s *Shard) Loaded(now time.Time, fx *Effects) {
 		g := s.groups[id]
 		g.Loaded(now, fx)
 		s.armSweep(now, g)
+	}
+}
+
+// Quiet reports whether every append has its final outcome, so that memory and log say the same.
+func (s *Shard) Quiet() bool { return s.log.Quiet() }
+
+// Snapshot gives records that say what all records so far say together: a host may append them and drop what is
+// before. The Shard must be quiet and must not be called during the iteration.
+func (s *Shard) Snapshot() iter.Seq[Record] {
+	if !s.Quiet() {
+		panic("BUG: group: snapshot with appends under way")
+	}
+	return func(yield func(Record) bool) {
+		for _, id := range slices.Sorted(maps.Keys(s.groups)) {
+			g := s.groups[id]
+			for _, at := range g.sortedOffsets() {
+				e := at.entry
+				if e.present && !yield(Record{Key: record.OffsetKey(id, at.topic.name, at.partition), Value: e.Encode()}) {
+					return
+				}
+			}
+			if g.Recorded() && !yield(g.Snapshot()) {
+				return
+			}
+		}
 	}
 }

@@ -538,10 +538,35 @@ func (m *model) checkReload() {
 			m.fatalf("load: %v", err)
 		}
 	}
-	s.cfg.MembersMax = 1 << 30
+	s.cfg.MembersMax, s.env.MembersMax = 1<<30, 1<<30
 	s.Loaded(m.now, &Effects{})
 	if len(m.open) > 0 {
 		return // the live one is ahead
+	}
+	compacted := NewShard(m.cfg)
+	for r := range m.s.Snapshot() {
+		if err := compacted.Load(r.Key, r.Value); err != nil {
+			m.fatalf("load of the snapshot: %v", err)
+		}
+	}
+	compacted.cfg.MembersMax, compacted.env.MembersMax = 1<<30, 1<<30
+	compacted.Loaded(m.now, &Effects{})
+	m.checkOffsets(compacted, "snapshot")
+	for id, g := range m.s.groups {
+		if !g.Recorded() {
+			continue
+		}
+		got := compacted.groups[id]
+		switch {
+		case got == nil || got.Generation() != g.Generation():
+			m.fatalf("%s is in generation %d and its snapshot %+v", id, g.Generation(), got)
+		case g.State() != Stable && g.State() != Empty:
+			if got.State() != Empty {
+				m.fatalf("%s is in %v and its snapshot in %v", id, g.State(), got.State())
+			}
+		case describeAll(g) != describeAll(got):
+			m.fatalf("%s is\n%s\nand its snapshot\n%s", id, describeAll(g), describeAll(got))
+		}
 	}
 	for id, g := range m.s.groups {
 		if !m.clean[id] || !g.Recorded() || g.State() != Stable && g.State() != Empty {

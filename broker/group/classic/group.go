@@ -365,8 +365,15 @@ func (g *Group) SubscribedTo(topic string) bool {
 	return ok || !g.topicsKnown
 }
 
-// Snapshot is the group as its record says it: what Restore would make of it. It is meaningful in Empty and Stable.
-func (g *Group) Snapshot() effect.Record { return g.record(g.stateSince, g.assignments()) }
+// Snapshot is a record that restores the group as it is in Empty and Stable. In the middle of a rebalance it says
+// that the group is Empty in this generation: its members have to join anew anyway.
+func (g *Group) Snapshot() effect.Record {
+	if g.state == PreparingRebalance || g.state == CompletingRebalance {
+		v := record.Group{ProtocolType: g.protocolType, Generation: g.generation, StateMs: g.stateSince.UnixMilli()}
+		return effect.Record{Key: record.GroupKey(g.id), Value: v.Encode()}
+	}
+	return g.record(g.stateSince, g.assignments())
+}
 
 // record is the group as of now with the given assignments, for the log.
 func (g *Group) record(at time.Time, assignments map[string][]byte) effect.Record {

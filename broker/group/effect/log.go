@@ -82,6 +82,9 @@ func (l *Log) Last() AppendID { return l.last }
 // Open reports whether an append has no final outcome yet.
 func (l *Log) Open(id AppendID) bool { return l.open[id] != nil }
 
+// Quiet reports whether every append has its final outcome.
+func (l *Log) Quiet() bool { return len(l.open) == 0 }
+
 // Settle takes the outcome of an append. One that is in doubt stays open.
 func (l *Log) Settle(now time.Time, id AppendID, err error, fx *Effects) {
 	p := l.open[id]
