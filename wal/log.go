@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"path"
@@ -277,6 +278,9 @@ func (l *Log) Checkpoint() (blob []byte, end Offset, ok bool) {
 		blob, err := s.Checkpoint()
 		end := s.NextOffset()
 		s.Release()
+		if errors.Is(err, fs.ErrNotExist) && l.view.Load() != v {
+			return nil, 0, false // the same, between the two lines above
+		}
 		if err != nil {
 			l.o.Logger.Error("checkpoint unreadable", "segment", s.Path(), "err", err)
 			continue

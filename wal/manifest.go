@@ -138,8 +138,12 @@ func parseManifest(name string, b []byte) (*manifest, error) {
 	p := b[manifestHead:]
 	for ; segments > 0; segments-- {
 		s := getSegment(p)
-		if sealed := le.Uint32(p[80:])&flagSealed != 0; sealed != (segments > 1) {
-			return nil, bad(len(b)-len(p)+80, "sealed flag", segments > 1, sealed)
+		want := uint32(flagSealed)
+		if segments == 1 {
+			want = 0
+		}
+		if got := le.Uint32(p[80:]); got != want {
+			return nil, bad(len(b)-len(p)+80, "segment flags", want, got)
 		}
 		if err := m.follows(&s); err != nil {
 			return nil, bad(len(b)-len(p), "order of segments", err, fmt.Sprintf("%+v", s))
@@ -166,14 +170,14 @@ func getSegment(p []byte) segment.Meta {
 
 // follows checks that s continues the segments read so far.
 func (m *manifest) follows(s *segment.Meta) error {
-	if s.ID >= m.nextID || s.BaseIndex == 0 || s.BaseOffset < 0 {
-		return fmt.Errorf("id below %d, an index, an offset", m.nextID)
+	if s.ID >= m.nextID || s.BaseIndex == 0 || s.BaseOffset < 0 || (s.Frames > 0 && s.NextOffset < s.BaseOffset) {
+		return fmt.Errorf("id below %d, an index, offsets in order", m.nextID)
 	}
 	if len(m.segments) == 0 {
 		return nil
 	}
 	prev := &m.segments[len(m.segments)-1]
-	if s.BaseIndex != prev.BaseIndex+Index(prev.Frames) || s.BaseOffset < prev.NextOffset || prev.Frames == 0 ||
+	if s.ID <= prev.ID || s.BaseIndex != prev.BaseIndex+Index(prev.Frames) || s.BaseOffset < prev.NextOffset || prev.Frames == 0 ||
 		prev.Frames > segment.FramesMax || prev.Footer < prev.DataEnd || s.PrevTerm < prev.PrevTerm {
 		return fmt.Errorf("after %+v", *prev)
 	}

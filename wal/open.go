@@ -179,8 +179,9 @@ func joinTerms(terms, more []TermRun) []TermRun {
 	return out
 }
 
-// Remove deletes a closed log and its directory. The manifest goes last but
-// one, so that a crash leaves either a log or something Open makes empty.
+// Remove deletes a closed log and its directory, durably; a directory that is
+// not there is no error. What an interrupted Remove leaves is no log: whoever
+// decided to remove it removes it again.
 func Remove(fsys vfs.FS, dir string) error {
 	names, err := fsys.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {

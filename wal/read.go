@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"errors"
+	"io/fs"
 	"sync"
 
 	"chronik/segment"
@@ -13,13 +15,16 @@ type Ref struct {
 
 var refs = sync.Pool{New: func() any { return new(Ref) }}
 
-// hold takes a reference on s; false when s was dropped.
-func (r *Ref) hold(s *segment.Segment) bool {
+// errDropped is a segment that left the log after its view was loaded.
+var errDropped = errors.New("wal: segment was dropped")
+
+// hold takes a reference on s.
+func (r *Ref) hold(s *segment.Segment) error {
 	if !s.Acquire() {
-		return false
+		return errDropped
 	}
 	r.segs = append(r.segs, s)
-	return true
+	return nil
 }
 
 // Release ends the lifetime of the payloads. Exactly once; a nil Ref holds
@@ -44,6 +49,13 @@ func (r *Ref) drop() {
 	refs.Put(r)
 }
 
+// stale tells that a read over v failed because the log has gone on: a segment
+// was dropped before the reader held it, or after that but before it was
+// opened. The read is done again over the present view.
+func (l *Log) stale(v *view, err error) bool {
+	return errors.Is(err, errDropped) || errors.Is(err, fs.ErrNotExist) && l.view.Load() != v
+}
+
 // Read appends to dst the entries with records from the one that contains
 // offset from on, while they begin before upTo, up to the one with which their
 // payloads reach maxBytes; at least one if there is any. Payloads alias the
@@ -59,53 +71,52 @@ func (l *Log) Read(from, upTo Offset, maxBytes int, dst []segment.Entry) ([]segm
 			return dst, nil, ErrOffsetOutOfRange
 		}
 		ref := refs.Get().(*Ref)
-		out, ok, err := v.read(from, upTo, maxBytes, dst, ref)
-		if err == nil && ok && len(out) > len(dst) {
+		out, err := v.read(from, upTo, maxBytes, dst, ref)
+		if err == nil && len(out) > len(dst) {
 			return out, ref, nil
 		}
 		ref.drop()
-		if err != nil || ok {
+		if !l.stale(v, err) {
 			return out[:len(dst)], nil, err
 		}
 	}
 }
 
-// read is Read over one view; ok is false when a segment was dropped before
-// anything was found.
-func (v *view) read(from, upTo Offset, maxBytes int, dst []segment.Entry, ref *Ref) (out []segment.Entry, ok bool, err error) {
-	begin, total := len(dst), 0
+// read is Read over one view.
+func (v *view) read(from, upTo Offset, maxBytes int, dst []segment.Entry, ref *Ref) ([]segment.Entry, error) {
+	total := 0
 	for k := v.byOffset(from); k < len(v.segs); k++ {
 		s := v.segs[k]
 		if s.BaseOffset() >= upTo {
 			break
 		}
-		if !ref.hold(s) {
-			return dst, len(dst) > begin, nil
+		if err := ref.hold(s); err != nil {
+			return dst, err
 		}
 		n := s.Frames()
 		i, err := s.FindOffset(from)
 		if err != nil {
-			return dst, true, err
+			return dst, err
 		}
 		for ; i < n; i++ {
 			dst = append(dst, segment.Entry{})
 			e := &dst[len(dst)-1]
 			if err := s.Frame(i, e); err != nil {
-				return dst, true, err
+				return dst, err
 			}
 			if e.BaseOffset >= upTo {
-				return dst[:len(dst)-1], true, nil
+				return dst[:len(dst)-1], nil
 			}
 			if e.Count == 0 || e.Next() <= from {
 				dst = dst[:len(dst)-1]
 				continue
 			}
 			if total += len(e.Payload); total >= maxBytes {
-				return dst, true, nil
+				return dst, nil
 			}
 		}
 	}
-	return dst, true, nil
+	return dst, nil
 }
 
 // Entries appends entries lo..hi-1 to dst, as many as hold maxBytes of payload
@@ -131,11 +142,11 @@ func (l *Log) Entries(lo, hi Index, maxBytes int64, dst []segment.Entry) ([]segm
 			err = segment.Detach(out[len(dst):])
 		}
 		ref.drop()
-		if err != nil {
-			return out[:len(dst)], err
-		}
-		if len(out) > len(dst) {
+		if err == nil {
 			return out, nil
+		}
+		if !l.stale(v, err) {
+			return out[:len(dst)], err
 		}
 	}
 }
@@ -144,8 +155,8 @@ func (v *view) entries(lo, hi Index, maxBytes int64, dst []segment.Entry, ref *R
 	begin, total := len(dst), int64(0)
 	for k := v.byIndex(lo); lo < hi; k++ {
 		s := v.segs[k]
-		if !ref.hold(s) {
-			return dst, nil
+		if err := ref.hold(s); err != nil {
+			return dst, err
 		}
 		for n := s.NextIndex(); lo < n && lo < hi; lo++ {
 			dst = append(dst, segment.Entry{})
@@ -173,32 +184,32 @@ func (l *Log) FindTimestamp(ts int64, from Offset) (segment.Entry, *Ref, bool, e
 		}
 		ref := refs.Get().(*Ref)
 		var e segment.Entry
-		found, dropped, err := v.findTimestamp(ts, max(from, v.start), &e, ref)
+		found, err := v.findTimestamp(ts, max(from, v.start), &e, ref)
 		if found && err == nil {
 			return e, ref, true, nil
 		}
 		ref.drop()
-		if err != nil || !dropped {
+		if !l.stale(v, err) {
 			return segment.Entry{}, nil, false, err
 		}
 	}
 }
 
-func (v *view) findTimestamp(ts int64, from Offset, e *segment.Entry, ref *Ref) (found, dropped bool, err error) {
+func (v *view) findTimestamp(ts int64, from Offset, e *segment.Entry, ref *Ref) (bool, error) {
 	for k := v.byOffset(from); k < len(v.segs); k++ {
 		s := v.segs[k]
 		if s.MaxTimestamp() < ts {
 			continue
 		}
-		if !ref.hold(s) {
-			return false, true, nil
+		if err := ref.hold(s); err != nil {
+			return false, err
 		}
 		found, err := firstAtLeast(s, ts, from, e)
 		if found || err != nil {
-			return found, false, err
+			return found, err
 		}
 	}
-	return false, false, nil
+	return false, nil
 }
 
 // firstAtLeast finds the first entry of s at or after from whose maximum
@@ -233,39 +244,41 @@ func (l *Log) LastMaxTimestamp() (segment.Entry, *Ref, bool, error) {
 		if err != nil {
 			return segment.Entry{}, nil, false, err
 		}
-		most := int64(-1)
-		for _, s := range v.segs {
-			if s.BaseOffset() >= v.start {
-				most = max(most, s.MaxTimestamp())
-			}
-		}
 		ref := refs.Get().(*Ref)
 		var e segment.Entry
-		retry := false
-		if s := v.segs[0]; s.BaseOffset() < v.start && s.MaxTimestamp() > most {
-			if !ref.hold(s) {
-				ref.drop()
-				continue
-			}
-			inside, err := maxFrom(s, v.start)
-			if err != nil {
-				ref.drop()
-				return e, nil, false, err
-			}
-			most = max(most, inside)
-		}
+		most, err := v.maxTimestamp(ref)
 		found := false
-		if most >= 0 {
-			found, retry, err = v.findTimestamp(most, v.start, &e, ref)
+		if err == nil && most >= 0 {
+			found, err = v.findTimestamp(most, v.start, &e, ref)
 		}
 		if found && err == nil {
 			return e, ref, true, nil
 		}
 		ref.drop()
-		if err != nil || !retry {
+		if !l.stale(v, err) {
 			return segment.Entry{}, nil, false, err
 		}
 	}
+}
+
+// maxTimestamp is the greatest timestamp at or after the log's start, -1 for
+// none. Only the first segment can begin before the start.
+func (v *view) maxTimestamp(ref *Ref) (int64, error) {
+	most := int64(-1)
+	for _, s := range v.segs {
+		if s.BaseOffset() >= v.start {
+			most = max(most, s.MaxTimestamp())
+		}
+	}
+	s := v.segs[0]
+	if s.BaseOffset() >= v.start || s.MaxTimestamp() <= most {
+		return most, nil
+	}
+	if err := ref.hold(s); err != nil {
+		return -1, err
+	}
+	inside, err := maxFrom(s, v.start)
+	return max(most, inside), err
 }
 
 // maxFrom is the greatest timestamp of the entries of s at or after from. The
