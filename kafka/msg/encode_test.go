@@ -23,6 +23,7 @@ func TestFieldsTheVersionLacks(t *testing.T) {
 		{"ignorable", 5, new(msg.FetchRequest), func(m msg.Message) { m.(*msg.FetchRequest).RackId = "r1" }, ""},
 		{"ignorable tagged", 11, new(msg.FetchRequest), func(m msg.Message) { m.(*msg.FetchRequest).ClusterId = wire.Str("c") }, ""},
 		{"not ignorable", 6, new(msg.FetchResponse), func(m msg.Message) { m.(*msg.FetchResponse).SessionId = 1 }, "FetchResponse.SessionId"},
+		{"ignorable beside one that is not", 6, new(msg.FetchResponse), func(m msg.Message) { m.(*msg.FetchResponse).ErrorCode = 1 }, ""},
 		{"not ignorable, but the default", 6, new(msg.FetchResponse), func(m msg.Message) { m.(*msg.FetchResponse).SessionId = 0 }, ""},
 		{"removed later", 15, new(msg.FetchRequest), func(m msg.Message) { m.(*msg.FetchRequest).ReplicaId = 1 }, "FetchRequest.ReplicaId"},
 		{"tagged struct", 14, new(msg.FetchRequest), func(m msg.Message) { m.(*msg.FetchRequest).ReplicaState.ReplicaId = 1 }, "FetchRequest.ReplicaState"},
