@@ -287,7 +287,17 @@ func (g *Group) campaign() {
 // appends wait for the disk: what arrives meanwhile rides together.
 func (g *Group) propose() {
 	o := &g.host.opt
-	if !g.serving || g.proposed >= o.InflightBytesMax || g.writes.unsynced >= o.InflightSyncsMax || g.host.stopping.Load() {
+	if !g.serving || g.proposed >= o.InflightBytesMax || g.writes.unsynced >= o.InflightSyncsMax || (g.unproposed == nil && !g.wake.Load()) {
+		return
+	}
+	proposed := false
+	g.host.inflight.Add(1) // before the look at stopping: Stop waits for what it cannot prevent
+	defer func() {
+		if !proposed {
+			g.host.settled(1)
+		}
+	}()
+	if g.host.stopping.Load() {
 		return
 	}
 	payload := g.unproposed
@@ -306,13 +316,12 @@ func (g *Group) propose() {
 		g.unproposed = payload
 		return
 	}
-	g.unproposed = nil
+	g.unproposed, proposed = nil, true
 	g.proposals = append(g.proposals, proposal{len(payload), o.Clock.Now()})
 	g.proposed += len(payload)
-	g.host.inflight.Add(1)
 }
 
-// applied settles the proposals that an applied batch of entries contains.
+// settle ends the oldest n proposals: they have been applied.
 func (g *Group) settle(n int) {
 	if n == 0 {
 		return

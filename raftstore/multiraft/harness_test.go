@@ -202,6 +202,8 @@ type node struct {
 	host   *Host
 	logs   map[uint64]*wal.Log
 	sms    map[uint64]*machine
+
+	transport Transport // of a test that plays the peers
 }
 
 func startNode(t testing.TB, id uint64, disk *vfs.Mem, net *network) *node {
@@ -230,6 +232,7 @@ func (n *node) start(net *network, rule func(vfs.Op, string) error) {
 	if testing.Verbose() && os.Getenv("RAFT_LOG") != "" {
 		o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.id)
 	}
+	o.Transport = n.transport
 	if net != nil {
 		o.Transport = &endpoint{net: net, from: n.id}
 	}

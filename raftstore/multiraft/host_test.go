@@ -50,6 +50,7 @@ func TestOneVoterCommitsAndRestarts(t *testing.T) {
 	if len(values) != producers*each || len(failed) != 0 {
 		t.Fatalf("%d values committed, failed: %v", len(values), failed)
 	}
+	until(t, "the status", nil, func() bool { s := m.group.Status(); return s.Commit == s.LastIndex })
 	if s := m.group.Status(); s.Role != Leader || s.Leader != 1 || s.Term != 1 || s.Commit != s.LastIndex || s.Applied != s.Commit || !slices.Equal(s.Voters, []uint64{1}) || s.FirstIndex != 1 {
 		t.Errorf("status: %+v", s)
 	}
