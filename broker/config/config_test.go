@@ -68,8 +68,12 @@ func TestRows(t *testing.T) {
 				}
 			}
 			for _, y := range s.Synonyms {
-				if brokerTable.byName[y.Name] == nil {
-					t.Errorf("%s: synonym %s is no broker setting", s.Name, y.Name)
+				other := brokerTable.byName[y.Name]
+				if other == nil {
+					t.Fatalf("%s: synonym %s is no broker setting", s.Name, y.Name)
+				}
+				if y.Scale != 1 && other.Type != Int {
+					t.Errorf("%s: synonym %s is a %s", s.Name, y.Name, other.Type)
 				}
 			}
 		}
@@ -269,6 +273,9 @@ func TestCheckStatic(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s=%s: %q, want %q", c.name, c.value, got, c.want)
 		}
+	}
+	if err := CheckStatic(map[string]string{"sasl.enabled.mechanisms": "PLAIN,,GSSAPI"}); kindOf(err) != InvalidConfig {
+		t.Errorf("an empty element of a list: %v", err)
 	}
 	err := CheckStatic(map[string]string{"log.cleaner.max.compaction.lag.ms": "5", "log.cleaner.min.compaction.lag.ms": "6"})
 	if kindOf(err) != InvalidConfig {

@@ -49,7 +49,8 @@ type Range struct{ Min, Max int64 }
 
 // Synonym is a broker setting that stands in for another, in units of Scale:
 // the value in milliseconds of log.retention.hours is 3600000 times its own.
-// A negative number means without limit in any unit.
+// A negative number means without limit in any unit. Synonyms with a scale are
+// of type int, so that no value overflows.
 type Synonym struct {
 	Name  string
 	Scale int64
@@ -66,8 +67,6 @@ func (s Synonym) convert(value string) string {
 		return value // refused by check
 	case n < 0:
 		return "-1"
-	case n > math.MaxInt64/s.Scale:
-		return strconv.FormatInt(math.MaxInt64, 10)
 	}
 	return strconv.FormatInt(n*s.Scale, 10)
 }

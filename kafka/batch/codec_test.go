@@ -120,6 +120,7 @@ func TestSection4Framings(t *testing.T) {
 		{"lz4, no end mark", LZ4, lz(raw, lz4.ChecksumOption(false))[:len(lz(raw, lz4.ChecksumOption(false)))-4], InvalidRecord, ""},
 		{"lz4, linked blocks", LZ4, linked(lz(raw, lz4.ChecksumOption(false))), InvalidRecord, "depend on each other"},
 		{"lz4, legacy frame", LZ4, lz(raw, lz4.LegacyOption(true)), InvalidRecord, ""},
+		{"lz4, version 2", LZ4, append(append(slices.Clone(lz4Magic), 0xa0, 0x40, 0xd4), make([]byte, 20)...), InvalidRecord, "version 1"},
 		{"lz4, nothing", LZ4, nil, InvalidRecord, ""},
 		{"zstd, streamed", Zstd, zs(raw), 0, ""},
 		{"zstd, content size and checksum", Zstd, must[*zstd.Encoder](t)(zstd.NewWriter(nil, zstd.WithEncoderCRC(true))).EncodeAll(raw, nil), 0, ""},
@@ -127,7 +128,7 @@ func TestSection4Framings(t *testing.T) {
 		{"zstd, the window of level 20", Zstd, zs(raw, zstd.WithWindowSize(32<<20)), 0, ""},
 		{"zstd, the window of level 22", Zstd, zs(raw, zstd.WithWindowSize(128<<20)), 0, ""},
 		{"zstd, the windows of level 22 in three frames", Zstd, slices.Concat(zs(raw[:9], zstd.WithWindowSize(128<<20)), zs(nil, zstd.WithZeroFrames(true)), zs(raw[9:], zstd.WithWindowSize(128<<20))), 0, ""},
-		{"zstd, a skippable frame first", Zstd, append([]byte{0x5f, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 'a', 'b', 'c'}, zs(raw)...), 0, ""},
+		{"zstd, a skippable frame first", Zstd, append([]byte{0x5f, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 'a', 'b', 'c'}, zs(raw, zstd.WithWindowSize(128<<20))...), 0, ""},
 		{"zstd, cut short", Zstd, zs(raw)[:200], InvalidRecord, ""},
 		{"zstd, trailing garbage", Zstd, append(zs(raw), "garbage"...), InvalidRecord, ""},
 		{"zstd, nothing", Zstd, nil, InvalidRecord, ""},
@@ -186,6 +187,11 @@ func TestBombs(t *testing.T) {
 			if _, err := Validate(bomb, o); kindOf(err) != MessageTooLarge {
 				t.Errorf("%v, %s, decompressed by the topic: %v", codec, what, err)
 			}
+			o.BytesMax, o.Scratch = len(bomb)+1000, new(Scratch)
+			grown = allocated(func() { _, err = Validate(bomb, o) })
+			if kindOf(err) != MessageTooLarge || grown > 2<<20 {
+				t.Errorf("%v, %s, decompressed beyond max.message.bytes: %v, %d bytes allocated", codec, what, err, grown)
+			}
 			grown = allocated(func() {
 				for _, e := range Records(bomb, s) {
 					err, _ = e.(*Error)
@@ -221,7 +227,7 @@ func TestLyingLengths(t *testing.T) {
 		blob  []byte
 	}{
 		{"snappy states 4 GiB", Snappy, []byte{0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0}},
-		{"snappy states 1 MiB", Snappy, append(binary.AppendUvarint(nil, 1<<20), make([]byte, 100)...)},
+		{"snappy states 8 MiB", Snappy, append(binary.AppendUvarint(nil, 8<<20), make([]byte, 100)...)},
 		{"xerial block of 4 GiB", Snappy, append(append(slices.Clone(xerialMagic), 0, 0, 0, 1, 0, 0, 0, 1), 0xff, 0xff, 0xff, 0xff, 1)},
 		{"zstd single segment of 2^62", Zstd, []byte{0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0x40, 1, 0, 0}},
 		{"zstd window of 1 TiB", Zstd, []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xf0, 1, 0, 0}},
@@ -250,4 +256,51 @@ func gzipped(p []byte) ([]byte, error) {
 	_, err := w.Write(p)
 	err = errors.Join(err, w.Close())
 	return out.Bytes(), err
+}
+
+// Our snappy decoding takes what the strict decoder of the library takes, and
+// not S2's extension, on blocks that are nearly right.
+func TestSnappyIsStrict(t *testing.T) {
+	r := random(t)
+	good, bad, extensions := 0, 0, 0
+	for range 20_000 {
+		raw := make([]byte, r.IntN(400))
+		for i := range raw {
+			raw[i] = byte(r.IntN(3))
+		}
+		encode := snappy.Encode
+		if r.IntN(2) == 0 {
+			encode = s2.EncodeBetter
+		}
+		b := encode(nil, raw)
+		for range r.IntN(3) {
+			b[r.IntN(len(b))] = byte(r.Uint32())
+		}
+		want, strictErr := snappy.DecodeStrict(nil, b)
+		got, err := decodeSnappy(nil, b, 1<<20)
+		stated, _ := binary.Uvarint(b)
+		if implausible := stated > uint64(len(b))*snappyRatioMax; implausible && strictErr == nil {
+			t.Fatalf("%x: %d bytes from %d", b, stated, len(b))
+		} else if (err == nil) != (strictErr == nil) || err == nil && !bytes.Equal(got, want) {
+			t.Fatalf("%x: %v, the strict decoder says %v", b, err, strictErr)
+		}
+		switch {
+		case err == nil:
+			good++
+		case stated < 1000 && must[[]byte](t)(orNil(snappy.Decode(nil, b))) != nil:
+			extensions++
+		default:
+			bad++
+		}
+	}
+	if good < 1000 || bad < 1000 || extensions < 1000 {
+		t.Errorf("%d good blocks, %d bad ones, %d extensions: not a fair sample", good, bad, extensions)
+	}
+}
+
+func orNil(b []byte, err error) ([]byte, error) {
+	if err != nil {
+		return nil, nil
+	}
+	return b, nil
 }

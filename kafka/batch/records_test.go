@@ -353,3 +353,94 @@ func agree(t *testing.T, header View, b []byte) {
 		t.Fatalf("%x: scan %+v, decode %s", b, fast, show(&rec))
 	}
 }
+
+// A Builder is used again after Reset, and counts what it holds.
+func TestBuilderReset(t *testing.T) {
+	var b Builder
+	b.AddAt(4, 90, []byte("a"), nil)
+	b.Reset()
+	if b.Len() != 0 || b.Size() != 0 {
+		t.Errorf("after Reset: %d records, %d bytes", b.Len(), b.Size())
+	}
+	b.Add(10, []byte("k"), []byte("v"))
+	b.Add(5, []byte("k"), []byte("v"))
+	o := BuildOptions{BaseOffset: 7, LeaderEpoch: 3, ProducerID: 8, ProducerEpoch: 2, BaseSequence: 5, Transactional: true}
+	prefix := []byte("kept")
+	out, err := b.Build(prefix, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := Parse(out[len(prefix):])
+	if err != nil || string(out[:4]) != "kept" {
+		t.Fatalf("%x %v", out[:4], err)
+	}
+	got := fmt.Sprint(v.BaseOffset(), v.LastOffset(), v.NextOffset(), v.LeaderEpoch(), v.ProducerID(), v.ProducerEpoch(), v.BaseSequence(), v.LastSequence(),
+		v.Attributes().Transactional(), v.Attributes().Control(), v.Attributes().DeleteHorizon(), v.BaseTimestamp(), v.MaxTimestamp(), v.Count(), b.Len())
+	if want := "7 8 9 3 8 2 5 6 true false false 10 10 2 2"; got != want {
+		t.Errorf("header %s, want %s", got, want)
+	}
+	if _, err := b.Build(nil, BuildOptions{Codec: Gzip, Levels: Levels{Gzip: 99}}); err == nil || !strings.HasPrefix(err.Error(), "batch: invalid record: the records cannot be compressed") {
+		t.Errorf("gzip level 99: %v", err)
+	}
+}
+
+func TestControlTooShort(t *testing.T) {
+	if _, _, err := ParseControl([]byte{0, 0, 0}); err == nil {
+		t.Error("a key of three bytes is taken")
+	}
+	if _, err := ParseEndTxn(make([]byte, 5)); err == nil {
+		t.Error("a value of five bytes is taken")
+	}
+	if epoch, err := ParseEndTxn([]byte{0, 1, 0, 0, 0, 9, 1, 2, 3}); err != nil || epoch != 9 {
+		t.Errorf("a longer value of a later version: %d %v", epoch, err)
+	}
+}
+
+// Varints that fit, and those that are one bit too large.
+func TestVarint(t *testing.T) {
+	for _, c := range []struct {
+		b        string
+		bytesMax int
+		v        int64
+		n        int
+	}{
+		{"00", 5, 0, 1}, {"01", 5, -1, 1}, {"ac02", 5, 150, 2}, {"feffffff0f", 5, 2147483647, 5}, {"ffffffff0f", 5, -2147483648, 5},
+		{"ffffffff10", 5, 0, -1}, {"ffffffff8f00", 5, 0, -1}, {"8080808000", 5, 0, 5}, {"", 5, 0, 0}, {"ffff", 5, 0, 0},
+		{"feffffffffffffffff01", 10, 9223372036854775807, 10}, {"ffffffffffffffffff01", 10, -9223372036854775808, 10},
+		{"ffffffffffffffffff02", 10, 0, -1}, {"ffffffffffffffffff8100", 10, 0, -1}, {"ffffffff10", 10, -2281701376, 5},
+	} {
+		b := unhex(t, c.b)
+		v, n := varint(b, c.bytesMax)
+		if v != c.v || n != c.n {
+			t.Errorf("%s of at most %d bytes: %d in %d bytes, want %d in %d", c.b, c.bytesMax, v, n, c.v, c.n)
+		}
+		if again := appendVarint(nil, v); n == len(b) && n > 0 && c.b != "8080808000" && (string(again) != string(b) || varintSize(v) != n) {
+			t.Errorf("%d is written as %x of %d bytes, want %s", v, again, varintSize(v), c.b)
+		}
+	}
+}
+
+// What ends with a block has no empty one after it.
+func TestXerialBlocks(t *testing.T) {
+	for _, c := range []struct{ size, blocks int }{{0, 1}, {1, 1}, {xerialBlockBytes, 1}, {xerialBlockBytes + 1, 2}, {2 * xerialBlockBytes, 2}} {
+		var comp compressors
+		out := boundedBuffer{max: 1 << 20}
+		z, err := comp.writer(Snappy, DefaultLevels(), &out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := z.Write(make([]byte, c.size)); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		blocks := 0
+		for rest := out.b[xerialHeaderSize:]; len(rest) > 0; blocks++ {
+			rest = rest[4+View(rest).i32(0):]
+		}
+		if blocks != c.blocks {
+			t.Errorf("%d bytes: %d blocks, want %d", c.size, blocks, c.blocks)
+		}
+	}
+}

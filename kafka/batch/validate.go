@@ -134,8 +134,6 @@ func checkHeader(v View) *Error {
 		return errorf(InvalidRecord, "codec %d does not exist", v.Codec())
 	case v.LastOffsetDelta() < 0:
 		return errorf(InvalidRecord, "last offset delta %d", v.LastOffsetDelta())
-	case v.Count() <= 0:
-		return errorf(InvalidRecord, "record count %d", v.Count())
 	case int64(v.Count()) != int64(v.LastOffsetDelta())+1:
 		return errorf(InvalidRecord, "record count %d with a last offset delta of %d", v.Count(), v.LastOffsetDelta())
 	case v.Attributes().Control():

@@ -207,8 +207,8 @@ func (w *window) stream(newDelta int32) (h head) {
 	w.nullable(keyLen)
 	w.nullable(w.varint(varint32Max))
 	count := w.varint(varint32Max)
-	if count < 0 || count > int64(w.left/2) { // a header takes two bytes at least
-		w.fail(errorf(InvalidRecord, "%d headers where the record has %d bytes left", count, w.left))
+	if count < 0 {
+		w.fail(errorf(InvalidRecord, "a header count of %d", count))
 	}
 	for ; count > 0 && w.err == nil; count-- {
 		n := w.varint(varint32Max)
