@@ -24,13 +24,14 @@
 //	Kafka.FrameRejected                      kafka/server, when a frame is refused before it is decoded
 //	Kafka.RecordsProduced, BytesProduced, BytesFetched
 //	                                         kafka/handler or broker
-//	Storage.Append                           wal, once an Append
-//	Storage.Flush, FlushFailed               wal (the Syncer), once a round
-//	Storage.Recovered, CorruptRange          node and wal: once a log opened; once a bad range found
+//	Storage.FramesAppended                   raftstore/multiraft, once an append to a log
+//	Storage.Flush                            node, told by the wal's Syncer once a round
+//	Storage.FlushFailed, CorruptRange        raftstore/multiraft, when a group fails for such an error
+//	Storage.Recovered                        broker/partition, once a log opened
 //	Raft.ElectionWon, ElectionLost           raftstore/multiraft
 //	Raft.Committed                           raftstore/multiraft, once a batch of committed entries
 //	Raft.CommitLatency                       raftstore/multiraft, once a proposal: proposed until committed
-//	Raft.LogCompactions                      whoever drops the prefix of a log
+//	Raft.LogCompactions                      broker/partition, once the start of a log has moved
 //	Metrics.SetSource                        node: partitions, groups, connections, memory in flight
 //	Metrics.Ready                            node: how long the start took
 package metrics

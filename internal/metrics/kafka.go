@@ -15,10 +15,8 @@ type Kafka struct {
 	// those of the stored batches. BytesFetched counts batches handed out.
 	RecordsProduced, BytesProduced, BytesFetched prometheus.Counter
 	// ConnectionsOpened counts connections that were accepted and kept.
-	ConnectionsOpened prometheus.Counter
-	// MemoryWaits counts requests that had to wait for request memory.
-	MemoryWaits prometheus.Counter
-
+	ConnectionsOpened   prometheus.Counter
+	memoryWaits         prometheus.Counter
 	memoryWait          prometheus.Histogram
 	connectionsClosed   *prometheus.CounterVec
 	connectionsRejected *prometheus.CounterVec
@@ -35,7 +33,7 @@ func (k *Kafka) register(r *prometheus.Registry) {
 	k.BytesProduced = newCounter(r, "chronik_kafka_produced_bytes_total", "Bytes of the record batches appended for clients.")
 	k.BytesFetched = newCounter(r, "chronik_kafka_fetched_bytes_total", "Bytes of the record batches handed to clients.")
 	k.ConnectionsOpened = newCounter(r, "chronik_kafka_connections_opened_total", "Client connections accepted and kept.")
-	k.MemoryWaits = newCounter(r, "chronik_kafka_request_memory_waits_total",
+	k.memoryWaits = newCounter(r, "chronik_kafka_request_memory_waits_total",
 		"Requests whose connection was not read until other requests had freed memory.")
 	k.memoryWait = newHistogram(r, "chronik_kafka_request_memory_wait_ms",
 		"How long those requests waited for memory.", latencyBucketsMs)
@@ -83,7 +81,7 @@ func (a *API) Fail(code string) { a.kafka.errors.WithLabelValues(a.name, code).I
 
 // MemoryWaited counts one request that waited for memory.
 func (k *Kafka) MemoryWaited(took time.Duration) {
-	k.MemoryWaits.Inc()
+	k.memoryWaits.Inc()
 	k.memoryWait.Observe(milliseconds(took))
 }
 

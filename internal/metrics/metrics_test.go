@@ -49,8 +49,8 @@ func TestEventsAreExported(t *testing.T) {
 	m.Kafka.MemoryWaited(time.Millisecond)
 	m.Kafka.ConnectionRejected("limit")
 	m.Kafka.FrameRejected("too_large")
-	m.Storage.Append(4096)
-	m.Storage.Append(4)
+	m.Storage.FramesAppended(4096)
+	m.Storage.FramesAppended(4)
 	m.Storage.Flush(3, 200*time.Microsecond)
 	m.Storage.Recovered("torn_tail", 99, time.Millisecond)
 	m.Raft.Committed(5)
@@ -205,7 +205,7 @@ func TestAScrapeAnswersWhileTheSourceIsStuck(t *testing.T) {
 		<-release
 		return twoPartitions()
 	})
-	m.Storage.Append(1)
+	m.Storage.FramesAppended(1)
 
 	stuck := func(when string) {
 		t.Helper()
@@ -247,7 +247,7 @@ func TestWriteAmplificationIsMeasured(t *testing.T) {
 		t.Skip("this kernel does not count bytes sent to storage")
 	}
 	m := Discard()
-	m.Storage.Append(1 << 20)
+	m.Storage.FramesAppended(1 << 20)
 	_, families := scrape(t, m)
 	if families["chronik_storage_write_amplification"] == nil {
 		t.Error("no write amplification after an append")
@@ -261,7 +261,7 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	n := testing.AllocsPerRun(1000, func() {
 		api.Observe(time.Millisecond)
 		m.Kafka.BytesOut.Add(100)
-		m.Storage.Append(100)
+		m.Storage.FramesAppended(100)
 		m.Storage.Flush(1, time.Millisecond)
 		m.Raft.Committed(1)
 		m.Raft.CommitLatency.Observe(time.Millisecond)

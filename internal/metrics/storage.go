@@ -40,8 +40,8 @@ func (s *Storage) register(r *prometheus.Registry) {
 
 func (s *Storage) appendedBytes() int64 { return s.bytes.Load() }
 
-// Append counts one append of that many bytes, frame headers included.
-func (s *Storage) Append(bytes int) {
+// FramesAppended counts one append of that many bytes, frame headers included.
+func (s *Storage) FramesAppended(bytes int) {
 	s.appends.Inc()
 	s.appendBytes.Add(float64(bytes))
 	s.bytes.Add(int64(bytes))

@@ -1,0 +1,73 @@
+# Chronik. `make help` lists what there is.
+
+GO       ?= go
+BIN      := bin/chronik-server
+FUZZTIME ?= 30s
+COUNT    ?= 10
+CRASHES  ?= 20
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test check lint race fuzz-smoke fuzz compat e2e sim crash startup demo bench bench-storage golden docs
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## build and start a broker on localhost:9092, its data in ./data, metrics on 8091
+	./$(BIN)
+
+build: ## build bin/chronik-server
+	$(GO) build -buildvcs=auto -o $(BIN) ./cmd/chronik-server
+
+test: ## go vet and go test -race: the whole module, and what needs no broker of the test modules
+	$(GO) vet ./...
+	cd test && $(GO) vet ./...
+	cd examples/flightsdemo && $(GO) vet .
+	$(GO) test -race -count=1 ./...
+	cd test && $(GO) test -race -count=1 -run AuditSees ./crash
+	cd examples/flightsdemo && $(GO) test -race -count=1 .
+
+race: test ## the same as test: tests always run with the race detector
+
+lint: ## the rules of the repository: imports, budgets, documents, banned calls
+	$(GO) test -count=1 -v ./internal/lint
+
+fuzz-smoke: ## every fuzz target for FUZZTIME (30s), two at a time
+	.ci/fuzz $(FUZZTIME)
+
+fuzz: ## every fuzz target for ten minutes, two at a time
+	.ci/fuzz 10m
+
+compat: build ## real clients against the real binary, and the protocol's rules over raw sockets
+	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 30m ./compat/... ./proto/...
+
+crash: build ## kill -9 under traffic, CRASHES (20) times; everything acknowledged is looked for
+	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) CHRONIK_CRASH_ROUNDS=$(CRASHES) $(GO) test -count=1 -timeout 30m -v ./crash/...
+
+startup: build ## time from start to ready and idle memory, printed
+	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) run ./startup
+
+demo: build ## real flights and earthquakes through a broker, counted and compared
+	cd examples/flightsdemo && $(GO) run . -bin $(CURDIR)/$(BIN)
+
+e2e: ## (not built yet) the eight checks over a cluster of real processes
+	@echo "make e2e: not built yet; it needs clustering" >&2; exit 2
+
+sim: ## (not built yet) a whole cluster in one process from one seed
+	@echo "make sim: not built yet; it needs clustering" >&2; exit 2
+
+bench: ## benchmarks of the storage engine and the codec, COUNT (10) runs each, for benchstat
+	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./segment ./wal ./kafka/...
+
+bench-storage: ## append, read, lookup and recovery, once, against the raw device
+	$(GO) test -run '^$$' -bench . -benchmem ./segment ./wal
+
+golden: ## write the golden transcripts anew; the diff is the review
+	$(GO) test -count=1 ./broker/group ./broker/fetchsession -rewrite
+
+docs: ## write docs/configuration.md and the package list of docs/ARCHITECTURE.md anew
+	$(GO) run ./cmd/chronik-server config reference > docs/configuration.md.new
+	mv docs/configuration.md.new docs/configuration.md
+	$(GO) test -count=1 -run Sentences ./internal/lint -rewrite
+
+check: ## everything that CI runs, and how long it took; ends with `N passed, N failed`
+	.ci/check

@@ -1,0 +1,161 @@
+package lint
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// packageRule is a line of the import table.
+type packageRule struct {
+	level   int
+	imports []string // packages of ours
+	others  []string // third-party packages, by their beginning; "unsafe"
+}
+
+var (
+	prometheus = []string{"github.com/prometheus/client_golang/", "github.com/prometheus/common/expfmt", "github.com/prometheus/client_model/"}
+	pages      = []string{"golang.org/x/sys/unix", "github.com/edsrzf/mmap-go", "unsafe"}
+	codecs     = []string{"github.com/klauspost/compress", "github.com/pierrec/lz4/v4"}
+	etcdRaft   = []string{"go.etcd.io/raft/v3", "google.golang.org/protobuf"}
+	xxhash     = "github.com/cespare/xxhash/v2"
+)
+
+// table says who may import whom. An import must stand here and be of a lower
+// level. Levels are those of docs/ARCHITECTURE.md times ten, so that a package
+// can stand above its neighbour.
+var table = map[string]packageRule{
+	"internal/clock":   {level: 0},
+	"internal/vfs":     {level: 0, others: pages},
+	"internal/metrics": {level: 1, imports: []string{"internal/clock"}, others: prometheus},
+	"internal/config":  {level: 0, others: []string{"github.com/pelletier/go-toml/v2"}},
+	"internal/lint":    {level: 0},
+	"kafka/wire":       {level: 0, others: []string{"unsafe"}},
+	"kafka/kerr":       {level: 0},
+	"kafka/msg":        {level: 1, imports: []string{"kafka/wire"}},
+	"kafka/batch":      {level: 1, others: codecs},
+	"kafka/msg/gen":    {level: 1},
+
+	"segment": {level: 10, imports: []string{"internal/vfs"}, others: []string{xxhash}},
+	"wal":     {level: 15, imports: []string{"segment", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
+
+	"raftstore":           {level: 20, imports: []string{"wal", "segment", "internal/vfs"}, others: append(etcdRaft, xxhash)},
+	"raftstore/multiraft": {level: 25, imports: []string{"raftstore", "wal", "segment", "internal/clock", "internal/metrics"}, others: etcdRaft},
+	"broker/partition":    {level: 26, imports: []string{"broker/config", "raftstore/multiraft", "wal", "segment", "kafka/batch", "internal/vfs", "internal/clock", "internal/metrics"}},
+
+	"broker/config":        {level: 24, imports: []string{"kafka/batch"}},
+	"broker/cluster":       {level: 31, imports: []string{"kafka/wire"}},
+	"broker/group/effect":  {level: 30},
+	"broker/group/record":  {level: 30, imports: []string{"kafka/wire"}},
+	"broker/group/classic": {level: 31, imports: []string{"broker/group/effect", "broker/group/record"}},
+	"broker/group":         {level: 32, imports: []string{"broker/group/classic", "broker/group/effect", "broker/group/record"}},
+	"broker/coordinator":   {level: 33, imports: []string{"broker/group", "broker/partition", "segment", "kafka/batch", "internal/clock"}},
+	"broker/metadata":      {level: 33, imports: []string{"broker/cluster", "raftstore/multiraft", "wal", "segment", "internal/vfs", "internal/clock"}},
+	"broker/fetchsession":  {level: 30},
+	"broker": {level: 35, imports: []string{"broker/config", "broker/cluster", "broker/coordinator", "broker/group", "broker/metadata", "broker/partition",
+		"raftstore/multiraft", "wal", "segment", "kafka/batch", "internal/vfs", "internal/clock", "internal/metrics"}},
+
+	"kafka/server":  {level: 40, imports: []string{"kafka/wire", "internal/clock"}},
+	"kafka/handler": {level: 40, imports: []string{"kafka/msg", "kafka/wire", "kafka/batch", "kafka/kerr", "broker", "broker/config", "broker/group", "broker/fetchsession", "internal/clock", "internal/metrics"}},
+	"admin":         {level: 40, imports: []string{"internal/clock"}},
+
+	"node": {level: 50, imports: []string{"admin", "kafka/server", "kafka/handler", "broker",
+		"raftstore", "raftstore/multiraft", "wal", "internal/vfs", "internal/clock", "internal/metrics", "internal/config"}},
+	"cmd/chronik-server": {level: 60, imports: []string{"node", "broker/config", "internal/config", "internal/vfs", "kafka/msg", "kafka/wire", "kafka/kerr"},
+		others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "gopkg.in/yaml.v3"}},
+}
+
+// beside are trees that use the others and are used by none: they may import
+// everything of ours, and nothing may import them.
+var beside = []string{"fuzz", "bench", "sim", "examples"}
+
+func isBeside(dir string) bool {
+	top, _, _ := strings.Cut(dir, "/")
+	return slices.Contains(beside, top)
+}
+
+func TestImports(t *testing.T) {
+	tr := readTree(t)
+	edges := 0
+	unknown := map[string]bool{}
+	used := map[string]bool{}
+	for _, f := range tr.files {
+		if f.test || isBeside(f.dir) {
+			continue
+		}
+		rule, ok := table[f.dir]
+		if !ok {
+			if !unknown[f.dir] {
+				t.Errorf("%s: the package does not stand in the import table", f.dir)
+			}
+			unknown[f.dir] = true
+			continue
+		}
+		for _, spec := range f.syntax.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			edges++
+			used[f.dir+" "+strings.TrimPrefix(name, module)] = true
+			if why := refusal(rule, name); why != "" {
+				t.Errorf("%s imports %q: %s", f.path, name, why)
+			}
+		}
+	}
+	for dir, rule := range table {
+		for _, name := range rule.imports {
+			if table[name].level >= rule.level {
+				t.Errorf("the table lets %s import %s, which is not below it", dir, name)
+			}
+			if !used[dir+" "+name] {
+				t.Errorf("the table lets %s import %s, which it does not: remove that", dir, name)
+			}
+		}
+	}
+	t.Logf("imports: %d of %d packages", edges, len(tr.packages()))
+}
+
+// refusal says why a package of that rule must not import name; "" if it may.
+func refusal(rule packageRule, name string) string {
+	if own, ok := strings.CutPrefix(name, module); ok {
+		if slices.Contains(rule.imports, own) {
+			return ""
+		}
+		return "not in the import table"
+	}
+	top, _, _ := strings.Cut(name, "/")
+	if name != "unsafe" && !strings.Contains(top, ".") {
+		return "" // the standard library
+	}
+	for _, other := range rule.others {
+		if name == other || strings.HasPrefix(name, strings.TrimSuffix(other, "/")+"/") {
+			return ""
+		}
+	}
+	return "not among the third-party packages that it may use"
+}
+
+func TestRefusalRefuses(t *testing.T) {
+	for _, test := range []struct {
+		dir, name string
+		allowed   bool
+	}{
+		{"segment", "chronik/wal", false},
+		{"wal", "chronik/segment", true},
+		{"wal", "fmt", true},
+		{"wal", "unsafe", false},
+		{"internal/vfs", "unsafe", true},
+		{"broker", "go.etcd.io/raft/v3", false},
+		{"raftstore", "go.etcd.io/raft/v3/raftpb", true},
+		{"raftstore", "go.etcd.io/raft/v33", false},
+		{"kafka/server", "chronik/kafka/handler", false},
+		{"admin", "chronik/kafka/msg", false},
+		{"node", "github.com/prometheus/client_golang/prometheus", false},
+	} {
+		if got := refusal(table[test.dir], test.name) == ""; got != test.allowed {
+			t.Errorf("%s imports %s: allowed %v, want %v", test.dir, test.name, got, test.allowed)
+		}
+	}
+}
