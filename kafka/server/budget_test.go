@@ -28,7 +28,8 @@ func TestBudgetLifelineIsOne(t *testing.T) {
 			t.Fatal("50 of 100 refused")
 		}
 	}
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	if err := b.acquire(ctx, &first, 70); err != nil { // takes the lifeline
 		t.Fatal(err)
 	}
@@ -58,13 +59,17 @@ func TestBudgetCancelledWaiterPassesItsTurn(t *testing.T) {
 	b := &budget{limit: 100}
 	var big, holder, gone, next grant
 	b.tryAcquire(&big, 100)
-	b.acquire(context.Background(), &holder, 40) // lifeline
+	patient, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	if err := b.acquire(patient, &holder, 40); err != nil { // lifeline
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	failed := make(chan error, 1)
 	go func() { failed <- b.acquire(ctx, &gone, 90) }()
 	untilWaiting(t, b, 1)
 	served := make(chan error, 1)
-	go func() { served <- b.acquire(context.Background(), &next, 60) }()
+	go func() { served <- b.acquire(patient, &next, 60) }()
 	untilWaiting(t, b, 2)
 	big.release() // 40 used: 90 does not fit, and 60 may not pass it
 	if b.waiting() != 2 {
@@ -92,6 +97,8 @@ func TestBudgetRandom(t *testing.T) {
 	t.Logf("seed %d", seed)
 	const limit, frameMax = 1000, 700
 	b := &budget{limit: limit}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	var all sync.WaitGroup
 	for i := range 50 {
 		all.Go(func() {
@@ -100,8 +107,9 @@ func TestBudgetRandom(t *testing.T) {
 				var g grant
 				for size, have := rng.Int64N(frameMax)+1, int64(0); have < size; {
 					n := min(size-have, rng.Int64N(200)+1)
-					if err := b.acquire(context.Background(), &g, n); err != nil {
-						panic(fmt.Sprint(err))
+					if err := b.acquire(ctx, &g, n); err != nil {
+						t.Errorf("starved: %v", err)
+						return
 					}
 					have += n
 				}

@@ -281,6 +281,17 @@ func TestConnectionLimits(t *testing.T) {
 	d.wantRecv("d")
 }
 
+func TestConnectionsMax(t *testing.T) {
+	tool := start(t, Limits{ConnectionsMax: 1})
+	a := tool.dial()
+	a.send("ea")
+	a.wantRecv("a")
+	tool.dial().wantEOF()
+	tool.untilClosed(ClosedByLimit, 1)
+	a.send("eb")
+	a.wantRecv("b")
+}
+
 // Shutdown answers what was read, wakes long polls, and refuses newcomers.
 func TestShutdownFinishesRequests(t *testing.T) {
 	tool := start(t, Limits{})
