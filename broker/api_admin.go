@@ -3,6 +3,7 @@ package broker
 import (
 	"time"
 
+	"chronik/broker/cluster"
 	"chronik/broker/config"
 )
 
@@ -57,10 +58,7 @@ type NewTopic struct {
 }
 
 // Assignment places one partition on brokers.
-type Assignment struct {
-	Partition int32
-	Brokers   []int32
-}
+type Assignment = cluster.Assignment
 
 // ConfigValue is one setting; Null when the request carried a null value.
 type ConfigValue struct {

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 
 	"chronik/broker/cluster"
 	"chronik/broker/config"
+	"chronik/broker/coordinator"
+	"chronik/broker/metadata"
 	"chronik/broker/partition"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
@@ -41,8 +44,10 @@ type Options struct {
 
 // Broker is one node's part of the cluster.
 type Broker struct {
+	*coordinator.Host // JoinGroup, CommitOffsets and the other calls of groups
+
 	opt  Options
-	meta *metadata
+	meta *metadata.Member
 	conf atomic.Pointer[config.BrokerConfig]
 
 	mu         sync.RWMutex
@@ -54,7 +59,6 @@ type Broker struct {
 	alterMu sync.Mutex // serialises config changes
 	randMu  sync.Mutex
 	ids     producerIDs
-	groups  *groupHost
 
 	stop context.CancelFunc
 	ctx  context.Context // ends when the broker closes
@@ -79,8 +83,10 @@ func Open(ctx context.Context, o Options) (*Broker, error) {
 	if err := b.refreshSettings(cluster.New()); err != nil {
 		return nil, err
 	}
-	b.groups = newGroupHost(b)
-	meta, err := openMetadata(o)
+	b.Host = b.newCoordinator()
+	meta, err := metadata.Open(metadata.Options{
+		NodeID: o.NodeID, Dir: b.metadataDir(), FS: o.FS, Syncer: o.Syncer, Raft: o.Raft, Clock: o.Clock, Rand: b.newRand(), Logger: o.Logger,
+	})
 	if err != nil {
 		b.stop()
 		return nil, err
@@ -93,7 +99,7 @@ func Open(ctx context.Context, o Options) (*Broker, error) {
 }
 
 func (b *Broker) start(ctx context.Context) error {
-	if err := b.meta.awaitLeader(ctx); err != nil {
+	if err := b.meta.AwaitLeader(ctx); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
 	if err := b.register(ctx); err != nil {
@@ -108,26 +114,35 @@ func (b *Broker) start(ctx context.Context) error {
 	return b.awaitLeaders(ctx)
 }
 
+func (b *Broker) metadataDir() string { return filepath.Join(b.opt.DataDir, "metadata") }
+
+// propose has a change of the metadata carried out, and returns its result
+// and the metadata version that includes it.
+func (b *Broker) propose(ctx context.Context, c cluster.Command) (cluster.Result, uint64, error) {
+	res, version, err := b.meta.Propose(ctx, c)
+	return res, version, fromBelow(err)
+}
+
 // register names the cluster when it is new, and tells it this node's address.
 func (b *Broker) register(ctx context.Context) error {
 	self := cluster.Broker{ID: b.opt.NodeID, Host: b.opt.Host, Port: b.opt.Port, Rack: b.opt.Rack}
 	var id string
 	known := false
-	b.meta.view(func(s *cluster.State) {
+	b.meta.View(func(s *cluster.State) {
 		id = s.ClusterID()
 		for _, other := range s.Brokers() {
 			known = known || other == self
 		}
 	})
 	if id == "" {
-		if _, _, err := b.meta.propose(ctx, &cluster.SetClusterID{ID: encodeUUID(b.newUUID())}); err != nil {
+		if _, _, err := b.propose(ctx, &cluster.SetClusterID{ID: cluster.EncodeID(b.newUUID())}); err != nil {
 			return err
 		}
 	}
 	if known {
 		return nil
 	}
-	_, _, err := b.meta.propose(ctx, &cluster.RegisterBroker{ID: self.ID, Host: self.Host, Port: self.Port, Rack: self.Rack})
+	_, _, err := b.propose(ctx, &cluster.RegisterBroker{ID: self.ID, Host: self.Host, Port: self.Port, Rack: self.Rack})
 	return err
 }
 
@@ -137,7 +152,7 @@ func (b *Broker) register(ctx context.Context) error {
 func (b *Broker) Close() error {
 	b.stop()
 	b.done.Wait()
-	b.groups.close()
+	b.Host.Close()
 	b.mu.Lock()
 	var errs []error
 	for _, t := range b.topics {
@@ -149,18 +164,15 @@ func (b *Broker) Close() error {
 	}
 	b.topics, b.byID = map[string]*topic{}, map[cluster.TopicID]*topic{}
 	b.mu.Unlock()
-	return errors.Join(append(errs, b.meta.close())...)
+	return errors.Join(append(errs, b.meta.Close())...)
 }
 
 // Settings are the broker's effective settings. The value is never changed.
 func (b *Broker) Settings() *config.BrokerConfig { return b.conf.Load() }
 
-// NodeID is this broker's id.
-func (b *Broker) NodeID() int32 { return b.opt.NodeID }
-
 // ClusterID is the cluster's id, 22 characters (M9).
 func (b *Broker) ClusterID() (id string) {
-	b.meta.view(func(s *cluster.State) { id = s.ClusterID() })
+	b.meta.View(func(s *cluster.State) { id = s.ClusterID() })
 	return id
 }
 
@@ -170,7 +182,7 @@ func (b *Broker) ControllerID() int32 { return b.opt.NodeID }
 // Nodes lists the brokers (M7).
 func (b *Broker) Nodes() []Node {
 	var nodes []Node
-	b.meta.view(func(s *cluster.State) {
+	b.meta.View(func(s *cluster.State) {
 		for _, n := range s.Brokers() {
 			nodes = append(nodes, Node(n))
 		}
@@ -221,9 +233,9 @@ func leaderOf(p *partition.Partition) LeaderEpoch {
 	return LeaderEpoch{int32(node), epoch}
 }
 
-// fromPartition turns a partition's errors into the broker's.
-func fromPartition(err error) error {
-	for _, m := range partitionErrors {
+// fromBelow turns the errors of the packages below into the broker's.
+func fromBelow(err error) error {
+	for _, m := range errorsBelow {
 		if errors.Is(err, m.from) {
 			return fmt.Errorf("%w: %w", m.to, err)
 		}
@@ -231,7 +243,7 @@ func fromPartition(err error) error {
 	return err
 }
 
-var partitionErrors = []struct{ from, to error }{
+var errorsBelow = []struct{ from, to error }{
 	{partition.ErrNotLeader, ErrNotLeader},
 	{partition.ErrClosed, ErrNotLeader},
 	{partition.ErrOutOfRange, ErrOffsetOutOfRange},
@@ -240,4 +252,16 @@ var partitionErrors = []struct{ from, to error }{
 	{partition.ErrOutOfOrderSequence, ErrOutOfOrderSequence},
 	{partition.ErrInvalidProducerEpoch, ErrInvalidProducerEpoch},
 	{partition.ErrStorage, ErrStorage},
+	{metadata.ErrNotLeader, ErrLeaderNotAvailable},
+	{metadata.ErrTimeout, ErrRequestTimedOut},
+	{metadata.ErrClosed, ErrShuttingDown},
+	{metadata.ErrStorage, ErrStorage},
+	{cluster.ErrTopicExists, ErrTopicExists},
+	{cluster.ErrTopicCollides, ErrInvalidTopic},
+	{cluster.ErrUnknownTopic, ErrUnknownTopicOrPartition},
+	{cluster.ErrPartitions, ErrInvalidPartitions},
+	{cluster.ErrInvalidTopicName, ErrInvalidTopic},
+	{cluster.ErrReplicationFactor, ErrInvalidReplicationFactor},
+	{cluster.ErrPartitionCount, ErrInvalidPartitions},
+	{cluster.ErrAssignment, ErrInvalidReplicaAssignment},
 }

@@ -245,10 +245,10 @@ func TestCreateTopicRules(t *testing.T) {
 		{"A3 too many replicas", NewTopic{Name: "c", Partitions: 1, ReplicationFactor: 2}, ErrInvalidReplicationFactor},
 		{"A3 partitions 0", NewTopic{Name: "c", Partitions: 0, ReplicationFactor: 1}, ErrInvalidPartitions},
 		{"A4", NewTopic{Name: "c", Partitions: 10001, ReplicationFactor: 1}, ErrPolicyViolation},
-		{"A2 both", NewTopic{Name: "c", Partitions: 1, ReplicationFactor: 1, Assignments: []Assignment{{0, []int32{1}}}}, ErrInvalidRequest},
-		{"A2 gap", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: []Assignment{{1, []int32{1}}}}, ErrInvalidReplicaAssignment},
-		{"A2 unknown broker", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: []Assignment{{0, []int32{2}}}}, ErrInvalidReplicaAssignment},
-		{"A2 empty", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: []Assignment{{0, nil}}}, ErrInvalidReplicaAssignment},
+		{"A2 both", NewTopic{Name: "c", Partitions: 1, ReplicationFactor: 1, Assignments: []Assignment{{Partition: 0, Brokers: []int32{1}}}}, ErrInvalidRequest},
+		{"A2 gap", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: []Assignment{{Partition: 1, Brokers: []int32{1}}}}, ErrInvalidReplicaAssignment},
+		{"A2 unknown broker", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: []Assignment{{Partition: 0, Brokers: []int32{2}}}}, ErrInvalidReplicaAssignment},
+		{"A2 empty", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: []Assignment{{Partition: 0, Brokers: nil}}}, ErrInvalidReplicaAssignment},
 	} {
 		if got := r.CreateTopics(background, []NewTopic{c.t}, time.Minute, false)[0]; !errors.Is(got.Err, c.want) {
 			t.Errorf("%s: %v, want %v", c.rule, got.Err, c.want)

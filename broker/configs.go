@@ -65,7 +65,7 @@ func (b *Broker) DescribeConfigs(resources []ConfigResource, keys [][]string) []
 func (b *Broker) describeConfig(r ConfigResource) ([]config.Entry, error) {
 	switch r.Type {
 	case cluster.ResourceTopic:
-		if err := checkTopicName(r.Name); err != nil {
+		if err := fromBelow(cluster.CheckTopicName(r.Name)); err != nil {
 			return nil, err
 		}
 		overrides, err := b.topicOverrides(r.Name)
@@ -86,7 +86,7 @@ func (b *Broker) describeConfig(r ConfigResource) ([]config.Entry, error) {
 }
 
 func (b *Broker) topicOverrides(name string) (overrides map[string]string, err error) {
-	b.meta.view(func(s *cluster.State) {
+	b.meta.View(func(s *cluster.State) {
 		if s.Topic(name) == nil {
 			err = ErrUnknownTopicOrPartition
 			return
@@ -128,9 +128,9 @@ func (b *Broker) alterConfig(ctx context.Context, c ConfigChange, validateOnly b
 	if err != nil || validateOnly {
 		return err
 	}
-	_, version, err := b.meta.propose(ctx, &cluster.SetConfig{Resource: cluster.Resource(c.Resource), Values: values})
+	_, version, err := b.propose(ctx, &cluster.SetConfig{Resource: cluster.Resource(c.Resource), Values: values})
 	if err != nil {
-		return fromCluster(err)
+		return err
 	}
 	return b.awaitVersion(ctx, version)
 }
@@ -160,7 +160,7 @@ func (b *Broker) changedConfig(c ConfigChange) (map[string]string, error) {
 			target = config.FromBroker
 		}
 		var layers config.Layers
-		b.meta.view(func(s *cluster.State) { layers = b.layers(s) })
+		b.meta.View(func(s *cluster.State) { layers = b.layers(s) })
 		if c.Replace {
 			return config.ReplaceBroker(layers, target, ops)
 		}

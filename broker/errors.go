@@ -7,7 +7,6 @@ import "errors"
 var (
 	ErrUnknownTopicOrPartition  = errors.New("this server does not host this topic-partition")
 	ErrUnknownTopicID           = errors.New("this server does not host this topic id")
-	ErrInconsistentTopicID      = errors.New("the log's topic id did not match the topic id in the request")
 	ErrInvalidTopic             = errors.New("the topic name is not valid")
 	ErrTopicExists              = errors.New("topic with this name already exists")
 	ErrInvalidPartitions        = errors.New("number of partitions is invalid")
@@ -32,8 +31,6 @@ var (
 	ErrUnsupportedVersion       = errors.New("the version of the API is not supported for this request")
 	ErrTransactionsNotBuilt     = errors.New("transactions are not supported by this broker")
 	ErrCoordinatorNotAvailable  = errors.New("the coordinator is not available")
-	ErrCoordinatorLoading       = errors.New("the coordinator is loading and hence can't process requests")
-	ErrNotCoordinator           = errors.New("this is not the correct coordinator")
 	ErrUnsupportedEndpointType  = errors.New("endpoint type is not supported")
 	ErrMismatchedEndpointType   = errors.New("the request was sent to an endpoint of the wrong type")
 	ErrShuttingDown             = errors.New("the broker is shutting down")

@@ -85,7 +85,7 @@ func (b *Broker) readAll(r *FetchRequest) *FetchResult {
 		}, *frames)
 		res.reads[i] = read
 		if err != nil {
-			part.Err, res.ready = fromPartition(err), true
+			part.Err, res.ready = fromBelow(err), true
 			continue
 		}
 		part.HighWatermark, part.LastStableOffset, part.LogStart = read.HighWatermark, read.HighWatermark, read.LogStart
@@ -120,7 +120,7 @@ func (b *Broker) ListOffset(_ context.Context, q ListOffset) (OffsetAt, error) {
 	default:
 		at, err = p.ByTimestamp(q.CurrentLeaderEpoch, q.Timestamp)
 	}
-	return OffsetAt{Offset: at.Offset, Timestamp: at.Timestamp, LeaderEpoch: at.Epoch}, fromPartition(err)
+	return OffsetAt{Offset: at.Offset, Timestamp: at.Timestamp, LeaderEpoch: at.Epoch}, fromBelow(err)
 }
 
 // OffsetForLeaderEpoch tells where a leader epoch ends (E1 to E4).
@@ -130,7 +130,7 @@ func (b *Broker) OffsetForLeaderEpoch(tp TopicPartition, currentLeaderEpoch, epo
 		return EpochEnd{-1, -1}, err
 	}
 	e, end, err := p.EpochEnd(currentLeaderEpoch, epoch)
-	return EpochEnd{e, end}, fromPartition(err)
+	return EpochEnd{e, end}, fromBelow(err)
 }
 
 // DeleteRecords moves the log start of a partition (R1).
@@ -145,5 +145,5 @@ func (b *Broker) DeleteRecords(_ context.Context, tp TopicPartition, offset int6
 		return -1, ErrPolicyViolation
 	}
 	start, err := p.DeleteRecords(offset)
-	return start, fromPartition(err)
+	return start, fromBelow(err)
 }

@@ -8,16 +8,11 @@ import (
 
 	"chronik/broker/coordinator"
 	"chronik/broker/group"
-	"chronik/broker/partition"
 	"chronik/internal/metrics"
 )
 
-// groupHost is the group coordinator, over the partitions of
-// __consumer_offsets that this node leads.
-type groupHost struct{ *coordinator.Host }
-
-func newGroupHost(b *Broker) *groupHost {
-	return &groupHost{coordinator.New(coordinator.Options{
+func (b *Broker) newCoordinator() *coordinator.Host {
+	return coordinator.New(coordinator.Options{
 		Clock: b.opt.Clock, Logger: b.opt.Logger, Config: b.groupConfig,
 		Partitions:    b.offsetsPartitions,
 		BatchBytesMax: b.offsetsBatchBytesMax,
@@ -25,15 +20,7 @@ func newGroupHost(b *Broker) *groupHost {
 			_, ok := b.TopicID(name)
 			return ok
 		},
-	})}
-}
-
-func (h *groupHost) close() { h.Close() }
-
-func (h *groupHost) topicDeleted(name string) { h.TopicDeleted(name) }
-
-func (h *groupHost) roleChanged(index int32) partition.RoleFunc {
-	return func(p *partition.Partition, leading bool, epoch int32) { h.RoleChanged(index, p, leading, epoch) }
+	})
 }
 
 func (b *Broker) groupConfig() group.Config {
@@ -79,7 +66,7 @@ func (b *Broker) offsetsTopic() NewTopic {
 	c := b.conf.Load()
 	return NewTopic{
 		Name: offsetsTopic, Partitions: c.OffsetsTopicPartitions,
-		ReplicationFactor: min(c.OffsetsTopicReplicationFactor, int16(len(b.nodeIDs()))),
+		ReplicationFactor: min(c.OffsetsTopicReplicationFactor, int16(len(b.Nodes()))),
 		Configs:           []ConfigValue{{Name: "cleanup.policy", Value: "compact"}, {Name: "compression.type", Value: "producer"}},
 	}
 }
@@ -119,62 +106,13 @@ func (b *Broker) FindCoordinator(ctx context.Context, keyType int8, key string) 
 	return nodes[i], nil
 }
 
-// JoinGroup joins a group (J10 to J22). It waits for the join phase to end.
-func (b *Broker) JoinGroup(ctx context.Context, r group.JoinRequest) group.JoinResponse {
-	return b.groups.Join(ctx, r)
-}
-
-// SyncGroup gives or gets the assignment (J30 to J33). It waits for it.
-func (b *Broker) SyncGroup(ctx context.Context, r group.SyncRequest) group.SyncResponse {
-	return b.groups.Sync(ctx, r)
-}
-
-// Heartbeat keeps a member alive (J40).
-func (b *Broker) Heartbeat(_ context.Context, r group.HeartbeatRequest) group.Error {
-	return b.groups.Heartbeat(r)
-}
-
-// LeaveGroup removes members (J50 to J53).
-func (b *Broker) LeaveGroup(ctx context.Context, r group.LeaveRequest) group.LeaveResponse {
-	return b.groups.Leave(ctx, r)
-}
-
-// DescribeGroup tells about one group (J60).
-func (b *Broker) DescribeGroup(_ context.Context, id string) group.Description {
-	return b.groups.Describe(id)
-}
-
-// ListGroups is every group that this node coordinates (J61).
-func (b *Broker) ListGroups(context.Context) ([]group.Listing, group.Error) { return b.groups.List() }
-
-// DeleteGroup deletes a group without members (J62).
-func (b *Broker) DeleteGroup(ctx context.Context, id string) group.Error {
-	return b.groups.Delete(ctx, id)
-}
-
-// CommitOffsets commits offsets (O1 to O8). The caller has taken out the
-// partitions that do not exist. It waits until the offsets are durable.
-func (b *Broker) CommitOffsets(ctx context.Context, r group.CommitOffsetsRequest) group.CommitOffsetsResponse {
-	return b.groups.CommitOffsets(ctx, r)
-}
-
-// FetchOffsets tells committed offsets (O10 to O16).
-func (b *Broker) FetchOffsets(_ context.Context, r group.FetchOffsetsRequest) group.FetchOffsetsResponse {
-	return b.groups.FetchOffsets(r)
-}
-
-// DeleteOffsets deletes committed offsets (J63).
-func (b *Broker) DeleteOffsets(ctx context.Context, r group.DeleteOffsetsRequest) group.DeleteOffsetsResponse {
-	return b.groups.DeleteOffsets(ctx, r)
-}
-
 // GroupStats is the state of every group that this node coordinates, and its
 // lag on the partitions that this node leads.
 func (b *Broker) GroupStats() (out []metrics.Group) {
-	groups, _ := b.groups.List() // while a partition is loading there is nothing to tell
+	groups, _ := b.ListGroups() // while a partition is loading there is nothing to tell
 	for _, g := range groups {
 		row := metrics.Group{Name: g.Group, State: g.State.String(), Members: g.Members}
-		for _, t := range b.groups.FetchOffsets(group.FetchOffsetsRequest{Group: g.Group, All: true}).Topics {
+		for _, t := range b.FetchOffsets(group.FetchOffsetsRequest{Group: g.Group, All: true}).Topics {
 			for _, p := range t.Partitions {
 				_, part, err := b.lookup(&TopicPartition{Topic: t.Name, Partition: p.Partition}, false)
 				if err != nil {

@@ -21,7 +21,7 @@ func (r *rig) coordinator(id string) Node {
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
 	for limit := time.After(10 * time.Second); ; {
-		if d := r.DescribeGroup(background, id); d.Err != group.CoordinatorLoadInProgress && d.Err != group.NotCoordinator {
+		if d := r.DescribeGroup(id); d.Err != group.CoordinatorLoadInProgress && d.Err != group.NotCoordinator {
 			return n
 		}
 		select {
@@ -46,7 +46,7 @@ func (r *rig) commitOffset(id, topic string, partition int32, offset int64) {
 func (r *rig) committedOffset(id, topic string, partition int32) int64 {
 	r.t.Helper()
 	tid, _ := r.TopicID(topic)
-	got := r.FetchOffsets(background, group.FetchOffsetsRequest{Group: id, Topics: []group.TopicPartitions{
+	got := r.FetchOffsets(group.FetchOffsetsRequest{Group: id, Topics: []group.TopicPartitions{
 		{Name: topic, ID: tid, Partitions: []int32{partition}},
 	}})
 	if got.Err != group.None {
@@ -78,7 +78,7 @@ func TestC3CoordinatorCreatesItsTopic(t *testing.T) {
 	if got := r.JoinGroup(background, group.JoinRequest{Group: "g"}); got.Err != group.NotCoordinator {
 		t.Errorf("join without the topic: %v", got.Err)
 	}
-	if groups, err := r.ListGroups(background); err != group.None || len(groups) != 0 {
+	if groups, err := r.ListGroups(); err != group.None || len(groups) != 0 {
 		t.Errorf("list without the topic: %v, %v", groups, err)
 	}
 	for _, id := range []string{"g", ""} {
@@ -130,18 +130,18 @@ func TestGroupsOutliveTheProcess(t *testing.T) {
 	for i := range 8 {
 		id := fmt.Sprintf("g%d", i)
 		r.coordinator(id)
-		d := r.DescribeGroup(background, id)
+		d := r.DescribeGroup(id)
 		if d.State != group.Stable || len(d.Members) != 1 || string(d.Members[0].Assignment) != id || d.Members[0].ClientHost != "/h" {
 			t.Fatalf("after a restart %s is %+v", id, d)
 		}
-		if err := r.Heartbeat(background, group.HeartbeatRequest{Group: id, Generation: 1, MemberID: d.Members[0].MemberID}); err != group.None {
+		if err := r.Heartbeat(group.HeartbeatRequest{Group: id, Generation: 1, MemberID: d.Members[0].MemberID}); err != group.None {
 			t.Errorf("heartbeat of %s: %v", id, err)
 		}
 		if got := r.committedOffset(id, "t", 1); got != int64(i) {
 			t.Errorf("offset of %s is %d, want %d", id, got, i)
 		}
 	}
-	if groups, err := r.ListGroups(background); err != group.None || len(groups) != 8 {
+	if groups, err := r.ListGroups(); err != group.None || len(groups) != 8 {
 		t.Errorf("list: %v, %v", groups, err)
 	}
 }

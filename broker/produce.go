@@ -65,7 +65,7 @@ func (b *Broker) Produce(_ context.Context, r *ProduceRequest) *Produce {
 			if t.LogAppendTime {
 				part.LogAppendTime = batch.View(bytes).MaxTimestamp()
 			}
-			err = fromPartition(target.Append(bytes, acks, -1, p, i))
+			err = fromBelow(target.Append(bytes, acks, -1, p, i))
 		}
 		if err != nil {
 			p.finish(i, partition.Result{BaseOffset: -1, Err: err})
@@ -99,7 +99,7 @@ func (p *Produce) timeout() {
 
 // Acked implements partition.Acker.
 func (p *Produce) Acked(i int, r partition.Result) {
-	r.Err = fromPartition(r.Err)
+	r.Err = fromBelow(r.Err)
 	p.finish(i, r)
 }
 

@@ -22,7 +22,7 @@ import (
 func (b *Broker) reconcileLoop() {
 	for {
 		select {
-		case <-b.meta.changed:
+		case <-b.meta.Changed():
 			b.reconcile()
 		case <-b.ctx.Done():
 			return
@@ -42,8 +42,8 @@ func (b *Broker) reconcile() {
 	var want []*cluster.Topic
 	var version uint64
 	confs := map[string]map[string]string{}
-	b.meta.view(func(s *cluster.State) {
-		want, version = s.Topics(), b.meta.version
+	b.meta.View(func(s *cluster.State) {
+		want, version = s.Topics(), s.Version()
 		for _, t := range want {
 			confs[t.Name] = s.Config(cluster.Resource{Type: cluster.ResourceTopic, Name: t.Name})
 		}
@@ -143,7 +143,7 @@ func (b *Broker) openPartition(t *topic, i int) (*partition.Partition, error) {
 	}
 	var onRole partition.RoleFunc
 	if t.info.Name == offsetsTopic {
-		onRole = b.groups.roleChanged(int32(i))
+		onRole = func(p *partition.Partition, leading bool, epoch int32) { b.RoleChanged(int32(i), p, leading, epoch) }
 	}
 	return partition.Open(partition.Options{
 		Topic: t.info.Name, Partition: int32(i), GroupID: info.GroupID, Voters: voters,
@@ -166,7 +166,7 @@ func (b *Broker) deleteLocal(t *topic) {
 			b.opt.Logger.Error("cannot remove a deleted partition", "topic", t.info.Name, "partition", i, "err", err)
 		}
 	}
-	b.groups.topicDeleted(t.info.Name)
+	b.TopicDeleted(t.info.Name)
 }
 
 // removeOrphans removes directories of partitions that the metadata no longer
@@ -184,7 +184,7 @@ func (b *Broker) removeOrphans() error {
 	}
 	groups := map[uint64]bool{}
 	started := false
-	b.meta.view(func(s *cluster.State) {
+	b.meta.View(func(s *cluster.State) {
 		for _, t := range s.Topics() {
 			for _, p := range t.Partitions {
 				groups[p.GroupID] = true
@@ -200,7 +200,7 @@ func (b *Broker) removeOrphans() error {
 		}
 		if !started {
 			return fmt.Errorf("%w: %s holds partitions, but the metadata beside it has never known a topic; restore %s, or move %s away",
-				ErrStorage, root, metadataDir(b.opt), root)
+				ErrStorage, root, b.metadataDir(), root)
 		}
 		b.opt.Logger.Warn("removing a partition that the metadata does not know", "dir", name)
 		if err := wal.Remove(b.opt.FS, filepath.Join(root, name)); err != nil {

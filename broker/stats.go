@@ -36,7 +36,7 @@ func (b *Broker) Partitions() (out []PartitionStats) {
 // the metadata has a leader, and every partition of this node is open and
 // has one.
 func (b *Broker) NotReady() error {
-	if !b.meta.leading() {
+	if !b.meta.Leading() {
 		return errors.New("the metadata has no leader")
 	}
 	b.mu.RLock()

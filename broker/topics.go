@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +11,7 @@ import (
 
 	"chronik/broker/cluster"
 	"chronik/broker/config"
+	"chronik/internal/clock"
 )
 
 // offsetsTopic holds what groups commit, and their state.
@@ -22,31 +22,15 @@ func isInternal(name string) bool {
 	return name == offsetsTopic || name == "__transaction_state" || name == "__share_group_state"
 }
 
-const (
-	topicNameBytesMax = 249
-	metadataTopic     = "__cluster_metadata"
-	// partitionsPerRequestMax is A4.
-	partitionsPerRequestMax = 10000
-)
+const metadataTopic = "__cluster_metadata"
 
-// checkTopicName is G10.
-func checkTopicName(name string) error {
-	if name == "" || name == "." || name == ".." || len(name) > topicNameBytesMax {
-		return fmt.Errorf("%w: %q is empty, '.', '..' or longer than %d characters", ErrInvalidTopic, name, topicNameBytesMax)
-	}
-	for i := range len(name) {
-		c := name[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
-			return fmt.Errorf("%w: %q has a character other than ASCII letters, digits, '.', '_' and '-'", ErrInvalidTopic, name)
-		}
-	}
-	return nil
-}
+// partitionsPerRequestMax is A4.
+const partitionsPerRequestMax = 10000
 
 // CreateTopics creates topics (A1 to A7), and returns when they are in the
 // metadata and their partitions have leaders, or the timeout has passed.
 func (b *Broker) CreateTopics(ctx context.Context, topics []NewTopic, timeout time.Duration, validateOnly bool) []CreatedTopic {
-	ctx, cancel := b.withTimeout(ctx, timeout)
+	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, timeout)
 	defer cancel()
 	out := make([]CreatedTopic, len(topics))
 	seen := map[string]int{}
@@ -97,8 +81,8 @@ func (b *Broker) createTopic(ctx context.Context, t NewTopic, budget *int, valid
 	if validateOnly {
 		return 0, nil
 	}
-	_, version, err := b.meta.propose(ctx, &cluster.CreateTopic{Name: t.Name, ID: out.ID, Replicas: replicas, Configs: overrides})
-	return version, fromCluster(err)
+	_, version, err := b.propose(ctx, &cluster.CreateTopic{Name: t.Name, ID: out.ID, Replicas: replicas, Configs: overrides})
+	return version, err
 }
 
 // checkNewTopic checks names and configs in the order of A1, and returns the
@@ -107,11 +91,11 @@ func (b *Broker) checkNewTopic(t NewTopic) (map[string]string, error) {
 	if t.Name == metadataTopic {
 		return nil, fmt.Errorf("%w: %s is reserved", ErrInvalidRequest, metadataTopic)
 	}
-	if err := checkTopicName(t.Name); err != nil {
+	err := fromBelow(cluster.CheckTopicName(t.Name))
+	if err != nil {
 		return nil, err
 	}
-	var err error
-	b.meta.view(func(s *cluster.State) {
+	b.meta.View(func(s *cluster.State) {
 		if s.Topic(t.Name) != nil {
 			err = fmt.Errorf("%w: %s", ErrTopicExists, t.Name)
 		} else if other := s.Collides(t.Name); other != "" {
@@ -133,85 +117,35 @@ func (b *Broker) checkNewTopic(t NewTopic) (map[string]string, error) {
 }
 
 // place decides which brokers hold each partition (A2, A3).
-func (b *Broker) place(t NewTopic) ([][]int32, error) {
-	if len(t.Assignments) > 0 {
-		if t.Partitions != -1 || t.ReplicationFactor != -1 {
-			return nil, fmt.Errorf("%w: partition count and replication factor must be -1 beside a manual assignment", ErrInvalidRequest)
-		}
-		return b.placeAssigned(t.Assignments)
-	}
-	count, factor := t.Partitions, t.ReplicationFactor
+func (b *Broker) place(t NewTopic) (replicas [][]int32, err error) {
 	conf := b.conf.Load()
-	if factor == -1 {
-		factor = conf.DefaultReplicationFactor
-	}
-	if count == -1 {
-		count = conf.NumPartitions
-	}
-	ids := b.nodeIDs()
-	switch {
-	case factor < 1 || int(factor) > len(ids):
-		return nil, fmt.Errorf("%w: %d with %d brokers", ErrInvalidReplicationFactor, factor, len(ids))
-	case count < 1:
-		return nil, fmt.Errorf("%w: %d", ErrInvalidPartitions, count)
-	case count > partitionsPerRequestMax:
-		return nil, fmt.Errorf("%w: %d partitions, at most %d in one request", ErrPolicyViolation, count, partitionsPerRequestMax)
-	}
-	replicas := make([][]int32, count)
-	for i := range replicas {
-		replicas[i] = rotate(ids, i, int(factor))
-	}
-	return replicas, nil
-}
-
-// rotate is the n ids from position i on, around the ring.
-func rotate(ids []int32, i, n int) []int32 {
-	out := make([]int32, n)
-	for j := range out {
-		out[j] = ids[(i+j)%len(ids)]
-	}
-	return out
-}
-
-func (b *Broker) placeAssigned(assignments []Assignment) ([][]int32, error) {
-	replicas := make([][]int32, len(assignments))
-	for _, a := range assignments {
-		if a.Partition < 0 || int(a.Partition) >= len(replicas) || replicas[a.Partition] != nil {
-			return nil, fmt.Errorf("%w: partitions are not 0 to %d, each once", ErrInvalidReplicaAssignment, len(replicas)-1)
+	b.meta.View(func(s *cluster.State) {
+		if len(t.Assignments) > 0 {
+			replicas, err = s.Assigned(t.Assignments)
+			return
 		}
-		if err := b.checkReplicas(a.Brokers, len(assignments[0].Brokers)); err != nil {
-			return nil, err
+		count, factor := t.Partitions, t.ReplicationFactor
+		if factor == -1 {
+			factor = conf.DefaultReplicationFactor
 		}
-		replicas[a.Partition] = slices.Clone(a.Brokers)
-	}
-	return replicas, nil
-}
-
-func (b *Broker) checkReplicas(brokers []int32, count int) error {
-	known := b.nodeIDs()
-	if len(brokers) == 0 || len(brokers) != count {
-		return fmt.Errorf("%w: %d replicas, expected %d", ErrInvalidReplicaAssignment, len(brokers), count)
-	}
-	for i, id := range brokers {
-		if !slices.Contains(known, id) || slices.Contains(brokers[:i], id) {
-			return fmt.Errorf("%w: broker %d is unknown or named twice", ErrInvalidReplicaAssignment, id)
+		if count == -1 {
+			count = conf.NumPartitions
 		}
-	}
-	return nil
-}
-
-func (b *Broker) nodeIDs() (ids []int32) {
-	b.meta.view(func(s *cluster.State) {
-		for _, n := range s.Brokers() {
-			ids = append(ids, n.ID)
+		if count > partitionsPerRequestMax {
+			err = fmt.Errorf("%w: %d partitions, at most %d in one request", ErrPolicyViolation, count, partitionsPerRequestMax)
+			return
 		}
+		replicas, err = s.Spread(count, factor, 0)
 	})
-	return ids
+	if len(t.Assignments) > 0 && (t.Partitions != -1 || t.ReplicationFactor != -1) {
+		return nil, fmt.Errorf("%w: partition count and replication factor must be -1 beside a manual assignment", ErrInvalidRequest)
+	}
+	return replicas, fromBelow(err)
 }
 
 // CreatePartitions adds partitions to topics (A10).
 func (b *Broker) CreatePartitions(ctx context.Context, reqs []NewPartitions, timeout time.Duration, validateOnly bool) []error {
-	ctx, cancel := b.withTimeout(ctx, timeout)
+	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, timeout)
 	defer cancel()
 	out := make([]error, len(reqs))
 	seen := map[string]int{}
@@ -230,7 +164,7 @@ func (b *Broker) CreatePartitions(ctx context.Context, reqs []NewPartitions, tim
 
 func (b *Broker) createPartitions(ctx context.Context, r NewPartitions, validateOnly bool) error {
 	var t *cluster.Topic
-	b.meta.view(func(s *cluster.State) { t = s.Topic(r.Topic) })
+	b.meta.View(func(s *cluster.State) { t = s.Topic(r.Topic) })
 	if t == nil {
 		return ErrUnknownTopicOrPartition
 	}
@@ -242,28 +176,31 @@ func (b *Broker) createPartitions(ctx context.Context, r NewPartitions, validate
 	if grow > partitionsPerRequestMax {
 		return fmt.Errorf("%w: %d new partitions, at most %d in one request", ErrPolicyViolation, grow, partitionsPerRequestMax)
 	}
-	factor := len(t.Partitions[0].Replicas)
-	replicas := make([][]int32, grow)
 	if r.Assignments != nil && len(r.Assignments) != grow {
 		return fmt.Errorf("%w: %d assignments for %d new partitions", ErrInvalidReplicaAssignment, len(r.Assignments), grow)
 	}
-	ids := b.nodeIDs()
-	for i := range replicas {
-		if r.Assignments == nil {
-			replicas[i] = rotate(ids, have+i, factor)
-			continue
+	replicas, factor := r.Assignments, len(t.Partitions[0].Replicas)
+	var err error
+	b.meta.View(func(s *cluster.State) {
+		if replicas == nil {
+			replicas, err = s.Spread(int32(grow), int16(factor), have)
+			return
 		}
-		if err := b.checkReplicas(r.Assignments[i], factor); err != nil {
-			return err
+		for _, brokers := range replicas {
+			if err == nil {
+				err = s.CheckReplicas(brokers, factor)
+			}
 		}
-		replicas[i] = r.Assignments[i]
+	})
+	if err != nil {
+		return fromBelow(err)
 	}
 	if validateOnly {
 		return nil
 	}
-	_, version, err := b.meta.propose(ctx, &cluster.AddPartitions{ID: t.ID, From: int32(have), Replicas: replicas})
+	_, version, err := b.propose(ctx, &cluster.AddPartitions{ID: t.ID, From: int32(have), Replicas: replicas})
 	if err != nil {
-		return fromCluster(err)
+		return err
 	}
 	if err := b.awaitVersion(ctx, version); err != nil {
 		return err
@@ -274,7 +211,7 @@ func (b *Broker) createPartitions(ctx context.Context, r NewPartitions, validate
 // DeleteTopics deletes topics (A20, A21); their files are gone when it
 // returns without error.
 func (b *Broker) DeleteTopics(ctx context.Context, refs []TopicRef, timeout time.Duration) []DeletedTopic {
-	ctx, cancel := b.withTimeout(ctx, timeout)
+	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, timeout)
 	defer cancel()
 	out := make([]DeletedTopic, len(refs))
 	seen := map[TopicRef]int{}
@@ -305,7 +242,7 @@ func (b *Broker) DeleteTopics(ctx context.Context, refs []TopicRef, timeout time
 
 func (b *Broker) deleteTopic(ctx context.Context, r TopicRef, out *DeletedTopic) (uint64, error) {
 	var t *cluster.Topic
-	b.meta.view(func(s *cluster.State) {
+	b.meta.View(func(s *cluster.State) {
 		if r.ByID {
 			t = s.TopicByID(r.ID)
 		} else {
@@ -325,26 +262,8 @@ func (b *Broker) deleteTopic(ctx context.Context, r TopicRef, out *DeletedTopic)
 	case isInternal(t.Name): // A22
 		return 0, fmt.Errorf("%w: %s is internal and is not deleted", ErrInvalidRequest, t.Name)
 	}
-	_, version, err := b.meta.propose(ctx, &cluster.DeleteTopic{ID: t.ID})
-	return version, fromCluster(err)
-}
-
-// fromCluster turns errors of metadata commands into the broker's: two
-// requests may race to the same change.
-func fromCluster(err error) error {
-	for _, m := range clusterErrors {
-		if errors.Is(err, m.from) {
-			return fmt.Errorf("%w: %w", m.to, err)
-		}
-	}
-	return err
-}
-
-var clusterErrors = []struct{ from, to error }{
-	{cluster.ErrTopicExists, ErrTopicExists},
-	{cluster.ErrTopicCollides, ErrInvalidTopic},
-	{cluster.ErrUnknownTopic, ErrUnknownTopicOrPartition},
-	{cluster.ErrPartitions, ErrInvalidPartitions},
+	_, version, err := b.propose(ctx, &cluster.DeleteTopic{ID: t.ID})
+	return version, err
 }
 
 // Metadata describes topics (M1 to M5, M10). Topics that may be created on
@@ -352,7 +271,7 @@ var clusterErrors = []struct{ from, to error }{
 func (b *Broker) Metadata(ctx context.Context, r MetadataRequest) []TopicInfo {
 	if r.All {
 		r.Topics = nil
-		b.meta.view(func(s *cluster.State) {
+		b.meta.View(func(s *cluster.State) {
 			for _, t := range s.Topics() {
 				r.Topics = append(r.Topics, TopicRef{Name: t.Name})
 			}
@@ -365,7 +284,7 @@ func (b *Broker) Metadata(ctx context.Context, r MetadataRequest) []TopicInfo {
 		if !errors.Is(out[i].Err, ErrUnknownTopicOrPartition) {
 			continue
 		}
-		if err := checkTopicName(ref.Name); err != nil {
+		if err := fromBelow(cluster.CheckTopicName(ref.Name)); err != nil {
 			out[i].Err = err
 		} else if r.AutoCreate && b.conf.Load().AutoCreateTopics {
 			out[i] = b.autoCreate(ctx, ref)
@@ -449,22 +368,10 @@ func (b *Broker) topicNames() []string {
 	return slices.Sorted(maps.Keys(b.topics))
 }
 
-// newUUID is a random (version 4) UUID that is not all zero in its first half.
-func (b *Broker) newUUID() (id [16]byte) {
-	b.randMu.Lock()
-	defer b.randMu.Unlock()
-	for i := range id {
-		id[i] = byte(b.opt.Rand.Uint32())
-	}
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
-	return id
-}
+func (b *Broker) newUUID() [16]byte { return cluster.NewID(b.newRand()) }
 
 func (b *Broker) newRand() *rand.Rand {
 	b.randMu.Lock()
 	defer b.randMu.Unlock()
 	return rand.New(rand.NewPCG(b.opt.Rand.Uint64(), b.opt.Rand.Uint64()))
 }
-
-// encodeUUID is Kafka's text form of an id: 22 characters of base64url.
-func encodeUUID(id [16]byte) string { return base64.RawURLEncoding.EncodeToString(id[:]) }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"chronik/broker/cluster"
 	"chronik/broker/partition"
@@ -17,7 +16,7 @@ import (
 // log.retention.check.interval.ms.
 func (b *Broker) housekeeping() {
 	for {
-		if !sleep(b.ctx, b.opt.Clock, b.conf.Load().RetentionCheck) {
+		if !clock.Sleep(b.ctx, b.opt.Clock, b.conf.Load().RetentionCheck) {
 			return
 		}
 		now := b.opt.Clock.Now()
@@ -28,29 +27,6 @@ func (b *Broker) housekeeping() {
 			}
 			p.ExpireProducers(expiry.UnixMilli())
 		}
-	}
-}
-
-// sleep waits for d and reports false when the context ended first.
-func sleep(ctx context.Context, c clock.Clock, d time.Duration) bool {
-	over := make(chan struct{})
-	t := c.AfterFunc(d, func() { close(over) })
-	defer t.Stop()
-	select {
-	case <-over:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// withTimeout is context.WithTimeout on the broker's clock.
-func (b *Broker) withTimeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	t := b.opt.Clock.AfterFunc(d, cancel)
-	return ctx, func() {
-		t.Stop()
-		cancel()
 	}
 }
 
@@ -88,7 +64,7 @@ func (b *Broker) InitProducerID(ctx context.Context, _ string, hasTxnID bool, pr
 	b.ids.mu.Lock()
 	defer b.ids.mu.Unlock()
 	if b.ids.next == b.ids.end {
-		res, _, err := b.meta.propose(ctx, &cluster.AllocateProducerIDs{Count: producerIDBlock})
+		res, _, err := b.propose(ctx, &cluster.AllocateProducerIDs{Count: producerIDBlock})
 		if err != nil {
 			return -1, -1, err
 		}

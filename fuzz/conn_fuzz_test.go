@@ -163,7 +163,7 @@ func (emptyBroker) JoinGroup(context.Context, group.JoinRequest) group.JoinRespo
 func (emptyBroker) SyncGroup(context.Context, group.SyncRequest) group.SyncResponse {
 	return group.SyncResponse{Err: group.UnknownMemberID}
 }
-func (emptyBroker) Heartbeat(context.Context, group.HeartbeatRequest) group.Error {
+func (emptyBroker) Heartbeat(group.HeartbeatRequest) group.Error {
 	return group.UnknownMemberID
 }
 func (emptyBroker) LeaveGroup(_ context.Context, r group.LeaveRequest) (out group.LeaveResponse) {
@@ -172,14 +172,14 @@ func (emptyBroker) LeaveGroup(_ context.Context, r group.LeaveRequest) (out grou
 	}
 	return out
 }
-func (emptyBroker) DescribeGroup(_ context.Context, id string) group.Description {
+func (emptyBroker) DescribeGroup(id string) group.Description {
 	return group.Description{Group: id, Err: group.GroupIDNotFound, State: group.Dead}
 }
-func (emptyBroker) ListGroups(context.Context) ([]group.Listing, group.Error) { return nil, group.None }
+func (emptyBroker) ListGroups() ([]group.Listing, group.Error) { return nil, group.None }
 func (emptyBroker) CommitOffsets(context.Context, group.CommitOffsetsRequest) group.CommitOffsetsResponse {
 	return group.CommitOffsetsResponse{Err: group.UnknownMemberID}
 }
-func (emptyBroker) FetchOffsets(_ context.Context, r group.FetchOffsetsRequest) (out group.FetchOffsetsResponse) {
+func (emptyBroker) FetchOffsets(r group.FetchOffsetsRequest) (out group.FetchOffsetsResponse) {
 	for _, t := range r.Topics {
 		out.Topics = append(out.Topics, group.CommittedTopic{Name: t.Name, ID: t.ID, Partitions: make([]group.CommittedOffset, len(t.Partitions))})
 	}

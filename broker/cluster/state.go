@@ -63,6 +63,7 @@ type State struct {
 	folded         map[string]string // name with '.' as '_' -> name
 	configs        map[Resource]map[string]string
 	nextGroupID    uint64
+	version        uint64
 	nextProducerID int64
 }
 
@@ -95,6 +96,9 @@ func (s *State) Topics() []*Topic {
 	return slices.SortedFunc(maps.Values(s.topics), func(a, b *Topic) int { return strings.Compare(a.Name, b.Name) })
 }
 
+// Version counts the commands applied, failed ones too.
+func (s *State) Version() uint64 { return s.version }
+
 // HadTopics reports whether there has ever been a topic.
 func (s *State) HadTopics() bool { return s.nextGroupID > FirstGroupID }
 
@@ -121,6 +125,7 @@ type Result struct {
 
 // Apply carries out a command.
 func (s *State) Apply(c Command) (Result, error) {
+	s.version++
 	switch c := c.(type) {
 	case *SetClusterID:
 		if s.clusterID != "" && s.clusterID != c.ID {

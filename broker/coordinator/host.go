@@ -129,16 +129,16 @@ func PartitionFor(groupID string, n int) int32 {
 	return int32(hash & 0x7fffffff % uint32(n))
 }
 
-// Join waits for the join phase to end. When ctx ends first, the member stays until its session does (J21).
-func (h *Host) Join(ctx context.Context, r group.JoinRequest) group.JoinResponse {
+// JoinGroup waits for the join phase to end. When ctx ends first, the member stays until its session does (J21).
+func (h *Host) JoinGroup(ctx context.Context, r group.JoinRequest) group.JoinResponse {
 	gone := group.JoinResponse{Err: group.CoordinatorNotAvailable, Generation: -1, MemberID: r.MemberID}
 	return ask(ctx, h.shardOf(r.Group), gone, func(s *shard, now time.Time, tok group.Token) {
 		s.state.Join(now, r, tok, &s.fx)
 	})
 }
 
-// Sync waits for the leader's assignment.
-func (h *Host) Sync(ctx context.Context, r group.SyncRequest) group.SyncResponse {
+// SyncGroup waits for the leader's assignment.
+func (h *Host) SyncGroup(ctx context.Context, r group.SyncRequest) group.SyncResponse {
 	gone := group.SyncResponse{Err: group.CoordinatorNotAvailable}
 	return ask(ctx, h.shardOf(r.Group), gone, func(s *shard, now time.Time, tok group.Token) {
 		s.state.Sync(now, r, tok, &s.fx)
@@ -152,8 +152,8 @@ func (h *Host) Heartbeat(r group.HeartbeatRequest) (err group.Error) {
 	return err
 }
 
-// Leave removes members.
-func (h *Host) Leave(ctx context.Context, r group.LeaveRequest) group.LeaveResponse {
+// LeaveGroup removes members.
+func (h *Host) LeaveGroup(ctx context.Context, r group.LeaveRequest) group.LeaveResponse {
 	gone := group.LeaveResponse{Err: group.CoordinatorNotAvailable}
 	return ask(ctx, h.shardOf(r.Group), gone, func(s *shard, now time.Time, tok group.Token) {
 		s.state.Leave(now, r, tok, &s.fx)
@@ -183,23 +183,23 @@ func (h *Host) DeleteOffsets(ctx context.Context, r group.DeleteOffsetsRequest) 
 	})
 }
 
-// Describe tells about one group.
-func (h *Host) Describe(groupID string) (out group.Description) {
+// DescribeGroup tells about one group.
+func (h *Host) DescribeGroup(groupID string) (out group.Description) {
 	s := h.shardOf(groupID)
 	s.do(func(time.Time) { out = s.state.Describe(groupID) })
 	return out
 }
 
-// Delete waits until a group is gone from the log.
-func (h *Host) Delete(ctx context.Context, groupID string) group.Error {
+// DeleteGroup waits until a group is gone from the log.
+func (h *Host) DeleteGroup(ctx context.Context, groupID string) group.Error {
 	gone := group.DeleteResponse{Err: group.CoordinatorNotAvailable}
 	return ask(ctx, h.shardOf(groupID), gone, func(s *shard, now time.Time, tok group.Token) {
 		s.state.Delete(now, groupID, tok, &s.fx)
 	}).Err
 }
 
-// List is every group of the partitions that are led here. While one of them is being loaded that is the answer.
-func (h *Host) List() (out []group.Listing, err group.Error) {
+// ListGroups is every group of the partitions that are led here. While one of them is being loaded that is the answer.
+func (h *Host) ListGroups() (out []group.Listing, err group.Error) {
 	for _, s := range h.led() {
 		s.do(func(time.Time) {
 			groups, e := s.state.List()

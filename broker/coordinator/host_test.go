@@ -77,13 +77,13 @@ func TestLoad(t *testing.T) {
 	if err := x.h.Heartbeat(group.HeartbeatRequest{Group: "g", MemberID: "m"}); err != group.None {
 		t.Errorf("heartbeat while loading: %v", err)
 	}
-	if _, err := x.h.List(); err != group.CoordinatorLoadInProgress {
+	if _, err := x.h.ListGroups(); err != group.CoordinatorLoadInProgress {
 		t.Errorf("list while loading: %v", err)
 	}
 	p.commit()
 	x.eventually("loaded", func() bool {
 		x.clock.Advance(loadWait)
-		_, err := x.h.List()
+		_, err := x.h.ListGroups()
 		return err == group.None
 	})
 	if got := x.offset("g", "t"); got != 7 {
@@ -166,36 +166,36 @@ func TestAppendErrors(t *testing.T) {
 func TestResign(t *testing.T) {
 	x := newTool(t, 1)
 	x.lead(0)
-	if r := x.h.Join(t.Context(), join("g", "", "a")); r.Err != group.None {
+	if r := x.h.JoinGroup(t.Context(), join("g", "", "a")); r.Err != group.None {
 		t.Fatalf("join: %+v", r)
 	}
 	answer := make(chan group.JoinResponse, 1)
-	go func() { answer <- x.h.Join(t.Context(), join("g", "", "b")) }()
-	x.eventually("second member", func() bool { return len(x.h.Describe("g").Members) == 2 })
+	go func() { answer <- x.h.JoinGroup(t.Context(), join("g", "", "b")) }()
+	x.eventually("second member", func() bool { return len(x.h.DescribeGroup("g").Members) == 2 })
 	x.h.RoleChanged(0, x.parts[0], true, 0) // said again: nothing changes
 	x.h.RoleChanged(0, x.parts[0], false, 1)
 	if r := <-answer; r.Err != group.NotCoordinator {
 		t.Errorf("held join: %+v", r)
 	}
-	if r := x.h.Join(t.Context(), join("g", "", "a")); r.Err != group.NotCoordinator {
+	if r := x.h.JoinGroup(t.Context(), join("g", "", "a")); r.Err != group.NotCoordinator {
 		t.Errorf("later join: %+v", r)
 	}
 	if r := x.h.CommitOffsets(t.Context(), commit("g", "t", 1)); r.Topics[0].Partitions[0].Err != group.NotCoordinator {
 		t.Errorf("later commit: %+v", r)
 	}
-	if err := x.h.Delete(t.Context(), "g"); err != group.NotCoordinator {
+	if err := x.h.DeleteGroup(t.Context(), "g"); err != group.NotCoordinator {
 		t.Errorf("later delete: %v", err)
 	}
-	if d := x.h.Describe("g"); d.Err != group.NotCoordinator {
+	if d := x.h.DescribeGroup("g"); d.Err != group.NotCoordinator {
 		t.Errorf("later describe: %+v", d)
 	}
-	if groups, err := x.h.List(); err != group.None || len(groups) != 0 {
+	if groups, err := x.h.ListGroups(); err != group.None || len(groups) != 0 {
 		t.Errorf("later list: %v, %v", groups, err)
 	}
 	x.h.RoleChanged(0, x.parts[0], true, 0)
 	x.h.Close()
 	x.h.RoleChanged(0, x.parts[0], true, 0) // too late
-	if r := x.h.Join(t.Context(), join("g", "", "a")); r.Err != group.NotCoordinator {
+	if r := x.h.JoinGroup(t.Context(), join("g", "", "a")); r.Err != group.NotCoordinator {
 		t.Errorf("join after Close: %+v", r)
 	}
 }
@@ -215,7 +215,7 @@ func TestGroupAcrossPartitions(t *testing.T) {
 			t.Errorf("%s is not in partition %d", g, PartitionFor(g, 3))
 		}
 	}
-	if groups, err := x.h.List(); err != group.None || len(groups) != 9 {
+	if groups, err := x.h.ListGroups(); err != group.None || len(groups) != 9 {
 		t.Errorf("list: %v, %v", groups, err)
 	}
 	x.h.TopicDeleted("t")
@@ -231,19 +231,19 @@ func TestSessionExpires(t *testing.T) {
 	x := newTool(t, 1)
 	x.lead(0)
 	ctx := t.Context()
-	a := x.h.Join(ctx, join("g", "", "a"))
-	if r := x.h.Sync(ctx, group.SyncRequest{
+	a := x.h.JoinGroup(ctx, join("g", "", "a"))
+	if r := x.h.SyncGroup(ctx, group.SyncRequest{
 		Group: "g", Generation: 1, MemberID: a.MemberID, Assignments: []group.Assignment{{MemberID: a.MemberID, Bytes: []byte("A")}},
 	}); r.Err != group.None || string(r.Assignment) != "A" {
 		t.Fatalf("sync: %+v", r)
 	}
 	early := join("h", "", "b")
 	early.SessionTimeout = 6 * time.Second
-	if r := x.h.Join(ctx, early); r.Err != group.None {
+	if r := x.h.JoinGroup(ctx, early); r.Err != group.None {
 		t.Fatalf("join: %+v", r)
 	}
 	x.clock.Advance(6 * time.Second)
-	x.eventually("the shorter session to end", func() bool { return x.h.Describe("h").State == group.Empty })
+	x.eventually("the shorter session to end", func() bool { return x.h.DescribeGroup("h").State == group.Empty })
 	if err := x.h.Heartbeat(group.HeartbeatRequest{Group: "g", Generation: 1, MemberID: a.MemberID}); err != group.None {
 		t.Fatalf("heartbeat: %v", err)
 	}
@@ -252,26 +252,26 @@ func TestSessionExpires(t *testing.T) {
 		t.Fatalf("heartbeat: %v", err)
 	}
 	x.clock.Advance(10 * time.Second)
-	x.eventually("the longer session to end", func() bool { return x.h.Describe("g").State == group.Empty })
+	x.eventually("the longer session to end", func() bool { return x.h.DescribeGroup("g").State == group.Empty })
 }
 
 // TestContextEnds: a caller that goes away leaves its member behind, and nothing blocks on it (J21).
 func TestContextEnds(t *testing.T) {
 	x := newTool(t, 1)
 	x.lead(0)
-	if r := x.h.Join(t.Context(), join("g", "", "a")); r.Err != group.None {
+	if r := x.h.JoinGroup(t.Context(), join("g", "", "a")); r.Err != group.None {
 		t.Fatalf("join: %+v", r)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	answer := make(chan group.JoinResponse, 1)
-	go func() { answer <- x.h.Join(ctx, join("g", "", "b")) }()
-	x.eventually("second member", func() bool { return len(x.h.Describe("g").Members) == 2 })
+	go func() { answer <- x.h.JoinGroup(ctx, join("g", "", "b")) }()
+	x.eventually("second member", func() bool { return len(x.h.DescribeGroup("g").Members) == 2 })
 	cancel()
 	if r := <-answer; r.Err != group.CoordinatorNotAvailable {
 		t.Errorf("answer without a caller: %+v", r)
 	}
-	a := x.h.Describe("g").Members[0].MemberID
-	if r := x.h.Join(t.Context(), join("g", a, "a")); r.Err != group.None || len(r.Members) != 2 {
+	a := x.h.DescribeGroup("g").Members[0].MemberID
+	if r := x.h.JoinGroup(t.Context(), join("g", a, "a")); r.Err != group.None || len(r.Members) != 2 {
 		t.Errorf("rejoin: %+v", r)
 	}
 	s := x.h.led()[0]
@@ -299,10 +299,10 @@ func TestManyAtOnce(t *testing.T) {
 				if r := x.h.CommitOffsets(t.Context(), commit(g, "t", n)); r.Err == group.None && r.Topics[0].Partitions[0].Err == group.None {
 					acked[i] = n
 				}
-				r := x.h.Join(t.Context(), join(g, "", "c"))
+				r := x.h.JoinGroup(t.Context(), join(g, "", "c"))
 				if r.Err == group.None {
-					x.h.Sync(t.Context(), group.SyncRequest{Group: g, Generation: r.Generation, MemberID: r.MemberID})
-					x.h.Leave(t.Context(), group.LeaveRequest{Group: g, Members: []group.MemberIdentity{{MemberID: r.MemberID}}})
+					x.h.SyncGroup(t.Context(), group.SyncRequest{Group: g, Generation: r.Generation, MemberID: r.MemberID})
+					x.h.LeaveGroup(t.Context(), group.LeaveRequest{Group: g, Members: []group.MemberIdentity{{MemberID: r.MemberID}}})
 				}
 			}
 		})
@@ -340,8 +340,8 @@ func TestRewrite(t *testing.T) {
 	x.batch.Store(1 << 20)
 	x.lead(0)
 	ctx := t.Context()
-	a := x.h.Join(ctx, join("members", "", "a"))
-	x.h.Sync(ctx, group.SyncRequest{Group: "members", Generation: 1, MemberID: a.MemberID, Assignments: []group.Assignment{
+	a := x.h.JoinGroup(ctx, join("members", "", "a"))
+	x.h.SyncGroup(ctx, group.SyncRequest{Group: "members", Generation: 1, MemberID: a.MemberID, Assignments: []group.Assignment{
 		{MemberID: a.MemberID, Bytes: []byte("A")},
 	}})
 	var clients sync.WaitGroup
@@ -368,7 +368,7 @@ func TestRewrite(t *testing.T) {
 			t.Errorf("g%d is at %d, want %d of 599", i, got, want)
 		}
 	}
-	if d := x.h.Describe("members"); d.State != group.Stable || string(d.Members[0].Assignment) != "A" {
+	if d := x.h.DescribeGroup("members"); d.State != group.Stable || string(d.Members[0].Assignment) != "A" {
 		t.Errorf("the group with members is %+v", d)
 	}
 	var loaded int

@@ -15,7 +15,7 @@ import (
 
 type committing interface {
 	CommitOffsets(ctx context.Context, r group.CommitOffsetsRequest) group.CommitOffsetsResponse
-	FetchOffsets(ctx context.Context, r group.FetchOffsetsRequest) group.FetchOffsetsResponse
+	FetchOffsets(r group.FetchOffsetsRequest) group.FetchOffsetsResponse
 	DeleteOffsets(ctx context.Context, r group.DeleteOffsetsRequest) group.DeleteOffsetsResponse
 	TopicID(name string) ([16]byte, bool)
 	HasPartition(topic string, partition int32) bool

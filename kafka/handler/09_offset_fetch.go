@@ -26,7 +26,7 @@ func (c *call) offsetFetchOne(req *msg.OffsetFetchRequest, resp *msg.OffsetFetch
 		id, _ := c.h.TopicID(t.Name)
 		ask.Topics = append(ask.Topics, group.TopicPartitions{Name: t.Name, ID: id, Partitions: t.PartitionIndexes})
 	}
-	got := c.h.FetchOffsets(c.s.conn.Context(), ask)
+	got := c.h.FetchOffsets(ask)
 	if got.Err != group.None {
 		c.refuseOffsetFetch(req, resp, got.Err)
 		return
@@ -78,7 +78,7 @@ func (c *call) offsetFetchGroup(req *msg.OffsetFetchRequestGroup) msg.OffsetFetc
 		}
 		ask.Topics = append(ask.Topics, group.TopicPartitions{Name: name, ID: id, Partitions: t.PartitionIndexes})
 	}
-	got := c.h.FetchOffsets(c.s.conn.Context(), ask)
+	got := c.h.FetchOffsets(ask)
 	if got.Err != group.None {
 		return msg.OffsetFetchResponseGroup{GroupId: req.GroupId, ErrorCode: c.groupCode(got.Err)}
 	}

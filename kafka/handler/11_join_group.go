@@ -12,10 +12,10 @@ import (
 type grouping interface {
 	JoinGroup(ctx context.Context, r group.JoinRequest) group.JoinResponse
 	SyncGroup(ctx context.Context, r group.SyncRequest) group.SyncResponse
-	Heartbeat(ctx context.Context, r group.HeartbeatRequest) group.Error
+	Heartbeat(r group.HeartbeatRequest) group.Error
 	LeaveGroup(ctx context.Context, r group.LeaveRequest) group.LeaveResponse
-	DescribeGroup(ctx context.Context, id string) group.Description
-	ListGroups(ctx context.Context) ([]group.Listing, group.Error)
+	DescribeGroup(id string) group.Description
+	ListGroups() ([]group.Listing, group.Error)
 	DeleteGroup(ctx context.Context, id string) group.Error
 }
 

@@ -12,7 +12,7 @@ import (
 
 func (c *call) describeGroups(req *msg.DescribeGroupsRequest, resp *msg.DescribeGroupsResponse) {
 	for _, id := range req.Groups {
-		got := c.h.DescribeGroup(c.s.conn.Context(), id)
+		got := c.h.DescribeGroup(id)
 		out := msg.DescribeGroupsResponseDescribedGroup{
 			ErrorCode: c.groupCode(got.Err), GroupId: id, AuthorizedOperations: -1 << 31,
 		}

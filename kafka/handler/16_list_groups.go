@@ -13,7 +13,7 @@ import (
 const groupType = "classic"
 
 func (c *call) listGroups(req *msg.ListGroupsRequest, resp *msg.ListGroupsResponse) {
-	groups, err := c.h.ListGroups(c.s.conn.Context())
+	groups, err := c.h.ListGroups()
 	resp.ErrorCode = c.groupCode(err)
 	if !admits(req.TypesFilter, groupType) {
 		return

@@ -22,7 +22,6 @@ var errorCodes = []struct {
 }{
 	{broker.ErrUnknownTopicOrPartition, kerr.UnknownTopicOrPartition},
 	{broker.ErrUnknownTopicID, kerr.UnknownTopicID},
-	{broker.ErrInconsistentTopicID, kerr.InconsistentTopicID},
 	{broker.ErrInvalidTopic, kerr.InvalidTopicException},
 	{broker.ErrTopicExists, kerr.TopicAlreadyExists},
 	{broker.ErrInvalidPartitions, kerr.InvalidPartitions},
@@ -47,8 +46,6 @@ var errorCodes = []struct {
 	{broker.ErrUnsupportedVersion, kerr.UnsupportedVersion},
 	{broker.ErrTransactionsNotBuilt, kerr.UnsupportedVersion},
 	{broker.ErrCoordinatorNotAvailable, kerr.CoordinatorNotAvailable},
-	{broker.ErrCoordinatorLoading, kerr.CoordinatorLoadInProgress},
-	{broker.ErrNotCoordinator, kerr.NotCoordinator},
 	{broker.ErrUnsupportedEndpointType, kerr.UnsupportedEndpointType},
 	{broker.ErrMismatchedEndpointType, kerr.MismatchedEndpointType},
 	{broker.ErrShuttingDown, kerr.NotLeaderOrFollower}, // retriable everywhere; makes the client look for another broker

@@ -148,7 +148,7 @@ func (b *fakeBroker) SyncGroup(_ context.Context, r group.SyncRequest) group.Syn
 	b.note(r)
 	return b.sync
 }
-func (b *fakeBroker) Heartbeat(_ context.Context, r group.HeartbeatRequest) group.Error {
+func (b *fakeBroker) Heartbeat(r group.HeartbeatRequest) group.Error {
 	b.note(r)
 	return b.groupErr
 }
@@ -156,10 +156,10 @@ func (b *fakeBroker) LeaveGroup(_ context.Context, r group.LeaveRequest) group.L
 	b.note(r)
 	return b.leave
 }
-func (b *fakeBroker) DescribeGroup(_ context.Context, id string) group.Description {
+func (b *fakeBroker) DescribeGroup(id string) group.Description {
 	return b.description
 }
-func (b *fakeBroker) ListGroups(context.Context) ([]group.Listing, group.Error) {
+func (b *fakeBroker) ListGroups() ([]group.Listing, group.Error) {
 	return b.listings, b.groupErr
 }
 func (b *fakeBroker) DeleteGroup(context.Context, string) group.Error { return b.groupErr }
@@ -178,7 +178,7 @@ func (b *fakeBroker) CommitOffsets(_ context.Context, r group.CommitOffsetsReque
 	}
 	return resp
 }
-func (b *fakeBroker) FetchOffsets(_ context.Context, r group.FetchOffsetsRequest) group.FetchOffsetsResponse {
+func (b *fakeBroker) FetchOffsets(r group.FetchOffsetsRequest) group.FetchOffsetsResponse {
 	b.note(r)
 	return b.fetched
 }

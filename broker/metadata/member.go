@@ -1,28 +1,49 @@
-package broker
+package metadata
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
+	"log/slog"
+	"math/rand/v2"
 	"sync"
 
 	"chronik/broker/cluster"
+	"chronik/internal/clock"
+	"chronik/internal/vfs"
 	"chronik/raftstore/multiraft"
 	"chronik/segment"
 	"chronik/wal"
 )
 
-// metadata is the metadata raft group's member on this node: it proposes
-// commands and applies those that are committed.
-type metadata struct {
+// Errors of Propose.
+var (
+	ErrNotLeader = errors.New("this node does not lead the metadata")
+	ErrClosed    = errors.New("metadata is closed")
+	ErrTimeout   = errors.New("metadata change was not committed in time")
+	ErrStorage   = errors.New("storage of the metadata has failed")
+)
+
+// Options say where the metadata lives, and what it runs on.
+type Options struct {
+	NodeID int32
+	Dir    string
+	FS     vfs.FS
+	Syncer *wal.Syncer
+	Raft   *multiraft.Host
+	Clock  clock.Clock
+	Rand   *rand.Rand // used while opening
+	Logger *slog.Logger
+}
+
+// Member is this node's member of the metadata group. See the package comment.
+type Member struct {
 	opt   Options
 	log   *wal.Log
 	group *multiraft.Group
 
 	mu       sync.RWMutex
 	state    *cluster.State
-	version  uint64 // commands applied
 	lead     bool
 	seq      uint64
 	queue    []byte
@@ -38,15 +59,14 @@ type applied struct {
 	err     error
 }
 
-func metadataDir(o Options) string { return filepath.Join(o.DataDir, "metadata") }
-
-func openMetadata(o Options) (*metadata, error) {
-	m := &metadata{
+// Open recovers the log and joins the group.
+func Open(o Options) (*Member, error) {
+	m := &Member{
 		opt: o, state: cluster.New(), waiting: map[uint64]chan applied{},
 		changed: make(chan struct{}, 1), leadWait: make(chan struct{}),
 	}
 	log, rec, err := wal.Open(wal.Options{
-		FS: o.FS, Dir: metadataDir(o), Syncer: o.Syncer, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
+		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
 		SegmentBytes: func() int64 { return metadataSegmentBytes },
 	})
 	if err != nil {
@@ -57,7 +77,7 @@ func openMetadata(o Options) (*metadata, error) {
 	}
 	m.log = log
 	group, err := o.Raft.Add(multiraft.GroupOptions{
-		ID: cluster.MetadataGroupID, Log: log, Voters: []uint64{uint64(o.NodeID)}, SM: (*metadataMachine)(m),
+		ID: cluster.MetadataGroupID, Log: log, Voters: []uint64{uint64(o.NodeID)}, SM: (*machine)(m),
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("join the metadata group: %w", err), log.Close())
@@ -70,28 +90,36 @@ func openMetadata(o Options) (*metadata, error) {
 
 const metadataSegmentBytes = 64 << 20
 
-func (m *metadata) close() error {
+// Close leaves the group and closes the log. Proposals that wait fail with
+// ErrClosed.
+func (m *Member) Close() error {
 	err := m.opt.Raft.Remove(cluster.MetadataGroupID)
 	m.mu.Lock()
-	m.failLocked(ErrShuttingDown)
+	m.failLocked(ErrClosed)
 	m.mu.Unlock()
 	return errors.Join(err, m.log.Close())
 }
 
-// view runs f with the state, which f must not keep or change.
-func (m *metadata) view(f func(s *cluster.State)) {
+// View runs f with the state, which f must not keep or change.
+func (m *Member) View(f func(s *cluster.State)) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	f(m.state)
 }
 
-func (m *metadata) leading() bool {
+// Changed receives after commands have been applied; many may be one receive.
+func (m *Member) Changed() <-chan struct{} { return m.changed }
+
+// Leading reports whether this node leads, and so may propose.
+func (m *Member) Leading() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.lead
 }
 
-func (m *metadata) awaitLeader(ctx context.Context) error {
+// AwaitLeader waits until this node leads, with every command that was
+// committed before applied.
+func (m *Member) AwaitLeader(ctx context.Context) error {
 	select {
 	case <-m.leadWait:
 		m.mu.RLock()
@@ -102,15 +130,15 @@ func (m *metadata) awaitLeader(ctx context.Context) error {
 	}
 }
 
-// propose has a command committed and applied, and returns its result and the
+// Propose has a command committed and applied, and returns its result and the
 // metadata version that includes it.
-func (m *metadata) propose(ctx context.Context, c cluster.Command) (cluster.Result, uint64, error) {
+func (m *Member) Propose(ctx context.Context, c cluster.Command) (cluster.Result, uint64, error) {
 	m.mu.Lock()
 	if m.failure != nil || !m.lead {
 		err := m.failure
 		m.mu.Unlock()
 		if err == nil {
-			err = ErrLeaderNotAvailable
+			err = ErrNotLeader
 		}
 		return cluster.Result{}, 0, err
 	}
@@ -127,11 +155,11 @@ func (m *metadata) propose(ctx context.Context, c cluster.Command) (cluster.Resu
 		m.mu.Lock()
 		delete(m.waiting, seq)
 		m.mu.Unlock()
-		return cluster.Result{}, 0, fmt.Errorf("%w: %w", ErrRequestTimedOut, ctx.Err())
+		return cluster.Result{}, 0, fmt.Errorf("%w: %w", ErrTimeout, ctx.Err())
 	}
 }
 
-func (m *metadata) failLocked(err error) {
+func (m *Member) failLocked(err error) {
 	if m.failure == nil {
 		m.failure = err
 	}
@@ -140,7 +168,7 @@ func (m *metadata) failLocked(err error) {
 	m.signalLeadLocked()
 }
 
-func (m *metadata) dropLocked(err error) {
+func (m *Member) dropLocked(err error) {
 	m.queue = nil
 	for seq, done := range m.waiting {
 		done <- applied{err: err}
@@ -148,7 +176,7 @@ func (m *metadata) dropLocked(err error) {
 	}
 }
 
-func (m *metadata) signalLeadLocked() {
+func (m *Member) signalLeadLocked() {
 	select {
 	case <-m.leadWait:
 	default:
@@ -156,16 +184,16 @@ func (m *metadata) signalLeadLocked() {
 	}
 }
 
-// metadataMachine is the metadata as its raft group sees it.
-type metadataMachine metadata
+// machine is the metadata as its raft group sees it.
+type machine Member
 
-var _ multiraft.StateMachine = (*metadataMachine)(nil)
+var _ multiraft.StateMachine = (*machine)(nil)
 
 // Describe: commands take no offsets.
-func (*metadataMachine) Describe([]byte) (segment.Offset, uint32, int64) { return 0, 0, -1 }
+func (*machine) Describe([]byte) (segment.Offset, uint32, int64) { return 0, 0, -1 }
 
-func (mm *metadataMachine) TakeProposal(segment.Term, int) []byte {
-	m := (*metadata)(mm)
+func (mm *machine) TakeProposal(segment.Term, int) []byte {
+	m := (*Member)(mm)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	q := m.queue
@@ -173,12 +201,12 @@ func (mm *metadataMachine) TakeProposal(segment.Term, int) []byte {
 	return q
 }
 
-func (*metadataMachine) Appended(segment.Index, segment.Offset) {}
+func (*machine) Appended(segment.Index, segment.Offset) {}
 
-func (*metadataMachine) Durable(segment.Offset) {}
+func (*machine) Durable(segment.Offset) {}
 
-func (mm *metadataMachine) Committed(entries []segment.Entry) {
-	m := (*metadata)(mm)
+func (mm *machine) Committed(entries []segment.Entry) {
+	m := (*Member)(mm)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i := range entries {
@@ -200,29 +228,28 @@ func (mm *metadataMachine) Committed(entries []segment.Entry) {
 	}
 }
 
-func (m *metadata) applyLocked(p cluster.Proposed) {
+func (m *Member) applyLocked(p cluster.Proposed) {
 	res, err := m.state.Apply(p.Command)
-	m.version++
 	if done := m.waiting[p.Seq]; done != nil && p.Node == m.opt.NodeID {
 		delete(m.waiting, p.Seq)
-		done <- applied{res, m.version, err}
+		done <- applied{res, m.state.Version(), err}
 	}
 }
 
-func (mm *metadataMachine) RoleChanged(c multiraft.RoleChange) {
-	m := (*metadata)(mm)
+func (mm *machine) RoleChanged(c multiraft.RoleChange) {
+	m := (*Member)(mm)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lead = c.Role == multiraft.Leader && m.failure == nil
 	if !m.lead {
-		m.dropLocked(ErrLeaderNotAvailable)
+		m.dropLocked(ErrNotLeader)
 		return
 	}
 	m.signalLeadLocked()
 }
 
-func (mm *metadataMachine) Failed(err error) {
-	m := (*metadata)(mm)
+func (mm *machine) Failed(err error) {
+	m := (*Member)(mm)
 	m.opt.Logger.Error("metadata group has failed", "err", err)
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Errors of names and placements.
+var (
+	ErrInvalidTopicName  = errors.New("topic name is not valid")
+	ErrReplicationFactor = errors.New("replication factor cannot be had")
+	ErrPartitionCount    = errors.New("partition count must be positive")
+	ErrAssignment        = errors.New("replica assignment is not valid")
+)
+
+const topicNameBytesMax = 249
+
+// CheckTopicName is G10.
+func CheckTopicName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > topicNameBytesMax {
+		return fmt.Errorf("%w: %q is empty, '.', '..' or longer than %d characters", ErrInvalidTopicName, name, topicNameBytesMax)
+	}
+	for i := range len(name) {
+		c := name[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
+			return fmt.Errorf("%w: %q has a character other than ASCII letters, digits, '.', '_' and '-'", ErrInvalidTopicName, name)
+		}
+	}
+	return nil
+}
+
+// Assignment places one partition on brokers.
+type Assignment struct {
+	Partition int32
+	Brokers   []int32
+}
+
+// Spread places count partitions with factor replicas each around the ring of
+// brokers, beginning at its place from (A3).
+func (s *State) Spread(count int32, factor int16, from int) ([][]int32, error) {
+	brokers := s.Brokers()
+	switch {
+	case factor < 1 || int(factor) > len(brokers):
+		return nil, fmt.Errorf("%w: %d with %d brokers", ErrReplicationFactor, factor, len(brokers))
+	case count < 1:
+		return nil, fmt.Errorf("%w: %d", ErrPartitionCount, count)
+	}
+	replicas := make([][]int32, count)
+	for i := range replicas {
+		replicas[i] = make([]int32, factor)
+		for j := range replicas[i] {
+			replicas[i][j] = brokers[(from+i+j)%len(brokers)].ID
+		}
+	}
+	return replicas, nil
+}
+
+// Assigned checks a manual assignment of a new topic (A2).
+func (s *State) Assigned(assignments []Assignment) ([][]int32, error) {
+	replicas := make([][]int32, len(assignments))
+	for _, a := range assignments {
+		if a.Partition < 0 || int(a.Partition) >= len(replicas) || replicas[a.Partition] != nil {
+			return nil, fmt.Errorf("%w: partitions are not 0 to %d, each once", ErrAssignment, len(replicas)-1)
+		}
+		if err := s.CheckReplicas(a.Brokers, len(assignments[0].Brokers)); err != nil {
+			return nil, err
+		}
+		replicas[a.Partition] = slices.Clone(a.Brokers)
+	}
+	return replicas, nil
+}
+
+// CheckReplicas checks one partition's replicas: count known brokers, each
+// once.
+func (s *State) CheckReplicas(brokers []int32, count int) error {
+	if len(brokers) == 0 || len(brokers) != count {
+		return fmt.Errorf("%w: %d replicas, expected %d", ErrAssignment, len(brokers), count)
+	}
+	for i, id := range brokers {
+		if _, known := s.brokers[id]; !known || slices.Contains(brokers[:i], id) {
+			return fmt.Errorf("%w: broker %d is unknown or named twice", ErrAssignment, id)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"chronik/broker/cluster"
+	"chronik/internal/clock"
+	"chronik/internal/vfs"
+	"chronik/raftstore"
+	"chronik/raftstore/multiraft"
+	"chronik/wal"
+)
+
+// open starts a member over fs, and returns it with what stops everything.
+func open(t *testing.T, fs vfs.FS) (*Member, func()) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	syncer := wal.NewSyncer(wal.SyncerOptions{})
+	states, _, err := raftstore.OpenHardStates(raftstore.HardStatesOptions{FS: fs, Dir: "hs"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := multiraft.NewHost(multiraft.Options{NodeID: 1, HardStates: states, Logger: log, Shards: 1})
+	host.Start()
+	m, err := Open(Options{NodeID: 1, Dir: "metadata", FS: fs, Syncer: syncer, Raft: host, Clock: clock.Real, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := m.AwaitLeader(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return m, func() {
+		m.Close()
+		host.Stop(context.Background())
+		states.Close()
+		syncer.Close()
+	}
+}
+
+func TestStateSurvivesRestart(t *testing.T) {
+	fs := vfs.NewMem()
+	m, stop := open(t, fs)
+	ctx := t.Context()
+	if _, v, err := m.Propose(ctx, &cluster.SetClusterID{ID: "c"}); err != nil || v != 1 {
+		t.Fatalf("version %d, %v", v, err)
+	}
+	topic := &cluster.CreateTopic{Name: "a", ID: cluster.TopicID{1}, Replicas: [][]int32{{1}}}
+	if res, _, err := m.Propose(ctx, topic); err != nil || res.Topic.Name != "a" {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if _, v, err := m.Propose(ctx, topic); !errors.Is(err, cluster.ErrTopicExists) || v != 3 {
+		t.Errorf("a refused command: version %d, %v", v, err)
+	}
+	select {
+	case <-m.Changed():
+	default:
+		t.Error("changes were not told")
+	}
+	stop()
+	if _, _, err := m.Propose(ctx, topic); !errors.Is(err, ErrClosed) {
+		t.Errorf("propose after Close: %v", err)
+	}
+	m, stop = open(t, fs)
+	defer stop()
+	m.View(func(s *cluster.State) {
+		if s.ClusterID() != "c" || s.Topic("a") == nil || s.Version() != 3 {
+			t.Errorf("after a restart: %q, %v, version %d", s.ClusterID(), s.Topic("a"), s.Version())
+		}
+	})
+}
+
+func TestFailedSyncFailsProposals(t *testing.T) {
+	fail := false
+	fs := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op, name string) error {
+		if fail && op == vfs.OpDatasync && strings.HasPrefix(name, "metadata/") {
+			return errors.New("injected")
+		}
+		return nil
+	})
+	m, stop := open(t, fs)
+	defer stop()
+	fail = true
+	for _, when := range []string{"over a failing sync", "after it"} {
+		if _, _, err := m.Propose(t.Context(), &cluster.SetClusterID{ID: "c"}); !errors.Is(err, ErrStorage) {
+			t.Errorf("propose %s: %v", when, err)
+		}
+		fail = false
+	}
+	if m.Leading() {
+		t.Error("leads after a failed sync")
+	}
+}
+
+func TestProposeEndsWithItsContext(t *testing.T) {
+	m, stop := open(t, vfs.NewMem())
+	defer stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := m.Propose(ctx, &cluster.SetClusterID{ID: "c"}); err != nil && !errors.Is(err, ErrTimeout) {
+		t.Errorf("propose: %v", err)
+	}
+	if _, _, err := m.Propose(t.Context(), &cluster.SetClusterID{ID: "c"}); err != nil {
+		t.Errorf("propose after one that was given up: %v", err)
+	}
+}
