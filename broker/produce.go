@@ -28,7 +28,6 @@ type Produce struct {
 	left    int
 	timer   clock.Timer
 	done    chan struct{}
-	closed  bool
 }
 
 // Done is closed when every partition has its result.
@@ -130,10 +129,6 @@ func (p *Produce) finish(i int, r partition.Result) {
 }
 
 func (p *Produce) closeLocked() {
-	if p.closed {
-		return
-	}
-	p.closed = true
 	if p.timer != nil {
 		p.timer.Stop()
 	}
