@@ -123,3 +123,14 @@ func verifyFrame(b []byte, salt uint32, h *header) error {
 	}
 	return errFrameField
 }
+
+// ParseFrame verifies the frame at the front of b and returns its entry, whose
+// payload aliases b, and its length. The mark of a clean close has kind 255.
+// For fuzzing and for tools; it needs no segment.
+func ParseFrame(b []byte, salt uint32) (Entry, int, error) {
+	var h header
+	if err := verifyFrame(b, salt, &h); err != nil {
+		return Entry{}, 0, err
+	}
+	return h.Entry, h.length, nil
+}

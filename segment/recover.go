@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"runtime/debug"
 
 	"chronik/internal/vfs"
@@ -68,7 +69,7 @@ func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
 		m.Close()
 		return nil, rec, err
 	}
-	a.zeroed.Store(size &^ (vfs.PageSize - 1))
+	a.zeroed.Store(size) // a size that is no whole page must not be rounded below the frames
 	if !rec.Clean {
 		// After kill -9 frames may be in the page cache only. Whoever opens
 		// the log takes what it finds for durable, so make it so.
@@ -108,9 +109,9 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 		if h.Kind == kindMark {
 			break
 		}
-		if h.Index != a.NextIndex() || h.Term < a.last || h.BaseOffset < a.NextOffset() {
+		if h.Index != a.NextIndex() || h.Term < a.last || h.BaseOffset < a.NextOffset() || h.BaseOffset-a.meta.BaseOffset > math.MaxUint32 {
 			return rec, corrupt(a.path, pos, "order of frames",
-				fmt.Sprintf("index %d, term >= %d, offset >= %d", a.NextIndex(), a.last, a.NextOffset()),
+				fmt.Sprintf("index %d, term >= %d, offset >= %d and within 2^32 of %d", a.NextIndex(), a.last, a.NextOffset(), a.meta.BaseOffset),
 				fmt.Sprintf("index %d, term %d, offset %d", h.Index, h.Term, h.BaseOffset))
 		}
 		if pos == dataStart {

@@ -475,7 +475,7 @@ func TestAllocations(t *testing.T) {
 	defer s.Close()
 	l := open(t, Options{Dir: t.TempDir(), Syncer: s})
 	fill(t, l, 1000, 100)
-	one := make([]segment.Entry, 1)
+	one, many := make([]segment.Entry, 1), make([]segment.Entry, 64)
 	big := payload(1, 50_000)
 	for name, f := range map[string]func(){
 		"append": func() {
@@ -488,7 +488,7 @@ func TestAllocations(t *testing.T) {
 		},
 		"sync": func() { must(t, l.SyncWait()) },
 		"read": func() {
-			out, ref, err := l.Read(500, 2000, 2000, one[:0])
+			out, ref, err := l.Read(500, 2000, 2000, many[:0])
 			if err != nil || len(out) == 0 {
 				t.Fatal(err)
 			}
@@ -507,9 +507,6 @@ func TestAllocations(t *testing.T) {
 			}
 		},
 	} {
-		if name == "read" {
-			one = make([]segment.Entry, 64)
-		}
 		if n := testing.AllocsPerRun(200, f); n >= 1 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
