@@ -75,7 +75,7 @@ func randomBatch(t testing.TB, r *rand.Rand, codec Codec, gaps bool) (View, []st
 func TestRandomRoundTrip(t *testing.T) {
 	r := random(t)
 	s := new(Scratch)
-	for i := range 400 {
+	for i := range 150 {
 		codec, gaps := allCodecs[i%len(allCodecs)], r.IntN(2) == 0
 		v, want := randomBatch(t, r, codec, gaps)
 		got := recordLines(t, v, s)
@@ -299,7 +299,7 @@ func TestReadersAgree(t *testing.T) {
 	r := random(t)
 	good, bad := 0, 0
 	header := build(t, None, testNow)
-	for range 100_000 {
+	for range 50_000 {
 		var headers []Header
 		for range r.IntN(3) {
 			headers = append(headers, Header{Key: append([]byte{}, randomBytes(r, 4)...), Value: randomBytes(r, 70)})
