@@ -311,11 +311,18 @@ func TestProduceRules(t *testing.T) {
 		{"P2", "no", 0, -1, good(), ErrUnknownTopicOrPartition},
 		{"P2", "a", 1, -1, good(), ErrUnknownTopicOrPartition},
 		{"P3", "a", 0, 2, good(), ErrInvalidRequiredAcks},
-		{"transactions", "a", 0, -1, recordsOf(t, txn, "v"), ErrTransactionsNotBuilt},
+		{"P1", "a", 0, -1, recordsOf(t, txn, "v"), ErrTransactionalIDMissing},
 	} {
 		if got := r.produce(c.topic, c.partition, c.acks, c.records); !errors.Is(got.Err, c.want) || got.BaseOffset != -1 || got.LogStart != -1 {
 			t.Errorf("%s: %+v, want %v", c.rule, got, c.want)
 		}
+	}
+	named := r.Produce(background, &ProduceRequest{Version: 9, Acks: -1, Timeout: time.Minute, TransactionalID: "x", Partitions: []ProducePartition{
+		{TopicPartition: TopicPartition{Topic: "a"}, Records: recordsOf(t, txn, "v")}, {TopicPartition: TopicPartition{Topic: "a"}, Records: good()},
+	}})
+	<-named.Done()
+	if a, b := named.Partitions[0].Err, named.Partitions[1].Err; !errors.Is(a, ErrTransactionsNotBuilt) || b != nil {
+		t.Errorf("transactions: %v, and an ordinary batch beside it: %v", a, b)
 	}
 	var be *batch.Error
 	for rule, c := range map[string]struct {

@@ -29,6 +29,7 @@ var (
 	ErrOutOfOrderSequence       = errors.New("the broker received an out of order sequence number")
 	ErrInvalidProducerEpoch     = errors.New("producer attempted to produce with an old epoch")
 	ErrUnsupportedVersion       = errors.New("the version of the API is not supported for this request")
+	ErrTransactionalIDMissing   = errors.New("a transactional batch needs a transactional id")
 	ErrTransactionsNotBuilt     = errors.New("transactions are not supported by this broker")
 	ErrCoordinatorNotAvailable  = errors.New("the coordinator is not available")
 	ErrUnsupportedEndpointType  = errors.New("endpoint type is not supported")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,11 +55,14 @@ func (b *Broker) Produce(_ context.Context, r *ProduceRequest) *Produce {
 	for i := range p.waiting {
 		p.waiting[i] = true
 	}
-	acks := partition.Acks(r.Acks)
+	acks, unnamed := partition.Acks(r.Acks), r.TransactionalID == "" && transactional(r.Partitions)
 	for i := range r.Partitions {
 		part := &r.Partitions[i]
 		part.BaseOffset, part.LogAppendTime, part.LogStart = -1, -1, -1
 		t, target, bytes, err := b.admit(r, part)
+		if unnamed { // P1: the whole request
+			err = ErrTransactionalIDMissing
+		}
 		if err == nil {
 			part.LogStart = target.State().LogStart
 			if t.LogAppendTime {
@@ -135,6 +139,13 @@ func (p *Produce) closeLocked() {
 	close(p.done)
 }
 
+func transactional(parts []ProducePartition) bool {
+	return slices.ContainsFunc(parts, func(p ProducePartition) bool {
+		v, _, err := batch.Next(p.Records)
+		return err == nil && v.Attributes().Transactional()
+	})
+}
+
 // admit checks one partition's records in Kafka's order (P1 to P9), and
 // returns the bytes to append.
 func (b *Broker) admit(r *ProduceRequest, part *ProducePartition) (*config.TopicConfig, *partition.Partition, []byte, error) {
@@ -148,7 +159,7 @@ func (b *Broker) admit(r *ProduceRequest, part *ProducePartition) (*config.Topic
 		return nil, nil, nil, berr
 	}
 	switch {
-	case r.TransactionalID != "" || first.Attributes().Transactional():
+	case first.Attributes().Transactional():
 		return nil, nil, nil, ErrTransactionsNotBuilt
 	case r.Acks < -1 || r.Acks > 1:
 		return nil, nil, nil, fmt.Errorf("%w: %d", ErrInvalidRequiredAcks, r.Acks)

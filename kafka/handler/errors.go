@@ -45,6 +45,7 @@ var errorCodes = []struct {
 	{broker.ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
 	{broker.ErrUnsupportedVersion, kerr.UnsupportedVersion},
 	{broker.ErrTransactionsNotBuilt, kerr.UnsupportedVersion},
+	{broker.ErrTransactionalIDMissing, kerr.TransactionalIDAuthorizationFailed},
 	{broker.ErrCoordinatorNotAvailable, kerr.CoordinatorNotAvailable},
 	{broker.ErrUnsupportedEndpointType, kerr.UnsupportedEndpointType},
 	{broker.ErrMismatchedEndpointType, kerr.MismatchedEndpointType},
