@@ -64,7 +64,7 @@ func (b *Broker) Produce(_ context.Context, r *ProduceRequest) *Produce {
 			err = ErrTransactionalIDMissing
 		}
 		if err == nil {
-			part.LogStart = target.State().LogStart
+			part.LogStart = target.LogStart()
 			if t.LogAppendTime {
 				part.LogAppendTime = batch.View(bytes).MaxTimestamp()
 			}
@@ -168,7 +168,7 @@ func (b *Broker) admit(r *ProduceRequest, part *ProducePartition) (*config.Topic
 	}
 	bytes, berr := b.validate(first, conf)
 	if berr != nil {
-		part.LogStart = target.State().LogStart
+		part.LogStart = target.LogStart()
 		return nil, nil, nil, berr
 	}
 	return conf, target, bytes, nil

@@ -148,6 +148,9 @@ func (p *Partition) State() State {
 	}
 }
 
+// LogStart is the first offset that can be read.
+func (p *Partition) LogStart() int64 { return int64(p.log.StartOffset()) }
+
 // Leader is the node that leads the partition (0 unknown) and its epoch.
 func (p *Partition) Leader() (node uint64, epoch int32) {
 	p.mu.Lock()
