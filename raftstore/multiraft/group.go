@@ -56,6 +56,7 @@ type Group struct {
 	proposals  []proposal // of this term, not applied, oldest first
 	proposed   int        // bytes of them
 	unproposed []byte     // taken, but raft would not have it yet
+	detached   []byte     // payload of the entry just proposed without it, see attach
 
 	confWait    []*pb.Message // responses to deliver when the ConfState is durable; not nil: the group waits for that
 	campaigned  time.Time     // start of the election this node stands in
@@ -310,15 +311,35 @@ func (g *Group) propose() {
 		}
 		g.wake.Store(true) // there may be more
 	}
-	if err := g.node.Propose(payload); err != nil {
+	// Raft clones what it is given. A sole voter's entry goes nowhere but
+	// into the log, so it is proposed empty, and gets its payload in write.
+	// (With peers raft needs the size: it bounds what is in flight to them.)
+	data := payload
+	if g.sole {
+		data = nil
+	}
+	if err := g.node.Propose(data); err != nil {
 		// A change of leader is under way: either it comes, and reportRole
 		// drops this, or raft takes proposals again.
 		g.unproposed = payload
 		return
 	}
+	if g.sole {
+		g.detached = payload
+	}
 	g.unproposed, proposed = nil, true
 	g.proposals = append(g.proposals, proposal{len(payload), o.Clock.Now()})
 	g.proposed += len(payload)
+}
+
+// attach gives the entry proposed last its payload. Nothing can have come
+// between: the group's lock has been held since propose.
+func (g *Group) attach(entries []*pb.Entry) {
+	last := entries[len(entries)-1]
+	if last.GetTerm() != g.term || len(last.GetData()) > 0 || last.GetType() != pb.EntryNormal {
+		panic(fmt.Sprintf("BUG: entry %d of term %d is not the one proposed in term %d", last.GetIndex(), last.GetTerm(), g.term))
+	}
+	last.Data, g.detached = g.detached, nil
 }
 
 // settle ends the oldest n proposals: they have been applied.
@@ -338,7 +359,7 @@ func (g *Group) settle(n int) {
 
 func (g *Group) dropProposals() {
 	n := len(g.proposals)
-	g.proposals, g.proposed, g.unproposed = nil, 0, nil
+	g.proposals, g.proposed, g.unproposed, g.detached = nil, 0, nil, nil
 	g.host.settled(n)
 }
 

@@ -239,6 +239,16 @@ func (h *Host) Remove(id uint64) error {
 	return nil
 }
 
+// Forget drops the hard state of a group that has been removed and whose log
+// is about to be deleted. The group's id must not be used again.
+func (h *Host) Forget(id uint64) error {
+	if _, running := h.Group(id); running {
+		return fmt.Errorf("%w: %d", ErrExists, id)
+	}
+	h.opt.HardStates.Remove(id)
+	return nil
+}
+
 // Step hands a group a message that came from another node. The message, and
 // what it points to, belongs to the group.
 func (h *Host) Step(group uint64, m *pb.Message) error {

@@ -354,6 +354,18 @@ func TestAddChecks(t *testing.T) {
 	if g, ok := n.host.Group(1); !ok || g.ID() != 1 {
 		t.Error("group 1 is not found")
 	}
+	if err := n.host.Forget(1); !errors.Is(err, ErrExists) {
+		t.Errorf("forget a running group: %v", err)
+	}
+	if err := n.host.Remove(1); err != nil {
+		t.Error(err)
+	}
+	if err := n.host.Forget(1); err != nil {
+		t.Error(err)
+	}
+	if _, known := n.hs.Load(1); known {
+		t.Error("the hard state of a forgotten group is there")
+	}
 	n.stop()
 }
 

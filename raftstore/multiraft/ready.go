@@ -109,6 +109,9 @@ func (g *Group) write(m *pb.Message) {
 	}
 	entries := m.GetEntries()
 	if len(entries) > 0 {
+		if g.detached != nil {
+			g.attach(entries)
+		}
 		if err := g.store.Append(entries); err != nil {
 			g.fail(err)
 			return
