@@ -53,7 +53,7 @@ func bytesOf(n int, seed byte) []byte {
 // changes, in one call and one by one, and reads them back: from the active
 // segment, the recovered one and the sealed one.
 func TestAppendRead(t *testing.T) {
-	sizes := []int{0, 1, 7, 8, 9, 63, 64, 4095, 4096, 4097, 65535, 65536, 100_000, 1 << 20, 3}
+	sizes := []int{0, 1, 7, 8, 9, 63, 64, 4095, 4096, 4097, 65535, 65536, 100_000, 1 << 20, 512 << 10, 600_001, 3}
 	for len(sizes) < 700 {
 		sizes = append(sizes, len(sizes)%300, 5000)
 	}

@@ -3,6 +3,8 @@ package segment
 import (
 	"sync"
 
+	"chronik/internal/vfs"
+
 	"github.com/cespare/xxhash/v2"
 )
 
@@ -12,6 +14,15 @@ const (
 	stageBytes = 64 << 10
 	copyMost   = 4 << 10 // payloads up to this are copied
 	vectorMost = 256
+
+	// A payload from overlapFrom on goes to the device chunk by chunk while it
+	// is being hashed, if syncs keep up: if no more than overlapBehind bytes
+	// wait for one. Against hashing first, this took the time of 1 MiB synced
+	// from 1.2-1.3 of the raw write's to 1.1; smaller chunks cost more requests
+	// than they hide.
+	overlapFrom   = 512 << 10
+	overlapChunk  = 512 << 10
+	overlapBehind = 4 << 20
 )
 
 type stage struct {
@@ -82,6 +93,16 @@ func (a *Active) write(entries []Entry, pos Pos) error {
 	defer s.reset()
 	synced := Pos(a.synced.Load())
 	for i := range entries {
+		if len(entries[i].Payload) >= overlapFrom && pos-synced <= overlapBehind {
+			if err := s.flush(a, &pos); err != nil {
+				return err
+			}
+			if err := s.overlap(a, &entries[i], synced, pos); err != nil {
+				return err
+			}
+			pos += Pos(FrameLen(len(entries[i].Payload)))
+			continue
+		}
 		if s.full(&entries[i]) {
 			if err := s.flush(a, &pos); err != nil {
 				return err
@@ -101,4 +122,38 @@ func (s *stage) flush(a *Active, pos *Pos) error {
 	*pos += Pos(s.bytes)
 	s.reset()
 	return err
+}
+
+// overlap writes one large frame at pos: the payload from the first whole page
+// on, each chunk sent to the device before it is hashed, and the header last.
+// A crash in between leaves a payload without a header, which is a torn tail.
+func (s *stage) overlap(a *Active, e *Entry, synced, pos Pos) error {
+	defer s.reset()
+	s.buf = s.buf[:FrameHeaderLen]
+	putHeader(s.buf, e, a.meta.Salt, synced)
+	body := int64(pos + FrameHeaderLen)
+	first := int(-body & (vfs.PageSize - 1))
+	head, rest := e.Payload[:first], e.Payload[first:]
+	pad := padding[:FrameLen(len(e.Payload))-FrameHeaderLen-len(e.Payload)]
+	s.digest.Reset()
+	s.digest.Write(s.buf[8:])
+	s.digest.Write(head)
+	for at := body + int64(first); len(rest) > 0; {
+		chunk := rest[:min(overlapChunk, len(rest))]
+		rest = rest[len(chunk):]
+		s.bufs = append(s.bufs[:0], chunk)
+		if len(rest) == 0 {
+			s.bufs = append(s.bufs, pad)
+		}
+		if err := a.file.Writev(s.bufs, at); err != nil {
+			return err
+		}
+		a.file.WriteOut(at, int64(len(chunk))&^(vfs.PageSize-1))
+		s.digest.Write(chunk)
+		at += int64(len(chunk))
+	}
+	s.digest.Write(pad)
+	le.PutUint64(s.buf, s.digest.Sum64())
+	s.bufs = append(s.bufs[:0], s.buf, head)
+	return a.file.Writev(s.bufs, int64(pos))
 }

@@ -219,6 +219,10 @@ func (o *osFile) pwritev(iov []unix.Iovec, total int, off int64) error {
 	return nil
 }
 
+func (o *osFile) WriteOut(off, n int64) {
+	_ = unix.SyncFileRange(o.fd, off, n, unix.SYNC_FILE_RANGE_WRITE)
+}
+
 func (o *osFile) Datasync() error {
 	for {
 		err := unix.Fdatasync(o.fd)

@@ -69,6 +69,10 @@ type File interface {
 	// after which any part may have been written. The buffers belong to the
 	// caller again when it returns; it allocates nothing.
 	Writev(bufs [][]byte, off int64) error
+	// WriteOut asks that the bytes begin to be written to the device, without
+	// waiting: a hint, so that a Datasync to come has less to wait for. It
+	// makes nothing durable and reports nothing; Datasync does both.
+	WriteOut(off, n int64)
 	// Datasync makes everything written before the call durable, the size
 	// included. After an error nothing is known about any of it and calling
 	// again proves nothing.
