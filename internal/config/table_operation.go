@@ -95,9 +95,9 @@ var storageSettings = []setting{
 		doc:  "The size at which a log goes on in a new segment file.",
 		bind: kafka("log.segment.bytes", "integer")},
 	{table: "storage", key: "flush_messages", kafka: "log.flush.interval.messages", defDoc: "that of log.flush.interval.messages",
-		doc:  "Records after which a log is synced.",
+		doc:  "Records after which a log is synced. Not acted on yet: every acknowledgement waits for the sync.",
 		bind: kafka("log.flush.interval.messages", "integer")},
 	{table: "storage", key: "flush_ms", kafka: "log.flush.interval.ms", defDoc: "that of log.flush.interval.ms",
-		doc:  "Milliseconds after which a log is synced.",
+		doc:  "Milliseconds after which a log is synced. Not acted on yet, as flush_messages.",
 		bind: kafka("log.flush.interval.ms", "integer")},
 }
