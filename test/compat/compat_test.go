@@ -126,6 +126,9 @@ func sharedBroker(t *testing.T) *harness.Broker {
 			shared = &harness.Broker{Addr: addr}
 			return
 		}
+		if _, err := harness.Binary(); err != nil {
+			t.Fatal(err)
+		}
 		shared = harness.Prepare(process, harness.Config{Set: settings})
 		if _, err := shared.Launch(); err != nil {
 			t.Fatal(err)

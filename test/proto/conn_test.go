@@ -27,6 +27,9 @@ var shared = sync.OnceValues(func() (*harness.Broker, error) {
 	if addr := os.Getenv("CHRONIK_TEST_BOOTSTRAP"); addr != "" {
 		return &harness.Broker{Addr: addr}, nil
 	}
+	if _, err := harness.Binary(); err != nil {
+		return nil, err
+	}
 	b := harness.Prepare(process, harness.Config{Set: map[string]string{
 		"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "4", "group.min.session.timeout.ms": "1000",
 	}})
