@@ -63,14 +63,15 @@ func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
 	a.opened.Store(&mapped{m: m})
 	rec, err := a.scan(m.Bytes[:min(size, int64(a.capacity))], o.SyncedThrough)
 	if err == nil && rec.TornBytes > 0 {
-		err = a.cutTail(rec)
+		// Durable below, before anything can be appended over its front.
+		err = f.Zero(int64(rec.TornAt), rec.TornBytes)
 	}
 	if err != nil {
 		m.Close()
 		return nil, rec, err
 	}
 	a.zeroed.Store(size) // a size that is no whole page must not be rounded below the frames
-	if !rec.Clean {
+	if !rec.Clean || rec.TornBytes > 0 {
 		// After kill -9 frames may be in the page cache only. Whoever opens
 		// the log takes what it finds for durable, so make it so.
 		if err := f.Datasync(); err != nil {
@@ -80,15 +81,6 @@ func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
 	}
 	a.synced.Store(a.end.Load())
 	return a, rec, nil
-}
-
-// cutTail removes a torn tail: it zeroes it and makes that durable before
-// anything can be appended over its front.
-func (a *Active) cutTail(rec Recovery) error {
-	if err := a.file.Zero(int64(rec.TornAt), rec.TornBytes); err != nil {
-		return err
-	}
-	return a.file.Datasync()
 }
 
 // scan walks the frames of b, the whole file, and decides what its end is.
@@ -147,8 +139,8 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 
 // search looks through the bytes from pos on: where the last one that is not
 // zero ends, and how far the frames among them that verify say the file was
-// durable. Frames with an index below the next are copies in somebody's
-// payload.
+// durable. A copy of this segment's own frames in somebody's payload says
+// nothing new: each claims only what lay before it.
 func (a *Active) search(b []byte, pos Pos) (last, synced Pos, newer error) {
 	var h header
 	end := Pos(len(b)) &^ 7
@@ -162,7 +154,7 @@ func (a *Active) search(b []byte, pos Pos) (last, synced Pos, newer error) {
 			if errors.Is(err, errFrameVersion) {
 				return 0, 0, a.frameError(p, b[p:], err)
 			}
-			if err == nil && h.Index >= a.NextIndex() {
+			if err == nil {
 				synced = max(synced, h.synced)
 				p += Pos(h.length)
 				last = p

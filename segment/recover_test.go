@@ -219,8 +219,10 @@ func TestRecoverState7TornTail(t *testing.T) {
 		if a.Frames() != 3 || (rec.TornBytes > 0) != (last > img.pos[3]) || rec.TornBytes > 0 && rec.TornAt != img.pos[3] {
 			t.Fatalf("torn at %d: %+v, %d frames", at, rec, a.Frames())
 		}
-		if left := bytesFrom(t, m.Crash(1)); len(bytes.Trim(left[img.pos[3]:], "\x00")) != 0 {
-			t.Fatalf("torn at %d: bytes of the tail would come back", at)
+		for seed := range uint64(4) {
+			if left := bytesFrom(t, m.Crash(seed)); len(bytes.Trim(left[img.pos[3]:], "\x00")) != 0 {
+				t.Fatalf("torn at %d: bytes of the tail would come back", at)
+			}
 		}
 		add(t, a, entry(4, bytesOf(103, 3)))
 		must(t, a.Sync())
@@ -257,6 +259,29 @@ func TestRecoverState7Trailer(t *testing.T) {
 	must(t, err)
 	if b.Frames() != 5 || rec.TornBytes == 0 {
 		t.Fatalf("%+v", rec)
+	}
+}
+
+// TestRecoverState7BehindMark: what stands behind a mark goes, durably.
+func TestRecoverState7BehindMark(t *testing.T) {
+	m := vfs.NewMem()
+	a := newSegment(t, m, "a", 64<<10)
+	add(t, a, entry(1, bytesOf(100, 0)))
+	must(t, a.Sync())
+	must(t, a.Mark())
+	b := bytesFrom(t, m)
+	at := a.End() + FrameHeaderLen
+	copy(b[at+200:], "left behind")
+	m = load(t, b)
+	c, rec, err := recovered(t, m, a.Meta(), 0)
+	must(t, err)
+	if !rec.Clean || rec.TornAt != at || c.Frames() != 1 {
+		t.Fatalf("%+v", rec)
+	}
+	for seed := range uint64(8) {
+		if left := bytesFrom(t, m.Crash(seed)); len(bytes.Trim(left[at:], "\x00")) != 0 {
+			t.Fatal("bytes behind the mark would come back")
+		}
 	}
 }
 

@@ -186,15 +186,20 @@ func filled(b *testing.B, dir string) *Log {
 func BenchmarkRead(b *testing.B) {
 	dir := b.TempDir()
 	l := filled(b, dir)
-	end := l.NextOffset()
 	dst := make([]segment.Entry, 0, 2048)
+	benchRead(b, l, dst)
+	benchLookup(b, l, dst)
+	must(b, l.Close())
+}
+
+func benchRead(b *testing.B, l *Log, dst []segment.Entry) {
+	end := l.NextOffset()
 	for off := Offset(0); off < end; {
 		out, ref, err := l.Read(off, end, 1<<20, dst)
 		must(b, err)
 		off = out[len(out)-1].Next()
 		ref.Release()
 	}
-	r := rand.New(rand.NewPCG(1, 1))
 	b.Run("sequential/1MiB", func(b *testing.B) {
 		b.ReportAllocs()
 		b.SetBytes(1 << 20)
@@ -210,6 +215,24 @@ func BenchmarkRead(b *testing.B) {
 			ref.Release()
 		}
 	})
+	b.Run("entries/64", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetBytes(64 << 10)
+		r := rand.New(rand.NewPCG(1, 1))
+		last := uint64(l.LastIndex())
+		for range b.N {
+			lo := Index(1 + r.Uint64N(last-64))
+			out, err := l.Entries(lo, lo+64, 1<<30, dst)
+			if err != nil || len(out) != 64 {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func benchLookup(b *testing.B, l *Log, dst []segment.Entry) {
+	r := rand.New(rand.NewPCG(1, 1))
+	end := l.NextOffset()
 	b.Run("random/offset", func(b *testing.B) {
 		b.ReportAllocs()
 		for range b.N {
@@ -241,19 +264,6 @@ func BenchmarkRead(b *testing.B) {
 			}
 		}
 	})
-	b.Run("entries/64", func(b *testing.B) {
-		b.ReportAllocs()
-		b.SetBytes(64 << 10)
-		last := uint64(l.LastIndex())
-		for range b.N {
-			lo := Index(1 + r.Uint64N(last-64))
-			out, err := l.Entries(lo, lo+64, 1<<30, dst)
-			if err != nil || len(out) != 64 {
-				b.Fatal(err)
-			}
-		}
-	})
-	must(b, l.Close())
 }
 
 // BenchmarkOpen opens the log of BenchmarkRead after a clean close, and after

@@ -187,6 +187,27 @@ func TestTruncateDurable(t *testing.T) {
 	}
 }
 
+// TestTruncateDuringSync: a sync under way does not call durable what a
+// truncation has dropped meanwhile.
+func TestTruncateDuringSync(t *testing.T) {
+	var l *Log
+	cutting := false
+	fsys := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op, _ string) error {
+		if op == vfs.OpDatasync && cutting {
+			cutting = false
+			return l.TruncateFrom(3)
+		}
+		return nil
+	})
+	l = open(t, small(fsys))
+	fill(t, l, 5, 100)
+	cutting = true
+	must(t, l.SyncWait())
+	if cutting || l.LastIndex() != 2 || l.DurableIndex() != 2 || l.DurableOffset() != 4 {
+		t.Fatalf("last %d, durable %d, offset %d", l.LastIndex(), l.DurableIndex(), l.DurableOffset())
+	}
+}
+
 func TestTruncateBounds(t *testing.T) {
 	l := open(t, small(vfs.NewMem()))
 	fill(t, l, 60, 500)

@@ -29,13 +29,18 @@ type harness struct {
 	t    *testing.T
 	r    *rand.Rand
 	fs   *vfs.Mem
+	rule func(op vfs.Op, name string) error // nil: no faults
 	log  *Log
 	m    model
 	size int64
 }
 
 func (h *harness) options() Options {
-	return Options{FS: h.fs, Dir: "/log", SegmentBytes: func() int64 { return h.size }, Rand: h.r}
+	o := Options{FS: h.fs, Dir: "/log", SegmentBytes: func() int64 { return h.size }, Rand: h.r}
+	if h.rule != nil {
+		o.FS = vfs.NewFaulty(h.fs, h.rule)
+	}
+	return o
 }
 
 func (h *harness) open() Recovery {
@@ -135,7 +140,7 @@ func (h *harness) step() string {
 		}
 		m.synced = m.last()
 		return "reopen"
-	case k < 96:
+	case k < 96 && h.rule == nil:
 		return h.crash()
 	}
 	h.check()
@@ -325,4 +330,10 @@ func TestModel(t *testing.T) {
 			break
 		}
 	}
+}
+
+// batchAfter is one entry that follows the log.
+func (h *harness) batchAfter(l *Log) []segment.Entry {
+	return []segment.Entry{{Index: l.LastIndex() + 1, Term: h.m.term + 1, Kind: segment.KindData, BaseOffset: l.NextOffset(), Count: 1,
+		MaxTimestamp: 1, Payload: []byte("after the crash")}}
 }
