@@ -153,15 +153,11 @@ func (b *Broker) Close() error {
 	b.stop()
 	b.done.Wait()
 	b.Host.Close()
-	b.mu.Lock()
 	var errs []error
-	for _, t := range b.topics {
-		for _, p := range t.parts {
-			if p != nil {
-				errs = append(errs, p.Close())
-			}
-		}
+	for _, p := range b.openPartitions() {
+		errs = append(errs, p.Close())
 	}
+	b.mu.Lock()
 	b.topics, b.byID = map[string]*topic{}, map[cluster.TopicID]*topic{}
 	b.mu.Unlock()
 	return errors.Join(append(errs, b.meta.Close())...)

@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 
 	"chronik/broker/cluster"
 	"chronik/broker/partition"
-	"chronik/wal"
 )
 
 // Reconciling makes what runs on this node equal to what the metadata says:
@@ -130,7 +127,7 @@ func (b *Broker) openAll(open []*opening) {
 }
 
 func (b *Broker) partitionDir(t *cluster.Topic, i int) string {
-	return filepath.Join(b.opt.DataDir, topicsDir, fmt.Sprintf("%s-%d@%d", t.Name, i, t.Partitions[i].GroupID))
+	return filepath.Join(b.opt.DataDir, topicsDir, partition.DirName(t.Name, int32(i), t.Partitions[i].GroupID))
 }
 
 const topicsDir = "topics"
@@ -162,7 +159,7 @@ func (b *Broker) deleteLocal(t *topic) {
 		if err := p.Close(); err != nil {
 			b.opt.Logger.Warn("closing a deleted partition", "topic", t.info.Name, "partition", i, "err", err)
 		}
-		if err := wal.Remove(b.opt.FS, b.partitionDir(t.info, i)); err != nil {
+		if err := partition.Remove(b.opt.Raft, t.info.Partitions[i].GroupID, b.opt.FS, b.partitionDir(t.info, i)); err != nil {
 			b.opt.Logger.Error("cannot remove a deleted partition", "topic", t.info.Name, "partition", i, "err", err)
 		}
 	}
@@ -193,9 +190,8 @@ func (b *Broker) removeOrphans() error {
 		started = s.HadTopics()
 	})
 	for _, name := range names {
-		_, id, ok := strings.Cut(name, "@")
-		group, err := strconv.ParseUint(id, 10, 64)
-		if !ok || err != nil || groups[group] {
+		group, ok := partition.GroupOf(name)
+		if !ok || groups[group] {
 			continue
 		}
 		if !started {
@@ -203,7 +199,7 @@ func (b *Broker) removeOrphans() error {
 				ErrStorage, root, b.metadataDir(), root)
 		}
 		b.opt.Logger.Warn("removing a partition that the metadata does not know", "dir", name)
-		if err := wal.Remove(b.opt.FS, filepath.Join(root, name)); err != nil {
+		if err := partition.Remove(b.opt.Raft, group, b.opt.FS, filepath.Join(root, name)); err != nil {
 			return err
 		}
 	}

@@ -59,7 +59,7 @@ func (m *machine) TakeProposal(term segment.Term, bytesMax int) []byte {
 		cut += len(b)
 	}
 	out := p.pending[:cut:cut]
-	p.pending = append([]byte(nil), p.pending[cut:]...)
+	p.pending = p.pending[cut:]
 	return out
 }
 

@@ -59,7 +59,6 @@ type Partition struct {
 	durable   int64
 	committed int64 // high watermark
 	pending   []byte
-	idle      []byte // a spare buffer for pending
 	producers producers
 	current   bool  // producers covers the log up to end
 	failure   error // why the group stopped; ErrClosed after Close
