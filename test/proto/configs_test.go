@@ -257,6 +257,7 @@ func TestD1(t *testing.T) {
 		equal(t, "cluster id", r.ClusterID, *ask[*kmsg.MetadataResponse](cn, metadataRequest(9, false, []string{})).ClusterID)
 		equal(t, "operations that nobody asked for", r.ClusterAuthorizedOperations, -2147483648)
 	}
+	harness.SkipOnPeer(t, "kfake", "it ignores the endpoint type")
 	req := kmsg.NewPtrDescribeClusterRequest()
 	req.Version, req.EndpointType = 1, 2
 	code(t, "endpoint type 2 on a broker", ask[*kmsg.DescribeClusterResponse](cn, req).ErrorCode, kerr.MismatchedEndpointType)

@@ -46,6 +46,7 @@ func TestMain(m *testing.M) {
 // broker returns the package's one broker; tests with settings of their own start another.
 func broker(t *testing.T) *harness.Broker {
 	t.Helper()
+	deviates(t)
 	b, err := shared()
 	if err != nil {
 		t.Fatal(err)
@@ -63,6 +64,7 @@ type conn struct {
 
 func dial(t *testing.T, b *harness.Broker) *conn {
 	t.Helper()
+	deviates(t)
 	c, err := net.DialTimeout("tcp", b.Addr, 5*time.Second)
 	if err != nil {
 		t.Fatal(err)

@@ -60,23 +60,26 @@ func TestF3F4F5(t *testing.T) {
 		}
 	}
 	t.Run("F3 first batch whole over maxBytes", func(t *testing.T) {
+		harness.SkipOnPeer(t, "kfake", "it leaves partitions out of a full answer")
 		req := fetchRequest(12, tp, part{p: 0}, part{p: 1})
 		req.MaxBytes = 1
 		r := ask[*kmsg.FetchResponse](cn, req)
-		equal(t, "batches of partition 0", len(batches(t, r.Topics[0].Partitions[0].RecordBatches)), 1)
-		equal(t, "F4 bytes of partition 1", len(r.Topics[0].Partitions[1].RecordBatches), 0)
+		equal(t, "batches of partition 0", len(batches(t, slot(t, r, 0).RecordBatches)), 1)
+		equal(t, "F4 bytes of partition 1", len(slot(t, r, 1).RecordBatches), 0)
 	})
 	t.Run("F3 first batch whole over partitionMaxBytes", func(t *testing.T) {
+		harness.SkipOnPeer(t, "kfake", "it leaves partitions out of a full answer")
 		r := ask[*kmsg.FetchResponse](cn, fetchRequest(12, tp, part{p: 0, max: 1}, part{p: 1, max: 1}))
-		equal(t, "batches of partition 0", len(batches(t, r.Topics[0].Partitions[0].RecordBatches)), 1)
-		if n := len(r.Topics[0].Partitions[1].RecordBatches); n > 1 {
+		equal(t, "batches of partition 0", len(batches(t, slot(t, r, 0).RecordBatches)), 1)
+		if n := len(slot(t, r, 1).RecordBatches); n > 1 {
 			t.Errorf("partition 1 returned %d bytes, its limit is 1", n)
 		}
 	})
 	t.Run("F3 an empty partition does not use up the whole batch", func(t *testing.T) {
+		harness.SkipOnPeer(t, "kfake", "it leaves partitions out of a full answer")
 		r := ask[*kmsg.FetchResponse](cn, fetchRequest(12, tp, part{p: 0, offset: 10, max: 1}, part{p: 1, max: 1}))
-		equal(t, "bytes of partition 0", len(r.Topics[0].Partitions[0].RecordBatches), 0)
-		equal(t, "batches of partition 1", len(batches(t, r.Topics[0].Partitions[1].RecordBatches)), 1)
+		equal(t, "bytes of partition 0", len(slot(t, r, 0).RecordBatches), 0)
+		equal(t, "batches of partition 1", len(batches(t, slot(t, r, 1).RecordBatches)), 1)
 	})
 	t.Run("F4 the limit shrinks", func(t *testing.T) {
 		req := fetchRequest(12, tp, part{p: 0}, part{p: 1})
@@ -100,6 +103,18 @@ func TestF3F4F5(t *testing.T) {
 			t.Errorf("%d bytes for a partition limit of 25000", n)
 		}
 	})
+}
+
+// slot is one partition of a response to a full fetch, which must list every partition that was asked for.
+func slot(t *testing.T, r *kmsg.FetchResponse, p int32) kmsg.FetchResponseTopicPartition {
+	t.Helper()
+	for _, s := range partsOf(r) {
+		if s.Partition == p {
+			return s
+		}
+	}
+	t.Fatalf("the response has no slot for partition %d", p)
+	return kmsg.FetchResponseTopicPartition{}
 }
 
 // TestF6 lists what is answered at once even though the client allows a long wait.

@@ -100,7 +100,9 @@ func leave(c *conn, group string, members ...kmsg.LeaveGroupRequestMember) *kmsg
 	c.t.Helper()
 	req := kmsg.NewPtrLeaveGroupRequest()
 	req.Version, req.Group, req.Members = 5, group, members
-	return ask[*kmsg.LeaveGroupResponse](c, req)
+	r := ask[*kmsg.LeaveGroupResponse](c, req)
+	equal(c.t, "members in the LeaveGroup response", len(r.Members), len(members))
+	return r
 }
 
 func leaver(id string, instance *string) kmsg.LeaveGroupRequestMember {
