@@ -56,7 +56,7 @@ func (m *model) shows(l *Log) error {
 // on the disk. What is found is the log before the operation or after it, less
 // what was not synced. CHRONIK_SEED replays one seed, CHRONIK_CRASHES runs more.
 func TestCrashAtEveryStep(t *testing.T) {
-	first, count := uint64(1), uint64(40)
+	first, count := uint64(1), uint64(15)
 	if s := os.Getenv("CHRONIK_CRASHES"); s != "" {
 		count, _ = strconv.ParseUint(s, 10, 64)
 	}

@@ -335,6 +335,74 @@ func TestSyncer(t *testing.T) {
 	}
 }
 
+// TestSyncerClosedDuringSync: whoever comes while the last round is under way
+// is answered too.
+func TestSyncerClosedDuringSync(t *testing.T) {
+	var armed atomic.Bool
+	entered, release := make(chan struct{}), make(chan struct{})
+	fsys := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op, _ string) error {
+		if op == vfs.OpDatasync && armed.CompareAndSwap(true, false) {
+			close(entered)
+			<-release
+		}
+		return nil
+	})
+	o := small(fsys)
+	o.Syncer = NewSyncer(SyncerOptions{})
+	l := open(t, o)
+	fill(t, l, 1, 10)
+	armed.Store(true)
+	l.Sync(func(error) {})
+	<-entered
+	closed := make(chan struct{})
+	go func() { o.Syncer.Close(); close(closed) }()
+	poll(t, func() bool { o.Syncer.mu.Lock(); defer o.Syncer.mu.Unlock(); return o.Syncer.closed })
+	fill(t, l, 1, 10)
+	done := make(chan error, 1)
+	l.Sync(func(err error) { done <- err })
+	poll(t, func() bool { l.sync.mu.Lock(); defer l.sync.mu.Unlock(); return l.sync.again })
+	close(release)
+	must(t, <-done)
+	if l.DurableIndex() != 2 {
+		t.Fatalf("durable %d", l.DurableIndex())
+	}
+	<-closed
+}
+
+func poll(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain")
+		}
+	}
+}
+
+// TestDroppedBeforeOpened: a reader holds a segment whose file is dropped
+// before it is opened; it reads the present log instead.
+func TestDroppedBeforeOpened(t *testing.T) {
+	var l *Log
+	dropped := false
+	fsys := vfs.NewFaulty(rolled(t), func(op vfs.Op, name string) error {
+		if op == vfs.OpOpen && !dropped && l != nil {
+			dropped = true
+			return l.SetStart(60)
+		}
+		return nil
+	})
+	log := open(t, small(fsys))
+	l = log
+	if _, _, err := l.Read(0, 120, 1, nil); !errors.Is(err, ErrOffsetOutOfRange) || !dropped {
+		t.Fatalf("dropped %v, %v", dropped, err)
+	}
+	dropped = false
+	e, ref, ok, err := l.FindTimestamp(0, 0)
+	if err != nil || !ok || e.Next() <= l.StartOffset() {
+		t.Fatalf("%+v, %v, %v", e, ok, err)
+	}
+	ref.Release()
+}
+
 // TestSyncFromCallback: a function given to Sync may ask for another sync.
 func TestSyncFromCallback(t *testing.T) {
 	l := open(t, small(vfs.NewMem()))
@@ -492,6 +560,9 @@ func TestRefOutlivesEverything(t *testing.T) {
 // TestAllocations: none for an append, a lookup or a read into a slice that is
 // there.
 func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes pools forget")
+	}
 	s := NewSyncer(SyncerOptions{})
 	defer s.Close()
 	l := open(t, Options{Dir: t.TempDir(), Syncer: s})

@@ -17,6 +17,7 @@ type syncState struct {
 	spare   []func(error) // the other buffer
 	queued  bool          // the syncer has the log in the round that gathers
 	busy    bool          // a flush is under way
+	again   bool          // and is to go round once more
 
 	durableMu sync.Mutex // writers of the two below
 	cuts      uint64     // a truncation makes the result of a sync under way void
@@ -70,17 +71,19 @@ func (l *Log) DurableIndex() Index { return Index(l.sync.index.Load()) }
 func (l *Log) DurableOffset() Offset { return Offset(l.sync.offset.Load()) }
 
 // flush makes durable what has been appended and answers those who waited
-// before it began. One at a time: a second caller leaves its waiters to the
-// first, or to the next round. With all, it goes on until nobody waits.
+// before it began. One at a time: a second caller has the first go round once
+// more. With all, it goes on until nobody waits.
 func (s *syncState) flush(all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queued = false
 	if s.busy {
+		s.again = true
 		return
 	}
 	s.busy = true
 	for len(s.waiters) > 0 {
+		s.again = false
 		waiters := s.waiters
 		s.waiters, s.spare = s.spare, nil
 		s.mu.Unlock()
@@ -91,7 +94,7 @@ func (s *syncState) flush(all bool) {
 		clear(waiters)
 		s.mu.Lock()
 		s.spare = waiters[:0]
-		if !all {
+		if !all && !s.again {
 			break
 		}
 	}
