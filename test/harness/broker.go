@@ -202,13 +202,27 @@ func (b *Broker) Stop() (int, error) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return 0, err
 	}
+	return p.wait()
+}
+
+// Wait waits for the exit after a signal that the caller sent, like Stop.
+func (b *Broker) Wait() (int, error) {
+	p := b.take()
+	if p == nil {
+		return 0, errors.New("no process runs")
+	}
+	return p.wait()
+}
+
+// wait returns the exit status; a process that goes on for too long is killed.
+func (p *process) wait() (int, error) {
 	select {
 	case <-p.done:
 		return p.cmd.ProcessState.ExitCode(), nil
 	case <-time.After(stopMax):
 		p.cmd.Process.Kill()
 		<-p.done
-		return -1, fmt.Errorf("pid %d still ran %v after SIGTERM", p.cmd.Process.Pid, stopMax)
+		return -1, fmt.Errorf("pid %d still ran %v after the signal", p.cmd.Process.Pid, stopMax)
 	}
 }
 
