@@ -24,6 +24,10 @@ type identity struct {
 	NodeID  int `json:"node_id"`
 }
 
+// ErrDataDir is a data directory that this node cannot use: the user can put
+// that right.
+var ErrDataDir = errors.New("the data directory cannot be used")
+
 // checkIdentity writes the identity of a new data directory, and refuses one
 // of another node or of a newer release.
 func checkIdentity(fsys vfs.FS, dir string, nodeID int) error {
@@ -42,11 +46,11 @@ func checkIdentity(fsys vfs.FS, dir string, nodeID int) error {
 	var id identity
 	switch err := json.Unmarshal(b, &id); {
 	case err != nil:
-		return fmt.Errorf("%s is damaged: %w", path, err)
+		return fmt.Errorf("%w: %s is damaged: %w", ErrDataDir, path, err)
 	case id.Version > dirVersion:
-		return fmt.Errorf("%s: the data was written by a newer release (layout %d, this one knows %d)", path, id.Version, dirVersion)
+		return fmt.Errorf("%w: %s: the data was written by a newer release (layout %d, this one knows %d)", ErrDataDir, path, id.Version, dirVersion)
 	case id.NodeID != nodeID:
-		return fmt.Errorf("%s: the data is node %d's, and this is node %d: use --node-id %d or another --data-dir", path, id.NodeID, nodeID, id.NodeID)
+		return fmt.Errorf("%w: %s: the data is node %d's, and this is node %d: use --node-id %d or another --data-dir", ErrDataDir, path, id.NodeID, nodeID, id.NodeID)
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func Start(ctx context.Context, conf *config.Config, build Build, log *slog.Logg
 		}),
 	}
 	began := n.clock.Now()
-	for _, open := range []func(context.Context) error{n.openDir, n.openAdmin, n.openBroker, n.openKafka} {
+	for _, open := range []func(context.Context) error{n.openDir, n.openAdmin, n.listen, n.openBroker, n.serveKafka} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, n.Stop())
 		}
@@ -107,8 +107,10 @@ func (n *Node) Stop() error {
 		}
 		cancel()
 	}
-	if len(errs) == 0 {
-		n.log.Info("stopped")
+	select {
+	case <-n.ready:
+		n.log.Info("stopped", "errors", len(errs))
+	default: // it never ran
 	}
 	return errors.Join(errs...)
 }
@@ -117,11 +119,11 @@ func (n *Node) Stop() error {
 func (n *Node) openDir(context.Context) error {
 	dir := n.conf.Server.DataDir
 	if err := n.fs.MkdirAll(dir); err != nil {
-		return fmt.Errorf("create the data directory: %w", err)
+		return fmt.Errorf("%w: %w", ErrDataDir, err)
 	}
 	lock, err := n.fs.Lock(filepath.Join(dir, lockName))
 	if err != nil {
-		return fmt.Errorf("data directory %s: %w", dir, err)
+		return fmt.Errorf("%w: %s: %w", ErrDataDir, dir, err)
 	}
 	n.onStop("the data directory lock", func(context.Context) error { return lock.Close() })
 	return checkIdentity(n.fs, dir, n.conf.Cluster.NodeID)
@@ -181,13 +183,29 @@ func (n *Node) openBroker(ctx context.Context) error {
 	return nil
 }
 
-func (n *Node) openKafka(context.Context) error {
+// listen takes the Kafka port, so that its number is known to the broker, and
+// a port that is taken is found before logs are recovered. Clients that
+// connect from now on are answered once the node serves.
+func (n *Node) listen(context.Context) error {
 	addr := net.JoinHostPort(n.conf.Server.BindAddr, strconv.Itoa(n.conf.Server.KafkaPort))
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fmt.Errorf("listen on the Kafka port: %w", err)
 	}
 	n.kafka = l
+	n.onStop("the Kafka port", func(context.Context) error {
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	if port := &n.conf.Server.AdvertisedPort; *port == 0 {
+		*port = l.Addr().(*net.TCPAddr).Port
+	}
+	return nil
+}
+
+func (n *Node) serveKafka(context.Context) error {
 	settings := n.broker.Settings()
 	h := handler.New(handler.Options{
 		Broker: n.broker, Clock: n.clock, Logger: n.log, Metrics: n.metrics, Rand: newRand(), FetchSessions: settings.FetchSessionsMax,
@@ -211,7 +229,7 @@ func (n *Node) openKafka(context.Context) error {
 		},
 	})
 	n.metrics.SetSource(n.snapshot)
-	go func() { n.serving <- n.server.Serve(l, "PLAINTEXT") }()
+	go func() { n.serving <- n.server.Serve(n.kafka, "PLAINTEXT") }()
 	n.onStop("the Kafka listener", n.server.Shutdown)
 	return nil
 }

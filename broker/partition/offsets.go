@@ -205,10 +205,15 @@ func (p *Partition) DeleteRecords(offset int64) (int64, error) {
 	if start := int64(p.log.StartOffset()); offset <= start {
 		return start, nil
 	}
-	if err := p.log.SetStart(segment.Offset(offset)); err != nil {
+	if err := p.setStart(segment.Offset(offset)); err != nil {
 		return -1, fmt.Errorf("%w: %w", ErrStorage, err)
 	}
 	return int64(p.log.StartOffset()), nil
+}
+
+func (p *Partition) setStart(offset segment.Offset) error {
+	p.opt.Metrics.Raft.LogCompactions.Inc()
+	return p.log.SetStart(offset)
 }
 
 // Retain drops what retention.ms and retention.bytes no longer keep, in whole
@@ -247,5 +252,5 @@ func (p *Partition) Retain(now time.Time) error {
 	if start <= p.log.StartOffset() {
 		return nil
 	}
-	return p.log.SetStart(start)
+	return p.setStart(start)
 }

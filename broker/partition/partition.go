@@ -76,11 +76,13 @@ type RoleFunc func(p *Partition, leading bool, epoch int32)
 // group. onRole may be nil; it may be called before Open returns.
 func Open(o Options, onRole RoleFunc) (*Partition, error) {
 	p := &Partition{opt: o, epoch: -1, watchers: make(map[*Watcher]struct{}), onRole: onRole}
+	began := o.Clock.Now()
 	log, rec, err := wal.Open(wal.Options{
 		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
 		SegmentBytes: func() int64 { return o.Settings().SegmentBytes },
 		Checkpoint:   p.checkpoint,
 	})
+	o.Metrics.Storage.Recovered(outcome(rec, err), rec.TornBytes, o.Clock.Now().Sub(began))
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s-%d: %w", o.Topic, o.Partition, err)
 	}
@@ -102,6 +104,23 @@ func Open(o Options, onRole RoleFunc) (*Partition, error) {
 	p.mu.Unlock()
 	group.Wake() // for what onRole may have appended
 	return p, nil
+}
+
+// outcome names what was found when a log was opened.
+func outcome(rec wal.Recovery, err error) string {
+	switch {
+	case errors.Is(err, segment.ErrNewerVersion):
+		return "newer_version"
+	case errors.Is(err, segment.ErrCorrupt):
+		return "corrupt"
+	case err != nil:
+		return "error"
+	case rec.TornBytes > 0:
+		return "torn_tail"
+	case rec.Created:
+		return "empty"
+	}
+	return "clean"
 }
 
 // Close leaves the raft group and closes the log. Waiting appends fail with

@@ -39,6 +39,9 @@ func (a *app) serve(cmd *cobra.Command, command string) error {
 	if errors.Is(err, vfs.ErrLocked) {
 		return usagef("data directory %s: another process uses it; want one of this node's own (--data-dir)", c.Server.DataDir)
 	}
+	if errors.Is(err, node.ErrDataDir) {
+		return usageError{err}
+	}
 	return err
 }
 

@@ -87,6 +87,7 @@ func (c *call) describedTopic(t *broker.TopicInfo, first int32, partitionsMax in
 		out.Partitions = append(out.Partitions, msg.DescribeTopicPartitionsResponsePartition{
 			ErrorCode: c.code(p.Err), PartitionIndex: p.Partition, LeaderId: p.Leader.ID, LeaderEpoch: p.Leader.Epoch,
 			ReplicaNodes: p.Replicas, IsrNodes: p.ISR, OfflineReplicas: p.Offline,
+			EligibleLeaderReplicas: []int32{}, LastKnownElr: []int32{}, // M14: none, and Java's admin takes no null
 		})
 	}
 	return out, false

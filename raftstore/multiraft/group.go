@@ -204,6 +204,12 @@ func (g *Group) fail(err error) {
 		return
 	}
 	g.host.opt.Logger.Error("group has failed", "group", g.id, "err", err)
+	switch m := &g.host.opt.Metrics.Storage; {
+	case errors.Is(err, wal.ErrPoisoned):
+		m.FlushFailed()
+	case errors.Is(err, segment.ErrCorrupt):
+		m.CorruptRange()
+	}
 	g.halt(fmt.Errorf("%w: %w", ErrFailed, err))
 	g.sm.Failed(err)
 }

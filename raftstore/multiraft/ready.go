@@ -116,6 +116,7 @@ func (g *Group) write(m *pb.Message) {
 			g.fail(err)
 			return
 		}
+		g.host.opt.Metrics.Storage.FramesAppended(frameBytes(entries))
 		g.sm.Appended(g.log.LastIndex(), g.log.NextOffset())
 	}
 	// Without a hard state in the message its fields are absent. A commit
@@ -131,6 +132,14 @@ func (g *Group) write(m *pb.Message) {
 	if len(entries) > 0 {
 		g.log.Sync(w.done)
 	}
+}
+
+// frameBytes is what entries take in the log.
+func frameBytes(entries []*pb.Entry) (n int) {
+	for _, e := range entries {
+		n += segment.FrameLen(len(e.GetData()))
+	}
+	return n
 }
 
 // finishWrites delivers the responses of the writes that are durable, in the
