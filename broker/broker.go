@@ -15,6 +15,7 @@ import (
 	"chronik/broker/coordinator"
 	"chronik/broker/metadata"
 	"chronik/broker/partition"
+	"chronik/broker/settings"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/internal/vfs"
@@ -260,4 +261,5 @@ var errorsBelow = []struct{ from, to error }{
 	{cluster.ErrReplicationFactor, ErrInvalidReplicationFactor},
 	{cluster.ErrPartitionCount, ErrInvalidPartitions},
 	{cluster.ErrAssignment, ErrInvalidReplicaAssignment},
+	{settings.ErrResource, ErrInvalidRequest},
 }

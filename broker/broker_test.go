@@ -442,6 +442,27 @@ func TestAutoCreate(t *testing.T) {
 	}
 }
 
+// Whoever asks for a topic while another request creates it is told its
+// leaders too.
+func TestMetadataWaitsForCreation(t *testing.T) {
+	r := newRig(t)
+	const askers = 8
+	for i := range 10 {
+		name := fmt.Sprintf("t%d", i)
+		got := make(chan TopicInfo, askers)
+		for range askers {
+			go func() {
+				got <- r.Metadata(background, MetadataRequest{Topics: []TopicRef{{Name: name}}, AutoCreate: true})[0]
+			}()
+		}
+		for range askers {
+			if info := <-got; info.Err != nil || len(info.Partitions) != 1 || info.Partitions[0].Leader.ID != 1 {
+				t.Fatalf("M3: %+v", info)
+			}
+		}
+	}
+}
+
 func TestProducerIDsAreUniqueOverRestarts(t *testing.T) {
 	r := newRig(t)
 	seen := map[int64]bool{}

@@ -3,29 +3,21 @@ package broker
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 
 	"chronik/broker/cluster"
 	"chronik/broker/config"
+	"chronik/broker/settings"
 )
 
-// layers are the sources of broker settings, from the metadata and the static
-// ones of this node.
-func (b *Broker) layers(s *cluster.State) config.Layers {
-	return config.Layers{
-		Broker:         s.Config(cluster.Resource{Type: cluster.ResourceBroker, Name: b.brokerName()}),
-		ClusterDefault: s.Config(cluster.Resource{Type: cluster.ResourceBroker}),
-		Static:         b.opt.Static,
-	}
+// settings is the configuration as the metadata in s has it.
+func (b *Broker) settings(s *cluster.State) settings.View {
+	return settings.View{State: s, NodeID: b.opt.NodeID, Static: b.opt.Static, Broker: b.conf.Load()}
 }
-
-func (b *Broker) brokerName() string { return strconv.Itoa(int(b.opt.NodeID)) }
 
 // refreshSettings resolves the broker's settings anew.
 func (b *Broker) refreshSettings(s *cluster.State) error {
-	conf, err := config.ResolveBroker(b.layers(s))
+	conf, err := config.ResolveBroker(b.settings(s).Layers())
 	if err != nil {
 		return fmt.Errorf("broker settings: %w", err)
 	}
@@ -52,55 +44,16 @@ func (b *Broker) resolveTopic(name string, overrides map[string]string) *config.
 // CF4). keys limits each to the names given; nil or empty asks for all.
 func (b *Broker) DescribeConfigs(resources []ConfigResource, keys [][]string) []DescribedConfig {
 	out := make([]DescribedConfig, len(resources))
-	for i, r := range resources {
-		out[i].Resource = r
-		out[i].Entries, out[i].Err = b.describeConfig(r)
-		if len(keys[i]) > 0 {
-			out[i].Entries = slices.DeleteFunc(out[i].Entries, func(e config.Entry) bool { return !slices.Contains(keys[i], e.Name) })
-		}
-	}
-	return out
-}
-
-func (b *Broker) describeConfig(r ConfigResource) ([]config.Entry, error) {
-	switch r.Type {
-	case cluster.ResourceTopic:
-		if err := fromBelow(cluster.CheckTopicName(r.Name)); err != nil {
-			return nil, err
-		}
-		overrides, err := b.topicOverrides(r.Name)
-		if err != nil {
-			return nil, err
-		}
-		return config.DescribeTopic(overrides, b.conf.Load()), nil
-	case cluster.ResourceBroker:
-		if r.Name == "" {
-			return config.DescribeClusterDefaults(b.conf.Load()), nil
-		}
-		if err := b.checkBrokerName(r.Name); err != nil {
-			return nil, err
-		}
-		return config.DescribeBroker(b.conf.Load()), nil
-	}
-	return nil, fmt.Errorf("%w: resource type %d has no configuration here", ErrInvalidRequest, r.Type)
-}
-
-func (b *Broker) topicOverrides(name string) (overrides map[string]string, err error) {
 	b.meta.View(func(s *cluster.State) {
-		if s.Topic(name) == nil {
-			err = ErrUnknownTopicOrPartition
-			return
+		for i, r := range resources {
+			entries, err := b.settings(s).Describe(cluster.Resource(r))
+			if len(keys[i]) > 0 {
+				entries = slices.DeleteFunc(entries, func(e config.Entry) bool { return !slices.Contains(keys[i], e.Name) })
+			}
+			out[i] = DescribedConfig{r, fromBelow(err), entries}
 		}
-		overrides = maps.Clone(s.Config(cluster.Resource{Type: cluster.ResourceTopic, Name: name}))
 	})
-	return overrides, err
-}
-
-func (b *Broker) checkBrokerName(name string) error {
-	if name != b.brokerName() {
-		return fmt.Errorf("%w: unexpected broker id, expected %s but got %s", ErrInvalidRequest, b.brokerName(), name)
-	}
-	return nil
+	return out
 }
 
 // AlterConfigs changes the overrides of resources (CF5, CF6, CF8), each all
@@ -124,47 +77,21 @@ func (b *Broker) AlterConfigs(ctx context.Context, changes []ConfigChange, valid
 func (b *Broker) alterConfig(ctx context.Context, c ConfigChange, validateOnly bool) error {
 	b.alterMu.Lock() // a change starts from what the one before it left
 	defer b.alterMu.Unlock()
-	values, err := b.changedConfig(c)
+	ops := c.Ops
+	for _, v := range c.Values {
+		ops = append(ops, config.Op{Name: v.Name, Kind: config.Set, Value: v.Value, Null: v.Null})
+	}
+	var values map[string]string
+	var err error
+	b.meta.View(func(s *cluster.State) {
+		values, err = b.settings(s).Change(cluster.Resource(c.Resource), ops, c.Replace)
+	})
 	if err != nil || validateOnly {
-		return err
+		return fromBelow(err)
 	}
 	_, version, err := b.propose(ctx, &cluster.SetConfig{Resource: cluster.Resource(c.Resource), Values: values})
 	if err != nil {
 		return err
 	}
 	return b.awaitVersion(ctx, version)
-}
-
-// changedConfig is the set of overrides that a change leads to.
-func (b *Broker) changedConfig(c ConfigChange) (map[string]string, error) {
-	ops := c.Ops
-	for _, v := range c.Values {
-		ops = append(ops, config.Op{Name: v.Name, Kind: config.Set, Value: v.Value, Null: v.Null})
-	}
-	switch c.Resource.Type {
-	case cluster.ResourceTopic:
-		overrides, err := b.topicOverrides(c.Resource.Name)
-		if err != nil {
-			return nil, err
-		}
-		if c.Replace {
-			return config.ReplaceTopic(ops, b.conf.Load())
-		}
-		return config.AlterTopic(overrides, ops, b.conf.Load())
-	case cluster.ResourceBroker:
-		target := config.FromClusterDefault
-		if c.Resource.Name != "" {
-			if err := b.checkBrokerName(c.Resource.Name); err != nil {
-				return nil, err
-			}
-			target = config.FromBroker
-		}
-		var layers config.Layers
-		b.meta.View(func(s *cluster.State) { layers = b.layers(s) })
-		if c.Replace {
-			return config.ReplaceBroker(layers, target, ops)
-		}
-		return config.AlterBroker(layers, target, ops)
-	}
-	return nil, fmt.Errorf("%w: resource type %d has no configuration here", ErrInvalidRequest, c.Resource.Type)
 }

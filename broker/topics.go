@@ -280,7 +280,7 @@ func (b *Broker) Metadata(ctx context.Context, r MetadataRequest) []TopicInfo {
 	}
 	out := make([]TopicInfo, len(r.Topics))
 	for i, ref := range r.Topics {
-		out[i] = b.describeTopic(ref)
+		out[i] = b.describeSettled(ctx, ref)
 		if !errors.Is(out[i].Err, ErrUnknownTopicOrPartition) {
 			continue
 		}
@@ -304,6 +304,34 @@ func (b *Broker) autoCreate(ctx context.Context, ref TopicRef) TopicInfo {
 	res := b.CreateTopics(ctx, []NewTopic{t}, DefaultTimeout, false)[0]
 	if res.Err != nil && !errors.Is(res.Err, ErrTopicExists) {
 		return TopicInfo{Name: ref.Name, Err: res.Err}
+	}
+	return b.describeSettled(ctx, ref)
+}
+
+// creationMax is how long Metadata waits for a topic that is being created.
+const creationMax = 5 * time.Second
+
+// describeSettled describes a topic; one that is being created, by this
+// request or another, when its partitions have leaders: clients that see a
+// partition without one give up sooner than creation takes.
+func (b *Broker) describeSettled(ctx context.Context, ref TopicRef) TopicInfo {
+	var version uint64
+	var t *cluster.Topic
+	b.meta.View(func(s *cluster.State) {
+		version = s.Version()
+		if t = s.Topic(ref.Name); ref.ByID {
+			t = s.TopicByID(ref.ID)
+		}
+	})
+	info := b.describeTopic(ref)
+	unled := func(p PartitionInfo) bool { return p.Err != nil }
+	if t == nil || info.Err == nil && !slices.ContainsFunc(info.Partitions, unled) {
+		return info
+	}
+	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, creationMax)
+	defer cancel()
+	if b.awaitVersion(ctx, version) == nil {
+		_ = b.awaitLeaders(ctx, t.Name) // what is there by then is told
 	}
 	return b.describeTopic(ref)
 }

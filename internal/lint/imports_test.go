@@ -52,8 +52,9 @@ var table = map[string]packageRule{
 	"broker/group":         {level: 32, imports: []string{"broker/group/classic", "broker/group/effect", "broker/group/record"}},
 	"broker/coordinator":   {level: 33, imports: []string{"broker/group", "broker/partition", "segment", "kafka/batch", "internal/clock"}},
 	"broker/metadata":      {level: 33, imports: []string{"broker/cluster", "raftstore/multiraft", "wal", "segment", "internal/vfs", "internal/clock"}},
+	"broker/settings":      {level: 33, imports: []string{"broker/cluster", "broker/config"}},
 	"broker/fetchsession":  {level: 30},
-	"broker": {level: 35, imports: []string{"broker/config", "broker/cluster", "broker/coordinator", "broker/group", "broker/metadata", "broker/partition",
+	"broker": {level: 35, imports: []string{"broker/config", "broker/cluster", "broker/coordinator", "broker/group", "broker/metadata", "broker/partition", "broker/settings",
 		"raftstore/multiraft", "wal", "segment", "kafka/batch", "internal/vfs", "internal/clock", "internal/metrics"}},
 
 	"kafka/server":  {level: 40, imports: []string{"kafka/wire", "internal/clock"}},
