@@ -7,10 +7,23 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// franz is twmb/franz-go, with kadm as its admin API.
-type franz struct{ addr string }
+// franz is twmb/franz-go, with kadm as its admin API. With versions it speaks as it would to an older broker.
+type franz struct {
+	addr     string
+	versions *kversion.Versions
+}
+
+// dial makes a client with what every one here needs.
+func (f franz) dial(opts ...kgo.Opt) (*kgo.Client, error) {
+	opts = append(opts, kgo.SeedBrokers(f.addr))
+	if f.versions != nil {
+		opts = append(opts, kgo.MaxVersions(f.versions))
+	}
+	return kgo.NewClient(opts...)
+}
 
 func (f franz) close() {}
 
@@ -45,14 +58,14 @@ func fromKgo(k *kgo.Record) record {
 
 func (f franz) produce(ctx context.Context, job produceJob) ([]int64, error) {
 	opts := []kgo.Opt{
-		kgo.SeedBrokers(f.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(franzCodec(job.Codec)), kgo.ProducerBatchMaxBytes(2 * mib),
 		kgo.RequiredAcks(map[int]kgo.Acks{-1: kgo.AllISRAcks(), 0: kgo.NoAck(), 1: kgo.LeaderAck()}[job.Acks]),
 	}
 	if !job.Idempotent {
 		opts = append(opts, kgo.DisableIdempotentWrite())
 	}
-	c, err := kgo.NewClient(opts...)
+	c, err := f.dial(opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +95,7 @@ func (f franz) consume(ctx context.Context, topics []string, count int) ([]recor
 
 // consumeRaw keeps franz-go's own records, which also tell the codec that each batch was stored with.
 func (f franz) consumeRaw(ctx context.Context, topics []string, count int) ([]*kgo.Record, error) {
-	c, err := kgo.NewClient(kgo.SeedBrokers(f.addr), kgo.ConsumeTopics(topics...),
+	c, err := f.dial(kgo.ConsumeTopics(topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return nil, err
@@ -117,7 +130,7 @@ func (f franz) group(ctx context.Context, job groupJob, assigned func([][]int32)
 }
 
 func (f franz) member(ctx context.Context, job groupJob, g *gathering, m int) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(f.addr), kgo.ConsumeTopics(job.Topic), kgo.ConsumerGroup(job.Group),
+	c, err := f.dial(kgo.ConsumeTopics(job.Topic), kgo.ConsumerGroup(job.Group),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(func(_ context.Context, _ *kgo.Client, a map[string][]int32) { g.assign(m, a[job.Topic]) }),
 		kgo.OnPartitionsRevoked(func(_ context.Context, _ *kgo.Client, a map[string][]int32) { g.revoke(m, a[job.Topic]) }))
@@ -146,7 +159,7 @@ func (f franz) member(ctx context.Context, job groupJob, g *gathering, m int) er
 }
 
 func (f franz) admin(ctx context.Context, job adminJob) (adminResult, error) {
-	c, err := kgo.NewClient(kgo.SeedBrokers(f.addr))
+	c, err := f.dial()
 	if err != nil {
 		return adminResult{}, err
 	}

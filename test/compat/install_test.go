@@ -109,10 +109,10 @@ func installJava() (string, error) {
 	return filepath.Join(dir, "classes") + ":" + filepath.Join(dir, "lib", "*"), err
 }
 
-// installPython makes a virtual environment with both Python clients and returns its interpreter.
-func installPython() (string, error) {
-	req := source("python", "requirements.txt")
-	dir, err := cached("python", []string{req}, func(dir string) error {
+// installPython makes the virtual environment of python/<env>.txt and returns its interpreter.
+func installPython(env string) (string, error) {
+	req := source("python", env+".txt")
+	dir, err := cached(env, []string{req}, func(dir string) error {
 		venv := filepath.Join(dir, "venv")
 		os.RemoveAll(venv)
 		if err := run(dir, nil, "python3", "-m", "venv", venv); err != nil {

@@ -9,14 +9,17 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// saramaClient is IBM/sarama.
-type saramaClient struct{ addr string }
+// saramaClient is IBM/sarama, speaking as it would to a broker of a version.
+type saramaClient struct {
+	addr    string
+	version sarama.KafkaVersion
+}
 
 func (s saramaClient) close() {}
 
-func saramaConfig() *sarama.Config {
+func (s saramaClient) config() *sarama.Config {
 	cfg := sarama.NewConfig()
-	cfg.Version = sarama.MaxVersion
+	cfg.Version = s.version
 	cfg.ClientID = "compat-sarama"
 	cfg.Metadata.Retry.Max = 20
 	cfg.Consumer.Return.Errors = true
@@ -41,7 +44,7 @@ func encoder(b []byte) sarama.Encoder {
 }
 
 func (s saramaClient) produce(_ context.Context, job produceJob) ([]int64, error) {
-	cfg := saramaConfig()
+	cfg := s.config()
 	cfg.Producer.Partitioner = sarama.NewManualPartitioner
 	cfg.Producer.Compression = saramaCodec(job.Codec)
 	cfg.Producer.RequiredAcks = sarama.RequiredAcks(job.Acks)
@@ -86,7 +89,7 @@ func fromSarama(m *sarama.ConsumerMessage) record {
 }
 
 func (s saramaClient) consume(ctx context.Context, topics []string, count int) ([]record, error) {
-	c, err := sarama.NewConsumer([]string{s.addr}, saramaConfig())
+	c, err := sarama.NewConsumer([]string{s.addr}, s.config())
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +170,7 @@ func (s saramaClient) group(ctx context.Context, job groupJob, assigned func([][
 }
 
 func (s saramaClient) member(ctx context.Context, job groupJob, g *gathering, m int) error {
-	cfg := saramaConfig()
+	cfg := s.config()
 	cfg.Consumer.Offsets.AutoCommit.Enable = false
 	cfg.Consumer.Group.Heartbeat.Interval = 300 * time.Millisecond
 	c, err := sarama.NewConsumerGroup([]string{s.addr}, job.Group, cfg)
@@ -231,7 +234,7 @@ func (h *saramaHandler) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.Con
 }
 
 func (s saramaClient) admin(_ context.Context, job adminJob) (res adminResult, err error) {
-	a, err := sarama.NewClusterAdmin([]string{s.addr}, saramaConfig())
+	a, err := sarama.NewClusterAdmin([]string{s.addr}, s.config())
 	if err != nil {
 		return res, err
 	}

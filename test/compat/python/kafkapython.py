@@ -4,7 +4,7 @@ import sys
 import time
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource, NewPartitions, NewTopic, OffsetSpec
+from kafka import admin as admin_api
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.structs import OffsetAndMetadata
 
@@ -13,16 +13,19 @@ from driver import LIMIT_S, Gathering, Unsupported, record
 
 bootstrap = sys.argv[1]
 
+# Versions with idempotent producers have them on by default; 2.0 does not know the word.
+OFF = {"enable_idempotence": False} if "enable_idempotence" in KafkaProducer.DEFAULT_CONFIG else {}
+
 
 def produce(job):
     p = KafkaProducer(
         bootstrap_servers=bootstrap,
         acks="all" if job["acks"] == -1 else job["acks"],
-        enable_idempotence=job["idempotent"],
         compression_type=None if job["codec"] == "none" else job["codec"],
         max_request_size=2 << 20,
         max_in_flight_requests_per_connection=5 if job["idempotent"] else 1,
         linger_ms=5,
+        **({"enable_idempotence": True} if job["idempotent"] else OFF),
     )
     try:
         sent = [
@@ -109,19 +112,19 @@ def admin(job):
 def call(a, job):
     topic, act = job.get("topic"), job["action"]
     if act == "create_topic":
-        a.create_topics([NewTopic(topic, job["partitions"], 1, topic_configs=job.get("configs") or {})])
+        a.create_topics([admin_api.NewTopic(topic, job["partitions"], 1, topic_configs=job.get("configs") or {})])
     elif act == "list_topics":
         return {"topics": list(a.list_topics())}
     elif act == "describe_topic":
         (t,) = a.describe_topics([topic])
         return {"partitions": len(t["partitions"])}
     elif act == "create_partitions":
-        a.create_partitions({topic: NewPartitions(job["partitions"])})
+        a.create_partitions({topic: admin_api.NewPartitions(job["partitions"])})
     elif act == "alter_configs":
-        a.alter_configs([ConfigResource("TOPIC", topic, job["configs"])])
+        a.alter_configs([admin_api.ConfigResource("TOPIC", topic, job["configs"])])
     elif act in ("describe_configs", "describe_broker"):
         kind, name = ("topic", topic) if act == "describe_configs" else ("broker", "1")
-        got = a.describe_configs([ConfigResource(kind.upper(), name)], config_filter="all")
+        got = a.describe_configs([admin_api.ConfigResource(kind.upper(), name)], config_filter="all")
         return {"configs": {k: v["value"] or "" for k, v in got[kind][name].items()}}
     elif act == "delete_topic":
         a.delete_topics([topic])
@@ -134,7 +137,7 @@ def data(a, job):
     topic, act, group = job.get("topic"), job["action"], job.get("group")
     first = TopicPartition(topic, 0)
     if act == "list_offsets":
-        got = a.list_partition_offsets({TopicPartition(topic, p): OffsetSpec.LATEST for p in range(job["partitions"])})
+        got = a.list_partition_offsets({TopicPartition(topic, p): admin_api.OffsetSpec.LATEST for p in range(job["partitions"])})
         return {"offsets": {str(tp.partition): r.offset for tp, r in got.items()}}
     if act == "delete_records":
         a.delete_records({first: job["offset"]})
