@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"chronik/internal/clock"
 	"chronik/kafka/kerr"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
@@ -218,7 +220,29 @@ func codeError(code int16, message wire.NullString, subject string) error {
 	if message.Valid && message.String != "" {
 		text = message.String
 	}
-	return fmt.Errorf("%s: %s: %s", subject, kerr.Code(code).Name(), text)
+	err := fmt.Errorf("%s: %s: %s", subject, kerr.Code(code).Name(), text)
+	switch kerr.Code(code) {
+	case kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator:
+		return unsettledError{err}
+	}
+	return err
+}
+
+// unsettledError says that a group's coordinator is about to be there.
+type unsettledError struct{ error }
+
+// unsettledPause is the time between two questions to such a group.
+const unsettledPause = 50 * time.Millisecond
+
+// settled carries a command out again, from the start, while a coordinator is
+// about to be there and the command has time left.
+func (c *client) settled(ctx context.Context, f func() error) error {
+	for {
+		err := f()
+		if !errors.As(err, &unsettledError{}) || time.Until(c.deadline) < unsettledPause || !clock.Sleep(ctx, clock.Real, unsettledPause) {
+			return err
+		}
+	}
 }
 
 // waitMs is what is left of the command's time, for requests that say how long
@@ -236,7 +260,7 @@ func (a *app) clientCommand(use, short string, args cobra.PositionalArgs, f func
 			return err
 		}
 		defer c.close()
-		return f(cmd, c, args)
+		return c.settled(cmd.Context(), func() error { return f(cmd, c, args) })
 	}}
 	a.addClientFlags(cmd)
 	return cmd
