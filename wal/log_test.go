@@ -208,6 +208,32 @@ func TestTruncateDuringSync(t *testing.T) {
 	}
 }
 
+// TestTruncateBesideSyncs: however a sync and a truncation meet, nothing is
+// called durable that is not in the log.
+func TestTruncateBesideSyncs(t *testing.T) {
+	l := open(t, small(vfs.NewMem()))
+	var stop atomic.Bool
+	var syncs sync.WaitGroup
+	syncs.Go(func() {
+		for !stop.Load() {
+			if err := l.sync.syncActive(); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	defer syncs.Wait()
+	defer stop.Store(true)
+	for round := range 3000 {
+		fill(t, l, 3, 10)
+		must(t, l.TruncateFrom(l.LastIndex()-1))
+		if durable, last := l.DurableIndex(), l.LastIndex(); durable > last {
+			t.Fatalf("round %d: durable up to %d, the log ends at %d", round, durable, last)
+		}
+		must(t, l.SetStart(l.NextOffset()))
+	}
+}
+
 func TestTruncateBounds(t *testing.T) {
 	l := open(t, small(vfs.NewMem()))
 	fill(t, l, 60, 500)

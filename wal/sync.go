@@ -105,6 +105,11 @@ func (s *syncState) flush(all bool) {
 // is sealed only after its own sync.
 func (s *syncState) syncActive() error {
 	for {
+		// Before the view: a truncation that comes between voids the result,
+		// which would be the end of a segment that is no longer the log's.
+		s.durableMu.Lock()
+		cuts := s.cuts
+		s.durableMu.Unlock()
 		v := s.log.view.Load()
 		if v == nil {
 			return ErrClosed
@@ -112,9 +117,6 @@ func (s *syncState) syncActive() error {
 		if !v.active.Acquire() {
 			continue // rolled meanwhile
 		}
-		s.durableMu.Lock()
-		cuts := s.cuts
-		s.durableMu.Unlock()
 		// Index first: the offset may be ahead of it, and both are of frames
 		// that were written before the sync begins.
 		index, offset := v.active.NextIndex()-1, v.active.NextOffset()
