@@ -14,8 +14,8 @@ import (
 func (l *Log) Append(entries []segment.Entry) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return ErrClosed
+	if err := l.writable(); err != nil {
+		return err
 	}
 	v := l.view.Load()
 	if n := len(entries); n > 0 && (len(v.terms) == 0 || entries[n-1].Term != v.active.LastTerm()) {
@@ -30,6 +30,14 @@ func (l *Log) Append(entries []segment.Entry) error {
 		go l.extend(v.active)
 	}
 	return nil
+}
+
+// writable says why the log takes no more changes, nil when it does.
+func (l *Log) writable() error {
+	if l.closed {
+		return ErrClosed
+	}
+	return l.doubt
 }
 
 func (l *Log) append(entries []segment.Entry) error {
@@ -85,8 +93,8 @@ func (l *Log) extend(a *segment.Active) {
 func (l *Log) Roll() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return ErrClosed
+	if err := l.writable(); err != nil {
+		return err
 	}
 	if l.view.Load().active.Frames() == 0 {
 		return nil
@@ -129,7 +137,7 @@ func (l *Log) replaceActive(v *view, sealed *segment.Segment, need int, off Offs
 	}
 	nv.segs = append(nv.segs, next.Segment)
 	if err := l.commit(nv); err != nil {
-		l.discard(next.Segment)
+		l.abandon(next.Segment)
 		return err
 	}
 	if sealed == nil {
@@ -151,8 +159,8 @@ func (l *Log) replaceActive(v *view, sealed *segment.Segment, need int, off Offs
 func (l *Log) TruncateFrom(i Index) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return ErrClosed
+	if err := l.writable(); err != nil {
+		return err
 	}
 	v := l.view.Load()
 	if i < v.first() {
@@ -190,7 +198,7 @@ func (l *Log) TruncateFrom(i Index) error {
 	l.cut = Cut{From: i, Term: prev}
 	if err := l.commit(nv); err != nil {
 		l.cut = before
-		l.discard(next.Segment)
+		l.abandon(next.Segment)
 		return err
 	}
 	l.sync.cut(i-1, off)
@@ -236,8 +244,8 @@ func clipTerms(terms []TermRun, i Index) []TermRun {
 func (l *Log) SetStart(off Offset) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
-		return ErrClosed
+	if err := l.writable(); err != nil {
+		return err
 	}
 	v := l.view.Load()
 	if off <= v.start {
@@ -303,6 +311,9 @@ func (l *Log) Close() error {
 	l.sync.flush(true)
 	err := l.sync.syncActive()
 	v := l.view.Load()
+	if err == nil {
+		err = l.doubt
+	}
 	if err == nil {
 		err = v.active.Mark()
 	}

@@ -82,6 +82,7 @@ type Log struct {
 	generation uint64 // of the manifest
 	nextID     uint64
 	cut        Cut
+	doubt      error // not nil: it is not known which manifest the disk has
 	extending  atomic.Bool
 	background sync.WaitGroup // extensions under way
 

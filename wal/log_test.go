@@ -656,3 +656,42 @@ func TestIdleMemory(t *testing.T) {
 		must(t, l.Close())
 	}
 }
+
+// TestManifestInDoubt: when it is not known which manifest the disk has, the
+// log takes no more appends, and opens with all that was acknowledged.
+func TestManifestInDoubt(t *testing.T) {
+	for name, op := range map[string]func(l *Log) error{
+		"roll":     func(l *Log) error { return l.Roll() },
+		"truncate": func(l *Log) error { return l.TruncateFrom(l.LastIndex()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := vfs.NewMem()
+			armed, renamed := false, false
+			l := open(t, small(vfs.NewFaulty(m, func(op vfs.Op, _ string) error {
+				renamed = renamed || armed && op == vfs.OpRename
+				if renamed && op == vfs.OpSyncDir {
+					return io.ErrNoProgress
+				}
+				return nil
+			})))
+			fill(t, l, 3, 100)
+			must(t, l.SyncWait())
+			armed = true
+			if err := op(l); !errors.Is(err, io.ErrNoProgress) {
+				t.Fatal(err)
+			}
+			armed, renamed = false, false
+			e := segment.Entry{Index: 4, Term: 1, Kind: segment.KindData, BaseOffset: l.NextOffset(), Count: 1, MaxTimestamp: 1, Payload: []byte("more")}
+			acknowledged := Index(2)
+			if err := l.Append([]segment.Entry{e}); err == nil && l.SyncWait() == nil {
+				acknowledged = 4
+			} else if !errors.Is(err, ErrPoisoned) {
+				t.Errorf("append: %v", err)
+			}
+			l2 := open(t, small(m)) // as after kill -9
+			if last := l2.LastIndex(); last < acknowledged {
+				t.Fatalf("acknowledged up to %d, the log ends at %d", acknowledged, last)
+			}
+		})
+	}
+}

@@ -2,7 +2,9 @@ package wal
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 
 	"chronik/internal/vfs"
@@ -209,13 +211,38 @@ func (l *Log) manifestOf(v *view, durable segment.Pos) *manifest {
 	return m
 }
 
-// commit makes v the log: durable in the manifest, then seen by readers.
+// commit makes v the log: durable in the manifest, then seen by readers. When
+// it fails and the disk may have the new manifest all the same, the log is
+// poisoned: an entry appended to what the old one says could be lost.
 func (l *Log) commit(v *view) error {
 	m := l.manifestOf(v, v.active.SyncedThrough())
 	if err := vfs.ReplaceFile(l.o.FS, l.o.Dir, manifestTemp, manifestName, m.encode()); err != nil {
+		if !l.manifestStands() {
+			l.doubt = fmt.Errorf("%w: manifest: %w", ErrPoisoned, err)
+		}
 		return err
 	}
 	l.generation = m.generation
 	l.view.Store(v)
 	return nil
+}
+
+// manifestStands tells whether the directory still has the manifest that was
+// committed last.
+func (l *Log) manifestStands() bool {
+	m, err := loadManifest(l.o.FS, l.o.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return l.generation == 0
+	}
+	return err == nil && m.generation == l.generation
+}
+
+// abandon drops a segment whose manifest was not committed. Its file stays when
+// the disk may have that manifest; the next Open decides.
+func (l *Log) abandon(s *segment.Segment) {
+	if l.doubt != nil {
+		s.Release()
+		return
+	}
+	l.discard(s)
 }

@@ -78,7 +78,11 @@ func (l *Log) create(rec *Recovery) error {
 		return err
 	}
 	rec.Created = true
-	return l.commit(&view{segs: []*segment.Segment{a.Segment}, active: a})
+	err = l.commit(&view{segs: []*segment.Segment{a.Segment}, active: a})
+	if err != nil {
+		l.abandon(a.Segment)
+	}
+	return err
 }
 
 // load takes the segments the manifest lists and recovers the active one.
