@@ -185,6 +185,21 @@ func (b *Broker) PID() int {
 	return b.proc.cmd.Process.Pid
 }
 
+// Running reports whether the process has not ended.
+func (b *Broker) Running() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.proc == nil {
+		return false
+	}
+	select {
+	case <-b.proc.done:
+		return false
+	default:
+		return true
+	}
+}
+
 // Kill ends the process with SIGKILL and reaps it. Without a process it does nothing.
 func (b *Broker) Kill() {
 	if p := b.take(); p != nil {
