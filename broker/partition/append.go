@@ -177,7 +177,9 @@ func (p *Partition) recoverProducers() error {
 			break
 		}
 	}
+	p.mu.Lock()
 	p.producers, p.current = t, true
+	p.mu.Unlock()
 	return nil
 }
 

@@ -122,6 +122,7 @@ func (m *machine) RoleChanged(c multiraft.RoleChange) {
 	p.mu.Lock()
 	if leading && p.failure == nil {
 		p.end, p.leading = p.written, true
+		p.durable = int64(p.log.DurableOffset()) // a truncation may have lowered it
 		p.committed = max(p.committed, int64(p.log.StartOffset()))
 	} else {
 		p.leading = false

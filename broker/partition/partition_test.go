@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"chronik/internal/vfs"
+	"chronik/raftstore/multiraft"
+	"chronik/segment"
 	"chronik/wal"
 )
 
@@ -366,5 +370,36 @@ func TestConcurrentAppends(t *testing.T) {
 		if token%each > 0 && seen[token-1] >= offset {
 			t.Errorf("producer %d: sequence %d at %d, the one before at %d", token/each, token%each, offset, seen[token-1])
 		}
+	}
+}
+
+// TestLeadershipBegins: the table of producers is rebuilt beside expiry and
+// seals, and what was durable before a truncation is not taken for durable now.
+func TestLeadershipBegins(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustAppend(sequence{9, 0, 0}, 1, "a")
+	var stop atomic.Bool
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		for !stop.Load() {
+			r.p.ExpireProducers(0)
+			r.p.checkpoint(1)
+		}
+	})
+	m := (*machine)(r.p)
+	for term := segment.Term(5); term < 500; term += 2 {
+		m.RoleChanged(multiraft.RoleChange{Role: multiraft.Follower, Term: term})
+		m.Durable(100) // as a follower that then lost its end
+		m.RoleChanged(multiraft.RoleChange{Role: multiraft.Leader, Term: term + 1, Leader: 1})
+	}
+	stop.Store(true)
+	beside.Wait()
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	if p := r.p.producers[9]; p == nil || p.n != 1 || !r.p.current {
+		t.Errorf("producer %+v, current %v", p, r.p.current)
+	}
+	if err := r.p.valid(); err != nil {
+		t.Error(err)
 	}
 }
