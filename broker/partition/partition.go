@@ -138,7 +138,7 @@ func (p *Partition) stopLocked(cause error) {
 	if p.failure == nil || cause == ErrClosed {
 		p.failure = cause
 	}
-	p.leading = false
+	p.leading, p.leader = false, 0 // clients are to look for another, and readiness to notice
 	p.dropLocked(cause)
 	p.wakeLocked()
 }

@@ -273,7 +273,7 @@ func TestFailedSyncIsFinal(t *testing.T) {
 	if _, err := r.append(plain, 0, "refused"); !errors.Is(err, ErrStorage) {
 		t.Errorf("append after a failed sync: %v", err)
 	}
-	if s := r.p.State(); s.Leading || s.Err == nil || s.HighWatermark != 1 {
+	if s := r.p.State(); s.Leading || s.Leader != 0 || s.Err == nil || s.HighWatermark != 1 {
 		t.Errorf("after a failed sync: %+v", s)
 	}
 }
