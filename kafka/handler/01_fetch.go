@@ -131,12 +131,12 @@ func (f *fetchCall) add(i int) *msg.FetchResponsePartitionData {
 	key := &f.session.Partitions[i].Key
 	topics := f.resp.Responses
 	if n := len(topics); n == 0 || topics[n-1].Topic != key.Topic || topics[n-1].TopicId != key.TopicID {
-		topics = wire.Resize(topics, n+1)
+		topics = wire.Extend(topics)
 		topics[n].Topic, topics[n].TopicId, topics[n].Partitions = key.Topic, key.TopicID, topics[n].Partitions[:0]
 		f.resp.Responses = topics
 	}
 	t := &topics[len(topics)-1]
-	t.Partitions = wire.Resize(t.Partitions, len(t.Partitions)+1)
+	t.Partitions = wire.Extend(t.Partitions)
 	return &t.Partitions[len(t.Partitions)-1]
 }
 

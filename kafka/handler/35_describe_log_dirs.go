@@ -25,7 +25,7 @@ func (c *call) describeLogDirs(req *msg.DescribeLogDirsRequest, resp *msg.Descri
 			if !ok {
 				i = len(out.Topics)
 				at[p.Topic] = i
-				out.Topics = wire.Resize(out.Topics, i+1)
+				out.Topics = wire.Extend(out.Topics)
 				out.Topics[i].Name = p.Topic
 			}
 			out.Topics[i].Partitions = append(out.Topics[i].Partitions, msg.DescribeLogDirsPartition{

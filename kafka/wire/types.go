@@ -44,3 +44,13 @@ func Resize[T any](s []T, n int) []T {
 	copy(grown, s[:cap(s)])
 	return grown
 }
+
+// Extend is Resize to one element more, for a slice that grows element by element: when
+// it has to move, it leaves room for more.
+func Extend[T any](s []T) []T {
+	if len(s) < cap(s) {
+		return s[:len(s)+1]
+	}
+	var zero T
+	return append(s, zero)
+}
