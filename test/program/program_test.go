@@ -93,10 +93,13 @@ func TestPrecedence(t *testing.T) {
 	if _, err := os.Stat(b.Dir); err != nil {
 		t.Errorf("the flag's data directory was not used: %v", err)
 	}
-	log, _ := os.ReadFile(b.Log)
-	if !strings.Contains(string(log), "level=INFO") {
-		t.Errorf("the environment's log level did not win over the file's warn:\n%s", log)
-	}
+	harness.Eventually(t, 10*time.Second, "the environment's log level wins over the file's warn", func() error {
+		log, err := os.ReadFile(b.Log)
+		if err == nil && !strings.Contains(string(log), "level=INFO") {
+			err = fmt.Errorf("no line of level INFO in %q", log)
+		}
+		return err
+	})
 	c := client(t, b)
 	m, err := kadm.NewClient(c).BrokerMetadata(ctx(t))
 	if err != nil {
