@@ -47,7 +47,8 @@ func (p *Produce) Failed() bool {
 // Produce validates and appends the batches of a request, each partition for
 // itself (P9), in the order given. It returns once all are in their
 // partitions' hands; Done tells of the acknowledgements. With acks 0 Done is
-// closed on return.
+// closed on return, unless the disk is so far behind that the producer has to
+// be held back.
 func (b *Broker) Produce(_ context.Context, r *ProduceRequest) *Produce {
 	p := &Produce{
 		Partitions: r.Partitions, waiting: make([]bool, len(r.Partitions)), left: len(r.Partitions) + 1, done: make(chan struct{}),
@@ -72,17 +73,15 @@ func (b *Broker) Produce(_ context.Context, r *ProduceRequest) *Produce {
 		}
 		if err != nil {
 			p.finish(i, partition.Result{BaseOffset: -1, Err: err})
-		} else if acks == partition.AcksNone {
-			p.finish(i, partition.Result{BaseOffset: -1})
 		}
 	}
-	p.arm(b.opt.Clock, r.Timeout)
+	p.arm(b.opt.Clock, r.Timeout, acks)
 	return p
 }
 
 // arm drops the hold that Produce itself has on Done, and sets the timeout
-// for what is still waiting.
-func (p *Produce) arm(c clock.Clock, timeout time.Duration) {
+// for what is still waiting: acks 0 has none, for nobody would be told.
+func (p *Produce) arm(c clock.Clock, timeout time.Duration, acks partition.Acks) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.left--
@@ -90,7 +89,9 @@ func (p *Produce) arm(c clock.Clock, timeout time.Duration) {
 		p.closeLocked()
 		return
 	}
-	p.timer = c.AfterFunc(timeout, p.timeout)
+	if acks != partition.AcksNone {
+		p.timer = c.AfterFunc(timeout, p.timeout)
+	}
 }
 
 // timeout answers what is still waiting (P11). The batches stay appended.

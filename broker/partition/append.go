@@ -16,9 +16,9 @@ type Result struct {
 	Err        error // nil: durable as the acks asked for
 }
 
-// Acker is told the fate of appends that asked for an acknowledgement: once
-// for each, with the token of the append. It is called with the partition's
-// lock held: it must not call back into the partition, and be quick.
+// Acker is told the fate of accepted appends: once for each, with the token of
+// the append. It is called with the partition's lock held: it must not call
+// back into the partition, and be quick.
 type Acker interface {
 	Acked(token int, r Result)
 }
@@ -28,15 +28,20 @@ type Acks int8
 
 // The three values of Kafka's acks.
 const (
-	AcksNone   Acks = 0  // not at all
+	AcksNone   Acks = 0  // at once; durable on the leader while pendingBytesMax wait
 	AcksLeader Acks = 1  // durable on the leader
 	AcksAll    Acks = -1 // committed
 )
 
+// pendingBytesMax is how much may wait to be proposed before appends that ask
+// for no acknowledgement are held back: nothing else keeps their producers from
+// being ahead of the disk by more and more.
+const pendingBytesMax = 8 << 20
+
 // Append hands one validated batch to the partition, which copies it, and
 // sets its base offset and leader epoch. An error means that nothing was
-// accepted; else the fate of the batch is told to a (unless acks is
-// AcksNone), possibly before Append returns.
+// accepted; else the fate of the batch is told to a, possibly before Append
+// returns.
 //
 // requireEpoch, unless -1, is the leader epoch the caller believes in.
 func (p *Partition) Append(b []byte, acks Acks, requireEpoch int32, a Acker, token int) error {
@@ -72,16 +77,16 @@ func (p *Partition) Append(b []byte, acks Acks, requireEpoch int32, a Acker, tok
 }
 
 // enqueueLocked files the acknowledgement of an accepted append, or gives it
-// at once when its condition holds already (a duplicate).
+// at once when its condition holds already.
 func (p *Partition) enqueueLocked(acks Acks, a Acker, token int, r Result) {
-	if a == nil || acks == AcksNone {
+	if a == nil {
 		return
 	}
 	q, reached := &p.commitAck, p.committed
-	if acks == AcksLeader {
+	if acks != AcksAll {
 		q, reached = &p.durAck, p.durable
 	}
-	if r.LastOffset < reached {
+	if r.LastOffset < reached || (acks == AcksNone && len(p.pending) <= pendingBytesMax) {
 		a.Acked(token, r)
 		return
 	}

@@ -403,3 +403,44 @@ func TestLeadershipBegins(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNoAcksAreHeldBack: a producer that asks for no acknowledgement is not
+// ahead of the disk by more than a bounded amount.
+func TestNoAcksAreHeldBack(t *testing.T) {
+	r := newRig(t, nil)
+	r.close()
+	var gate sync.RWMutex
+	r.fs = vfs.NewFaulty(r.fs, func(op vfs.Op, name string) error {
+		if op == vfs.OpDatasync && strings.HasPrefix(name, "p/") {
+			gate.RLock()
+			defer gate.RUnlock()
+		}
+		return nil
+	})
+	r.open()
+	gate.Lock()
+	value := strings.Repeat("v", 256<<10)
+	const batches = 100
+	a := make(acks, batches)
+	for i := range batches {
+		if err := r.p.Append(records(t, plain, 0, value), AcksNone, -1, a, i); err != nil {
+			t.Error(err)
+		}
+	}
+	// Besides what waits, two proposals of 1 MiB may be on their way.
+	if told, most := len(a), (pendingBytesMax+3<<20)/len(value); told == 0 || told > most {
+		t.Errorf("%d of %d batches were told off while the disk stood still, want 1 to %d", told, batches, most)
+	}
+	gate.Unlock()
+	for seen := map[int]bool{}; len(seen) < batches; {
+		select {
+		case got := <-a:
+			if seen[got.token] || got.r.Err != nil {
+				t.Errorf("token %d told again: %v, error %v", got.token, seen[got.token], got.r.Err)
+			}
+			seen[got.token] = true
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%d of %d batches told", len(seen), batches)
+		}
+	}
+}

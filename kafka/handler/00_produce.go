@@ -65,7 +65,7 @@ func serveProduce(c *call) (wait func() error, release func(), err error) {
 // silent ends a produce without acknowledgement: no response, and the
 // connection closed if anything failed (P10).
 func (p *produceCall) silent() error {
-	if err := p.await(); err != nil { // the broker has closed Done already
+	if err := p.await(); err != nil { // at once, unless the disk is far behind
 		return err
 	}
 	p.count()
