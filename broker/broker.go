@@ -210,7 +210,11 @@ func (b *Broker) lookup(tp *TopicPartition, byID bool) (*topic, *partition.Parti
 	if p := t.parts[tp.Partition]; p != nil {
 		return t, p, nil
 	}
-	return nil, nil, fmt.Errorf("%w: %w", ErrStorage, t.failed[tp.Partition])
+	err := t.failed[tp.Partition]
+	if errors.Is(err, errOpening) {
+		return nil, nil, fmt.Errorf("%w: %w", ErrNotLeader, err)
+	}
+	return nil, nil, fmt.Errorf("%w: %w", ErrStorage, err)
 }
 
 // PartitionLeader is who leads a partition; false when it is not known here.

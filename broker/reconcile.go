@@ -153,12 +153,12 @@ func (b *Broker) openPartition(t *topic, i int) (*partition.Partition, error) {
 // files, and drops the offsets that groups committed for it (O15).
 func (b *Broker) deleteLocal(t *topic) {
 	for i, p := range t.parts {
-		if p == nil {
-			continue
+		if p != nil {
+			if err := p.Close(); err != nil {
+				b.opt.Logger.Warn("closing a deleted partition", "topic", t.info.Name, "partition", i, "err", err)
+			}
 		}
-		if err := p.Close(); err != nil {
-			b.opt.Logger.Warn("closing a deleted partition", "topic", t.info.Name, "partition", i, "err", err)
-		}
+		// Also of one that could not be opened.
 		if err := partition.Remove(b.opt.Raft, t.info.Partitions[i].GroupID, b.opt.FS, b.partitionDir(t.info, i)); err != nil {
 			b.opt.Logger.Error("cannot remove a deleted partition", "topic", t.info.Name, "partition", i, "err", err)
 		}
@@ -226,21 +226,28 @@ func (b *Broker) awaitVersion(ctx context.Context, version uint64) error {
 }
 
 // awaitLeaders waits until every partition of the named topics (all, when
-// none is named) that is open here has a leader.
+// none is named) that is open here has a leader. One of a named topic that
+// could not be opened is an error.
 func (b *Broker) awaitLeaders(ctx context.Context, names ...string) error {
 	var parts []*partition.Partition
+	var failed error
 	b.mu.RLock()
 	for name, t := range b.topics {
 		if len(names) > 0 && !slices.Contains(names, name) {
 			continue
 		}
-		for _, p := range t.parts {
+		for i, p := range t.parts {
 			if p != nil {
 				parts = append(parts, p)
+			} else if err := t.failed[i]; len(names) > 0 && !errors.Is(err, errOpening) {
+				failed = fmt.Errorf("%w: %w", ErrStorage, err)
 			}
 		}
 	}
 	b.mu.RUnlock()
+	if failed != nil {
+		return failed
+	}
 	w := partition.NewWatcher()
 	for _, p := range parts {
 		if err := awaitLeader(ctx, p, w); err != nil {

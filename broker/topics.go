@@ -53,11 +53,12 @@ func (b *Broker) CreateTopics(ctx context.Context, topics []NewTopic, timeout ti
 	}
 	err := b.awaitVersion(ctx, version)
 	for i := range out {
-		if out[i].Err == nil && err == nil {
-			err = b.awaitLeaders(ctx, out[i].Name)
-		}
-		if out[i].Err == nil {
+		switch {
+		case out[i].Err != nil:
+		case err != nil:
 			out[i].Err = err
+		default:
+			out[i].Err = b.awaitLeaders(ctx, out[i].Name)
 		}
 	}
 	return out
