@@ -27,6 +27,12 @@ type producer struct {
 	n      int                          // batches in use
 	window [windowBatches]producedBatch // oldest first
 	seen   int64                        // ms, when it last wrote
+
+	// The batch that left the window last, and its epoch: when all of the
+	// window still waits for the log, a checkpoint has this one.
+	gone      producedBatch
+	goneEpoch int16
+	hasGone   bool
 }
 
 func (p *producer) last() (producedBatch, bool) {
@@ -38,10 +44,14 @@ func (p *producer) last() (producedBatch, bool) {
 
 // add appends b to the window of the given epoch; a new epoch clears it (P26).
 func (p *producer) add(epoch int16, b producedBatch) {
-	if epoch != p.epoch {
+	switch {
+	case epoch != p.epoch:
+		if p.n > 0 {
+			p.gone, p.goneEpoch, p.hasGone = p.window[p.n-1], p.epoch, true
+		}
 		p.epoch, p.n = epoch, 0
-	}
-	if p.n == windowBatches {
+	case p.n == windowBatches:
+		p.gone, p.goneEpoch, p.hasGone = p.window[0], p.epoch, true
 		copy(p.window[:], p.window[1:])
 		p.n--
 	}
@@ -138,6 +148,19 @@ const (
 // ErrCheckpoint says that a checkpoint cannot be read.
 var ErrCheckpoint = errors.New("producer checkpoint is malformed")
 
+// before is the producer's epoch and batches below the offset end: those of its
+// window, else the one that left it last; none when that is not below either.
+func (p *producer) before(end int64) (epoch int16, batches []producedBatch) {
+	n := 0
+	for n < p.n && p.window[n].lastOffset < end {
+		n++
+	}
+	if n == 0 && p.hasGone && p.gone.lastOffset < end {
+		return p.goneEpoch, []producedBatch{p.gone}
+	}
+	return p.epoch, p.window[:n]
+}
+
 // checkpoint is the table as of the offset end: batches at or after it are
 // left out, and found again by reading the log from end on. Batches that
 // later ones have pushed out of a window are pushed out again by that replay.
@@ -152,19 +175,16 @@ func (t producers) checkpoint(end int64) []byte {
 	count := uint32(0)
 	for _, id := range ids {
 		p := t[id]
-		n := 0
-		for n < p.n && p.window[n].lastOffset < end {
-			n++
-		}
-		if n == 0 {
-			continue // unknown before end, or of an epoch that starts after it
+		epoch, known := p.before(end)
+		if len(known) == 0 {
+			continue
 		}
 		count++
 		out = binary.LittleEndian.AppendUint64(out, uint64(id))
-		out = binary.LittleEndian.AppendUint16(out, uint16(p.epoch))
+		out = binary.LittleEndian.AppendUint16(out, uint16(epoch))
 		out = binary.LittleEndian.AppendUint64(out, uint64(p.seen))
-		out = append(out, byte(n))
-		for _, b := range p.window[:n] {
+		out = append(out, byte(len(known)))
+		for _, b := range known {
 			out = binary.LittleEndian.AppendUint32(out, uint32(b.first))
 			out = binary.LittleEndian.AppendUint32(out, uint32(b.last))
 			out = binary.LittleEndian.AppendUint64(out, uint64(b.base))

@@ -154,6 +154,36 @@ func TestLoadProducersRefusesDamage(t *testing.T) {
 	}
 }
 
+// Batches that wait may fill a whole window when a segment is sealed, and may
+// be lost in a crash: the checkpoint still knows where the producer stood.
+func TestCheckpointBehindAWindowThatWaits(t *testing.T) {
+	five := producers{}
+	for i := range int32(6) {
+		win(five, p, 3, i, i, int64(i))
+	}
+	bumped := producers{}
+	win(bumped, p, 3, 0, 0, 0)
+	win(bumped, p, 4, 0, 0, 1)
+	for name, table := range map[string]producers{"five wait": five, "a new epoch waits": bumped} {
+		got, err := loadProducers(table.checkpoint(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dup, isDup, err := got.check(p, 3, 0, 0); err != nil || !isDup || dup.base != 0 {
+			t.Errorf("%s: the batch in the log again: %+v, %v, %v", name, dup, isDup, err)
+		}
+		if _, _, err := got.check(p, 3, 1, 1); err != nil {
+			t.Errorf("%s: next sequence: %v", name, err)
+		}
+		if _, _, err := got.check(p, 3, 2, 2); !errors.Is(err, ErrOutOfOrderSequence) {
+			t.Errorf("%s: a gap: %v", name, err)
+		}
+		if _, _, err := got.check(p, 2, 0, 0); !errors.Is(err, ErrInvalidProducerEpoch) {
+			t.Errorf("%s: an older epoch: %v", name, err)
+		}
+	}
+}
+
 func TestExpireForgetsIdleProducers(t *testing.T) {
 	table := producers{}
 	win(table, 1, 0, 0, 0, 10) // the helper writes the offset as the timestamp
