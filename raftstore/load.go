@@ -122,6 +122,12 @@ func (s *Storage) SoleVoter(node uint64) bool {
 	return len(s.conf.GetVoters()) == 1 && s.conf.GetVoters()[0] == node && len(s.conf.GetVotersOutgoing()) == 0
 }
 
+// Alone reports whether the given node is the group's only voter and nobody
+// learns from it: entries go nowhere but into its own log.
+func (s *Storage) Alone(node uint64) bool {
+	return s.SoleVoter(node) && len(s.conf.GetLearners()) == 0 && len(s.conf.GetLearnersNext()) == 0
+}
+
 // Conf is the group's present members; it must not be changed.
 func (s *Storage) Conf() *pb.ConfState { return s.conf }
 

@@ -222,6 +222,34 @@ func TestMembersChange(t *testing.T) {
 	c.stop()
 }
 
+// TestLearners: the only voter sends learners what it proposes, and ticks for
+// them.
+func TestLearners(t *testing.T) {
+	c := &cluster{t: t, net: newNetwork()}
+	for id := range uint64(3) {
+		c.nodes = append(c.nodes, startNode(t, id+1, vfs.NewMem(), c.net))
+		c.nodes[id].add(1, 1)
+	}
+	c.leader(0)
+	c.commit(0, 1)
+	for id := uint64(2); id <= 3; id++ {
+		if err := c.sm(0).group.ProposeConfChange(&pb.ConfChange{Type: pb.ConfChangeAddLearnerNode.Enum(), NodeId: new(id)}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, "the learner to be recorded", c.nodes, func() bool {
+			g, _ := c.nodes[0].hs.Load(1)
+			return len(g.Conf.GetLearners()) == int(id-1)
+		})
+	}
+	for v := uint64(2); v < 20; v++ {
+		c.commit(0, v)
+	}
+	if got := c.agree(19); got[0] != 1 || got[18] != 19 {
+		t.Fatalf("committed %v", got)
+	}
+	c.stop()
+}
+
 // TestRandomFaults isolates nodes, loses messages and cuts the power at random
 // under proposals. Invariants checked: what one node has committed all have, in
 // the same order, once; what was acknowledged is never lost.

@@ -9,7 +9,7 @@
 //
 // A leader takes everything that waits as one entry, and does not take the next
 // while two of its entries wait for the disk: so entries grow with the load.
-// One-voter groups run the same way; nothing about them is special but that
+// One-member groups run the same way; nothing about them is special but that
 // they campaign at once and are not ticked.
 //
 // It guarantees:

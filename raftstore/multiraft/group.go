@@ -43,7 +43,7 @@ type Group struct {
 	log   *wal.Log
 	sm    StateMachine
 	err   error // not nil: the group does nothing any more
-	sole  bool  // this node is the only voter
+	sole  bool  // this node is the only member
 
 	role     raft.StateType // as of the latest Ready, like the next three
 	term     uint64
@@ -279,7 +279,7 @@ func (g *Group) step(m *pb.Message) {
 	}
 }
 
-// campaign makes the only voter lead: at the start, once what is committed has
+// campaign makes the only member lead: at the start, once what is committed has
 // been applied (raft refuses while a change of members may be in it), and when
 // the others have left.
 func (g *Group) campaign() {

@@ -178,7 +178,7 @@ func (h *Host) newGroup(o GroupOptions) (g *Group, err error) {
 	return &Group{
 		id: o.ID, host: h, shard: h.shards[o.ID%uint64(len(h.shards))],
 		node: node, store: st, log: o.Log, sm: o.SM,
-		term: hs.GetTerm(), commit: hs.GetCommit(), sole: st.SoleVoter(h.opt.NodeID),
+		term: hs.GetTerm(), commit: hs.GetCommit(), sole: st.Alone(h.opt.NodeID),
 	}, nil
 }
 

@@ -278,7 +278,7 @@ func (g *Group) finishConf() bool {
 	responses := g.confWait
 	g.confWait = nil
 	g.deliver(responses)
-	if sole := g.store.SoleVoter(g.host.opt.NodeID); sole != g.sole {
+	if sole := g.store.Alone(g.host.opt.NodeID); sole != g.sole {
 		g.sole = sole
 		g.shard.setTicking(g, !sole)
 	}
