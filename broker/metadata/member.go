@@ -209,6 +209,9 @@ func (mm *machine) Committed(entries []segment.Entry) {
 	m := (*Member)(mm)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.failure != nil { // an entry before these was not applied
+		return
+	}
 	for i := range entries {
 		e := &entries[i]
 		for rest := e.Payload; len(rest) > 0; {

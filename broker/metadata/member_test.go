@@ -13,6 +13,7 @@ import (
 	"chronik/internal/vfs"
 	"chronik/raftstore"
 	"chronik/raftstore/multiraft"
+	"chronik/segment"
 	"chronik/wal"
 )
 
@@ -108,5 +109,23 @@ func TestProposeEndsWithItsContext(t *testing.T) {
 	}
 	if _, _, err := m.Propose(t.Context(), &cluster.SetClusterID{ID: "c"}); err != nil {
 		t.Errorf("propose after one that was given up: %v", err)
+	}
+}
+
+// TestNothingAppliesBehindWhatCannotBe: a command that does not decode ends the
+// member; those behind it would apply to a state with a hole in it.
+func TestNothingAppliesBehindWhatCannotBe(t *testing.T) {
+	m, stop := open(t, vfs.NewMem())
+	defer stop()
+	entry := func(payload []byte) []segment.Entry { return []segment.Entry{{Index: 100, Payload: payload}} }
+	(*machine)(m).Committed(entry([]byte("not a command")))
+	(*machine)(m).Committed(entry(cluster.Proposed{Node: 9, Seq: 1, Command: &cluster.SetClusterID{ID: "AAAAAAAAAAAAAAAAAAAAAA"}}.Append(nil)))
+	m.View(func(s *cluster.State) {
+		if s.ClusterID() != "" {
+			t.Errorf("cluster id %q was applied", s.ClusterID())
+		}
+	})
+	if m.Leading() {
+		t.Error("it still leads")
 	}
 }
