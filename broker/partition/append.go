@@ -67,7 +67,7 @@ func (p *Partition) Append(b []byte, acks Acks, requireEpoch int32, a Acker, tok
 	stored := batch.View(p.pending[at:])
 	stored.SetBaseOffset(base)
 	stored.SetLeaderEpoch(p.epoch)
-	p.producers.observe(stored, base)
+	p.producers.observe(stored, base, p.opt.Clock.Now().UnixMilli())
 	p.end = base + int64(h.LastOffsetDelta()) + 1
 	p.enqueueLocked(acks, a, token, Result{BaseOffset: base, LastOffset: p.end - 1, Timestamp: h.MaxTimestamp()})
 	if p.group != nil {
@@ -156,6 +156,7 @@ func (p *Partition) recoverProducers() error {
 		return fmt.Errorf("%s-%d: %w", p.opt.Topic, p.opt.Partition, err)
 	}
 	from, next := max(end, p.log.StartOffset()), p.log.NextOffset()
+	now := p.opt.Clock.Now().UnixMilli() // when they wrote is not in the log: their records' times are their own
 	var frames []segment.Entry
 	for from < next {
 		fs, ref, err := p.log.Read(from, next, replayBytes, frames[:0])
@@ -171,7 +172,7 @@ func (p *Partition) recoverProducers() error {
 					return fmt.Errorf("replay %s-%d at index %d: %w", p.opt.Topic, p.opt.Partition, f.Index, err)
 				}
 				if h.BaseOffset() >= int64(end) {
-					t.observe(h, h.BaseOffset())
+					t.observe(h, h.BaseOffset(), now)
 				}
 				rest = next
 			}
@@ -205,7 +206,7 @@ func (p *Partition) checkpoint(end segment.Offset) []byte {
 }
 
 // ExpireProducers forgets producers that last wrote before the given time in
-// ms (P27).
+// ms (P27); those that were found by replaying the log wrote when it was opened.
 func (p *Partition) ExpireProducers(before int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -444,3 +444,20 @@ func TestNoAcksAreHeldBack(t *testing.T) {
 		}
 	}
 }
+
+// TestOldTimestampsAreNotIdleness: P27 is about producers that write no more,
+// whatever the times of their records.
+func TestOldTimestampsAreNotIdleness(t *testing.T) {
+	r := newRig(t, nil)
+	first := r.mustAppend(sequence{9, 0, 0}, 1, "from 1970")
+	expire := func() { r.p.ExpireProducers(r.clock.Now().Add(-time.Hour).UnixMilli()) }
+	expire()
+	if again := r.mustAppend(sequence{9, 0, 0}, 1, "from 1970"); !again.Duplicate || again.BaseOffset != first.BaseOffset {
+		t.Errorf("sent again: %+v", again)
+	}
+	r.clock.Advance(2 * time.Hour)
+	expire()
+	if again := r.mustAppend(sequence{9, 0, 0}, 1, "from 1970"); again.Duplicate {
+		t.Errorf("sent again after two idle hours: %+v", again)
+	}
+}

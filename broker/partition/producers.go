@@ -108,8 +108,8 @@ func nextSequence(s int32) int32 {
 	return s + 1
 }
 
-// observe records a batch that is (or is about to be) in the log.
-func (t producers) observe(h batch.View, base int64) {
+// observe records a batch that is (or is about to be) in the log. now is in ms.
+func (t producers) observe(h batch.View, base, now int64) {
 	id := h.ProducerID()
 	if id < 0 || h.Attributes().Control() {
 		return // P30; a marker does not move the window (recordbatch.md 3)
@@ -124,6 +124,7 @@ func (t producers) observe(h batch.View, base int64) {
 		first: first, last: h.LastSequence(),
 		base: base, lastOffset: base + int64(h.LastOffsetDelta()), timestamp: h.MaxTimestamp(),
 	})
+	p.seen = max(p.seen, now)
 }
 
 // expire forgets producers that last wrote before the time given (P27).

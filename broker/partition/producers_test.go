@@ -74,7 +74,7 @@ func TestSequenceWraps(t *testing.T) {
 		t.Fatal(err)
 	}
 	table = producers{}
-	table.observe(batch.View(raw), 50)
+	table.observe(batch.View(raw), 50, 0)
 	if got, _ := table[p].last(); got.first != top-1 || got.last != 1 || got.lastOffset != 53 {
 		t.Errorf("a batch across the wrap is remembered as %+v", got)
 	}
