@@ -124,7 +124,9 @@ func TestReadersMeetRetention(t *testing.T) {
 				t.Fatal(err)
 			}
 			cut := kadm.Offsets{}
-			ends.Each(func(o kadm.ListedOffset) { cut.AddOffset(o.Topic, o.Partition, max(0, o.Offset-int64(rng.IntN(50))), -1) })
+			ends.Each(func(o kadm.ListedOffset) {
+				cut.AddOffset(o.Topic, o.Partition, max(0, o.Offset-int64(rng.IntN(50))), -1)
+			})
 			if rs, err := adm.DeleteRecords(c.ctx, cut); errors.Join(err, rs.Error()) != nil {
 				t.Fatalf("DeleteRecords: %v", errors.Join(err, rs.Error()))
 			}

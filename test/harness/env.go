@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -110,25 +111,61 @@ func TempDir(tb testing.TB) string {
 	return dir
 }
 
-// FreePorts returns n different TCP ports on loopback that were free a moment ago. They lie below the ephemeral range:
-// while a broker is down, a client that dials its port could otherwise be given that very port as its own and
-// connect to itself.
+// FreePorts returns n different TCP ports on loopback that nobody listens on and that no other process of these suites is
+// given while this one lives: a broker must find its port again after it was down. They lie below the ephemeral range: a
+// client that dials a port of a broker that is down could otherwise be given that very port as its own and connect to
+// itself.
 func FreePorts(tb testing.TB, n int) []int {
 	tb.Helper()
 	var ports []int
 	for tries := 0; len(ports) < n; tries++ {
 		port := 10240 + rand.IntN(20000)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			if tries > 1000 {
-				tb.Fatal(err)
-			}
-			continue
+		err := reserve(port)
+		if err == nil {
+			ports = append(ports, port)
+		} else if tries > 1000 {
+			tb.Fatal(err)
 		}
-		defer l.Close()
-		ports = append(ports, port)
 	}
 	return ports
+}
+
+// reserved keeps the lock files open: the locks last as long as the process.
+var reserved struct {
+	sync.Mutex
+	files map[int]*os.File
+}
+
+// reserve takes a port for this process, by a lock on a file that is named after it.
+func reserve(port int) error {
+	reserved.Lock()
+	defer reserved.Unlock()
+	if reserved.files[port] != nil {
+		return fmt.Errorf("port %d is taken", port)
+	}
+	dir := filepath.Join(os.TempDir(), "chronik-test-ports")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return fmt.Errorf("port %d is taken: %w", port, err)
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		f.Close()
+		return err
+	}
+	l.Close()
+	if reserved.files == nil {
+		reserved.files = map[int]*os.File{}
+	}
+	reserved.files[port] = f
+	return nil
 }
 
 // Eventually polls f until it returns nil and fails the test with its last error when that takes longer than limit.
