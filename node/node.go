@@ -55,7 +55,7 @@ type closer struct {
 func Run(ctx context.Context, conf *config.Config, build Build, log *slog.Logger) error {
 	n, err := Start(ctx, conf, build, log)
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return nil // stopped while starting
 		}
 		return err

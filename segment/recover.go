@@ -85,7 +85,7 @@ func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
 
 // scan walks the frames of b, the whole file, and decides what its end is.
 func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
-	defer caught(debug.SetPanicOnFault(true), a.path, &err)
+	defer Caught(debug.SetPanicOnFault(true), a.path, &err)
 	created, err := parseFileHeader(a.path, b, &a.meta)
 	if err != nil {
 		return rec, err

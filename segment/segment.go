@@ -3,7 +3,6 @@ package segment
 import (
 	"errors"
 	"fmt"
-	"io"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -167,19 +166,6 @@ func (s *Segment) FirstAppend() time.Time {
 // Meta returns the description of a sealed segment.
 func (s *Segment) Meta() Meta { return s.meta }
 
-// caught turns a fault under the mapping (the disk could not give the page)
-// into an error. Use: defer caught(debug.SetPanicOnFault(true), path, &err).
-func caught(before bool, path string, err *error) {
-	debug.SetPanicOnFault(before)
-	if r := recover(); r != nil {
-		fault, ok := r.(interface{ Addr() uintptr })
-		if !ok {
-			panic(r)
-		}
-		*err = fmt.Errorf("segment: reading %s: fault under the mapping at %#x: %w", path, fault.Addr(), io.ErrUnexpectedEOF)
-	}
-}
-
 // open maps a sealed segment and checks its trailer, once.
 func (s *Segment) open() (*mapped, error) {
 	if m := s.opened.Load(); m != nil {
@@ -221,7 +207,7 @@ func (s *Segment) mapSealed(f vfs.File) (out *mapped, err error) {
 			m.Close()
 		}
 	}()
-	defer caught(debug.SetPanicOnFault(true), s.path, &err)
+	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	out = &mapped{m: m, verified: make([]atomic.Uint32, (s.meta.Frames+31)/32)}
 	return out, s.readTrailer(out)
 }
@@ -243,7 +229,7 @@ func (s *Segment) FindOffset(off Offset) (frame int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer caught(debug.SetPanicOnFault(true), s.path, &err)
+	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	lo, hi := 0, n // the first frame that begins after off
 	for lo < hi {
 		mid := int(uint(lo+hi) / 2)
@@ -265,7 +251,7 @@ func (s *Segment) FindTimestamp(ts int64) (frame int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer caught(debug.SetPanicOnFault(true), s.path, &err)
+	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	lo, hi := 0, n
 	for lo < hi {
 		mid := int(uint(lo+hi) / 2)
@@ -286,7 +272,7 @@ func (s *Segment) Frame(i int, e *Entry) (err error) {
 	if err != nil {
 		return err
 	}
-	defer caught(debug.SetPanicOnFault(true), s.path, &err)
+	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	pos := Pos(s.rowAt(m, uint32(i)).pos8) * 8
 	end := s.End()
 	if pos < dataStart || pos >= end {
@@ -311,14 +297,24 @@ func (s *Segment) Frame(i int, e *Entry) (err error) {
 
 // frameError puts a verification failure in its place.
 func (s *Segment) frameError(pos Pos, b []byte, err error) error {
+	return frameErrorAt(s.path, pos, b, s.meta.Salt, err)
+}
+
+func frameErrorAt(path string, pos Pos, b []byte, salt uint32, err error) error {
 	switch {
 	case errors.Is(err, errFrameVersion):
-		return &VersionError{Path: s.path, Offset: pos, Got: uint16(b[12]), Most: frameVersion}
+		return &VersionError{Path: path, Offset: pos, Got: uint16(b[12]), Most: frameVersion}
 	case errors.Is(err, errFrameHash):
 		n := FrameLen(int(le.Uint32(b[16:])))
-		return corrupt(s.path, pos, "frame hash", fmt.Sprintf("%#x", le.Uint64(b)), fmt.Sprintf("%#x", xxhash.Sum64(b[8:n])))
+		return corrupt(path, pos, "frame hash", fmt.Sprintf("%#x", le.Uint64(b)), fmt.Sprintf("%#x", xxhash.Sum64(b[8:n])))
+	case errors.Is(err, errFrameMagic):
+		return corrupt(path, pos, "frame magic", fmt.Sprintf("%#x", frameMagic), fmt.Sprintf("%#x", le.Uint32(b[8:])))
+	case errors.Is(err, errFrameSalt):
+		return corrupt(path, pos, "frame salt", fmt.Sprintf("%#x", salt), fmt.Sprintf("%#x", le.Uint32(b[56:])))
+	case errors.Is(err, errFrameShort) && len(b) >= FrameHeaderLen:
+		return corrupt(path, pos, "frame's payload length", fmt.Sprint("<= ", min(PayloadBytesMax, len(b)-FrameHeaderLen)), le.Uint32(b[16:]))
 	}
-	return corrupt(s.path, pos, err.Error(), "a frame", "none")
+	return corrupt(path, pos, err.Error(), "a frame", "none")
 }
 
 // Terms appends the segment's term runs to dst. Only for a sealed segment.
@@ -327,7 +323,7 @@ func (s *Segment) Terms(dst []TermRun) (_ []TermRun, err error) {
 	if err != nil {
 		return dst, err
 	}
-	defer caught(debug.SetPanicOnFault(true), s.path, &err)
+	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	for b := m.terms; len(b) > 0; b = b[termLen:] {
 		dst = append(dst, TermRun{Term(le.Uint64(b)), Index(le.Uint64(b[8:])), Offset(le.Uint64(b[16:]))})
 	}
@@ -341,7 +337,7 @@ func (s *Segment) Checkpoint() (_ []byte, err error) {
 	if err != nil || len(m.checkpoint) == 0 {
 		return nil, err
 	}
-	defer caught(debug.SetPanicOnFault(true), s.path, &err)
+	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	return append([]byte(nil), m.checkpoint...), nil
 }
 
@@ -351,7 +347,7 @@ func (s *Segment) Bytes() int64 { return int64(s.End() - dataStart) }
 // Detach replaces the payloads of entries, which alias mappings that the
 // caller holds references on, by copies in one new allocation.
 func Detach(entries []Entry) (err error) {
-	defer caught(debug.SetPanicOnFault(true), "payloads", &err)
+	defer Caught(debug.SetPanicOnFault(true), "payloads", &err)
 	total := 0
 	for i := range entries {
 		total += len(entries[i].Payload)

@@ -77,25 +77,34 @@ func putFileHeader(b []byte, m *Meta, created int64) {
 	le.PutUint64(b, xxhash.Sum64(b[8:fileHeaderLen]))
 }
 
-// parseFileHeader checks hash, then version, then that the file is the one
-// that want describes.
-func parseFileHeader(path string, b []byte, want *Meta) (created int64, err error) {
+// readFileHeader checks hash, then version, and returns what the header says.
+func readFileHeader(path string, b []byte) (m Meta, created int64, err error) {
 	if len(b) < fileHeaderLen {
-		return 0, corrupt(path, 0, "file size", fmt.Sprint(">= ", fileHeaderLen), len(b))
+		return m, 0, corrupt(path, 0, "file size", fmt.Sprint(">= ", fileHeaderLen), len(b))
 	}
 	if got, sum := le.Uint64(b), xxhash.Sum64(b[8:fileHeaderLen]); got != sum || le.Uint32(b[8:]) != fileMagic {
-		return 0, corrupt(path, 0, "file header hash", fmt.Sprintf("%#x", got), fmt.Sprintf("%#x", sum))
+		return m, 0, corrupt(path, 0, "file header hash", fmt.Sprintf("%#x", got), fmt.Sprintf("%#x", sum))
 	}
 	if v := le.Uint16(b[12:]); v != fileVersion {
-		return 0, &VersionError{Path: path, Got: v, Most: fileVersion}
+		return m, 0, &VersionError{Path: path, Got: v, Most: fileVersion}
 	}
-	got := Meta{ID: le.Uint64(b[16:]), BaseIndex: Index(le.Uint64(b[24:])), PrevTerm: Term(le.Uint64(b[32:])),
+	m = Meta{ID: le.Uint64(b[16:]), BaseIndex: Index(le.Uint64(b[24:])), PrevTerm: Term(le.Uint64(b[32:])),
 		BaseOffset: Offset(le.Uint64(b[40:])), Salt: le.Uint32(b[56:])}
+	return m, int64(le.Uint64(b[48:])), nil
+}
+
+// parseFileHeader is readFileHeader, and checks that the file is the one that
+// want describes.
+func parseFileHeader(path string, b []byte, want *Meta) (created int64, err error) {
+	got, created, err := readFileHeader(path, b)
+	if err != nil {
+		return 0, err
+	}
 	asked := Meta{ID: want.ID, BaseIndex: want.BaseIndex, PrevTerm: want.PrevTerm, BaseOffset: want.BaseOffset, Salt: want.Salt}
 	if got != asked {
 		return 0, corrupt(path, 16, "identity in the file header", fmt.Sprintf("%+v", asked), fmt.Sprintf("%+v", got))
 	}
-	return int64(le.Uint64(b[48:])), nil
+	return created, nil
 }
 
 // putTrailer encodes the trailer of a segment that keeps its first
@@ -219,7 +228,7 @@ func (s *Segment) Cut(n int) (meta Meta, err error) {
 		return meta, err
 	}
 	defer f.Close()
-	defer caught(debug.SetPanicOnFault(true), s.path, &err)
+	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	at := s.meta.Footer + footerLen
 	rowAt := func(i uint32) row { return s.rowAt(m, i) }
 	return meta, writeTrailer(f, at, &meta, rowAt, clip(terms, meta.BaseIndex+Index(n)), nil)
@@ -239,7 +248,7 @@ func (s *Segment) keep(n int) (meta Meta, err error) {
 	if err != nil {
 		return meta, err
 	}
-	defer caught(debug.SetPanicOnFault(true), s.path, &err)
+	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	r := s.rowAt(m, uint32(n-1))
 	meta.Frames = uint32(n)
 	meta.NextOffset = last.Next()

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"chronik/kafka/batch"
 	"chronik/segment"
@@ -164,19 +165,9 @@ func (p *Partition) recoverProducers() error {
 			return fmt.Errorf("replay %s-%d from offset %d: %w", p.opt.Topic, p.opt.Partition, from, err)
 		}
 		frames = fs
-		for _, f := range fs {
-			for rest := f.Payload; len(rest) > 0; {
-				h, next, err := batch.Next(rest)
-				if err != nil {
-					ref.Release()
-					return fmt.Errorf("replay %s-%d at index %d: %w", p.opt.Topic, p.opt.Partition, f.Index, err)
-				}
-				if h.BaseOffset() >= int64(end) {
-					t.observe(h, h.BaseOffset(), now)
-				}
-				rest = next
-			}
-			from = f.BaseOffset + segment.Offset(f.Count)
+		if from, err = t.replay(fs, int64(end), now); err != nil {
+			ref.Release()
+			return fmt.Errorf("replay %s-%d: %w", p.opt.Topic, p.opt.Partition, err)
 		}
 		ref.Release()
 		if len(fs) == 0 {
@@ -187,6 +178,26 @@ func (p *Partition) recoverProducers() error {
 	p.producers, p.current = t, true
 	p.mu.Unlock()
 	return nil
+}
+
+// replay observes the batches in frames that are not below the offset end, and
+// returns the offset behind the frames.
+func (t producers) replay(frames []segment.Entry, end, now int64) (next segment.Offset, err error) {
+	defer segment.Caught(debug.SetPanicOnFault(true), "batch headers", &err)
+	for _, f := range frames {
+		for rest := f.Payload; len(rest) > 0; {
+			h, tail, err := batch.Next(rest)
+			if err != nil {
+				return next, fmt.Errorf("index %d: %w", f.Index, err)
+			}
+			if h.BaseOffset() >= end {
+				t.observe(h, h.BaseOffset(), now)
+			}
+			rest = tail
+		}
+		next = f.BaseOffset + segment.Offset(f.Count)
+	}
+	return next, nil
 }
 
 // replayBytes is how much of the log one step of a replay looks at.

@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"chronik/kafka/batch"
@@ -119,7 +120,8 @@ func (p *Partition) MaxTimestamp(currentEpoch int32) (Position, error) {
 
 // firstAtOrAfter finds the first record of the batches in b with a timestamp
 // of at least ts and an offset of at least from.
-func firstAtOrAfter(b []byte, ts, from int64) (Position, bool, error) {
+func firstAtOrAfter(b []byte, ts, from int64) (pos Position, found bool, err error) {
+	defer segment.Caught(debug.SetPanicOnFault(true), "records", &err)
 	for len(b) > 0 {
 		h, rest, err := batch.Next(b)
 		if err != nil {

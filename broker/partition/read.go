@@ -3,6 +3,7 @@ package partition
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"chronik/kafka/batch"
 	"chronik/segment"
@@ -97,7 +98,8 @@ func (p *Partition) Read(q Read, frames []segment.Entry) (ReadResult, []segment.
 
 // gather cuts the frames to whole batches within the limits of q. Only the
 // first frame and one that does not fit whole are walked.
-func (r *ReadResult) gather(frames []segment.Entry, q Read) error {
+func (r *ReadResult) gather(frames []segment.Entry, q Read) (err error) {
+	defer segment.Caught(debug.SetPanicOnFault(true), "batch headers", &err)
 	for i := range frames {
 		b := frames[i].Payload
 		if i == 0 {
