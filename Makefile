@@ -37,8 +37,8 @@ fuzz-smoke: ## every fuzz target for FUZZTIME (30s), two at a time
 fuzz: ## every fuzz target for ten minutes, two at a time
 	.ci/fuzz 10m
 
-compat: build ## real clients against the real binary, and the protocol's rules over raw sockets
-	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 30m ./compat/... ./proto/...
+compat: build ## real clients against the real binary, the protocol rule by rule over raw sockets, the program as a program
+	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 30m ./compat/... ./proto/... ./program/...
 
 crash: build ## kill -9 under traffic, CRASHES (20) times; everything acknowledged is looked for
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) CHRONIK_CRASH_ROUNDS=$(CRASHES) $(GO) test -count=1 -timeout 30m -v ./crash/...
