@@ -114,13 +114,14 @@ func codeOf(err error) kerr.Code {
 }
 
 // code is the code that this request's client is told for err. It counts
-// errors, and logs those that nobody foresaw.
+// errors, and logs the first of the request that nobody foresaw.
 func (c *call) code(err error) int16 {
 	if err == nil {
 		return int16(kerr.None)
 	}
 	code := codeOf(err)
-	if code == kerr.UnknownServerError {
+	if code == kerr.UnknownServerError && !c.logged {
+		c.logged = true
 		c.h.log.Error("request failed for a reason without a code", "api", msg.Lookup(c.api.key).Name,
 			"client_id", c.header.ClientId.String, "remote", c.s.conn.Host(), "err", err)
 	}

@@ -1,9 +1,15 @@
 package handler
 
 import (
+	"bytes"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"chronik/broker/fetchsession"
+	"chronik/broker/group"
+	"chronik/kafka/kerr"
+	"chronik/kafka/msg"
 )
 
 // A response of many partitions is copied a few times while it grows, not once
@@ -35,6 +41,29 @@ func TestFetchResponseGrowsInFewSteps(t *testing.T) {
 		}
 		if n != partitions || steps > stepsMax {
 			t.Errorf("%d of %d partitions listed, in memory that was moved %d times, at most %d wanted", n, partitions, steps, stepsMax)
+		}
+	}
+}
+
+// One request that fails for many partitions is one line in the log.
+func TestUnforeseenErrorIsLoggedOnce(t *testing.T) {
+	r := newRig(t, richBroker())
+	var log bytes.Buffer
+	r.handler.log = slog.New(slog.NewTextHandler(&log, nil))
+	r.broker.commitErr = group.UnknownServerError
+	q := requests[msg.KeyOffsetCommit](8).(*msg.OffsetCommitRequest)
+	for range 100 {
+		q.Topics[0].Partitions = append(q.Topics[0].Partitions, q.Topics[0].Partitions[0])
+	}
+	for n := 1; n <= 2; n++ {
+		var resp msg.OffsetCommitResponse
+		r.ask(q, 8, &resp)
+		p := resp.Topics[0].Partitions
+		if last := p[len(p)-1].ErrorCode; last != int16(kerr.UnknownServerError) {
+			t.Errorf("error code %d", last)
+		}
+		if lines := strings.Count(log.String(), "\n"); lines != n {
+			t.Fatalf("%d lines after %d requests, want one each:\n%.1000s", lines, n, log.String())
 		}
 	}
 }

@@ -124,6 +124,7 @@ type call struct {
 	in      wire.Reader
 	out     *wire.Writer
 	start   time.Time
+	logged  bool // an error that nobody foresaw
 }
 
 // Serve answers one request; see kafka/server's Handler for the contract.
