@@ -16,6 +16,7 @@ type Recovery struct {
 	Clean     bool  // a mark says that all of it was durable when it was closed
 	TornAt    Pos   // where the torn tail began; 0 when the end was clean
 	TornBytes int64 // from there to the last byte that was not zero
+	synced    Pos   // everything before is known to have been durable
 }
 
 // RecoverOptions describe the segment that the manifest calls active.
@@ -73,14 +74,34 @@ func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
 	a.zeroed.Store(size) // a size that is no whole page must not be rounded below the frames
 	if !rec.Clean || rec.TornBytes > 0 {
 		// After kill -9 frames may be in the page cache only. Whoever opens
-		// the log takes what it finds for durable, so make it so.
-		if err := f.Datasync(); err != nil {
+		// the log takes what it finds for durable, so make it so. A sync that
+		// failed before may have left their pages marked as written though
+		// they were not: write them again, for this sync to mean them.
+		if err := errors.Join(rewrite(f, m.Bytes[:a.end.Load()], rec.synced), f.Datasync()); err != nil {
 			m.Close()
 			return nil, rec, err
 		}
 	}
 	a.synced.Store(a.end.Load())
 	return a, rec, nil
+}
+
+// rewriteBytes is what rewrite copies at a time.
+const rewriteBytes = 1 << 20
+
+// rewrite writes b, the front of the mapped file, over itself from a position
+// on.
+func rewrite(f vfs.File, b []byte, from Pos) (err error) {
+	defer Caught(debug.SetPanicOnFault(true), "unsynced frames", &err)
+	buf := make([]byte, 0, min(rewriteBytes, max(0, len(b)-int(from))))
+	for at := int(from); at < len(b); {
+		buf = append(buf[:0], b[at:min(at+rewriteBytes, len(b))]...)
+		if _, err := f.WriteAt(buf, int64(at)); err != nil {
+			return err
+		}
+		at += len(buf)
+	}
+	return nil
 }
 
 // scan walks the frames of b, the whole file, and decides what its end is.
@@ -130,7 +151,7 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 		}
 		return rec, corrupt(a.path, pos, fmt.Sprintf("%v before position %d, which was durable", bad, synced), "a frame", "none")
 	}
-	rec.Clean = pos == synced
+	rec.Clean, rec.synced = pos == synced, synced
 	if last > tail {
 		rec.TornAt, rec.TornBytes = tail, int64(last-tail)
 	}

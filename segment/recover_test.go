@@ -159,6 +159,44 @@ func TestRecoverState5Clean(t *testing.T) {
 
 // TestRecoverState6Mark: the mark of a clean close turns damage of the last
 // frame into corruption, and needs no sync when all is well.
+// What a sync may have failed on is written again before it counts as durable.
+func TestRecoverState5WritesTheUnsyncedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		synced func(int) bool
+		from   int // the frame from which on nothing is known to be durable
+	}{"never synced": {never, 0}, "synced up to the fifth": {func(i int) bool { return i == 4 }, 5}} {
+		img := build(t, 10, c.synced)
+		var wrote []byte
+		a, _, err := Recover(RecoverOptions{FS: recorder{load(t, img.b), &wrote}, Path: "a", Meta: img.meta, Capacity: 64 << 10})
+		must(t, err)
+		a.Release()
+		if want := img.b[img.pos[c.from]:img.pos[10]]; !bytes.Equal(wrote, want) {
+			t.Errorf("%s: wrote %d bytes again, want the %d from frame %d on", name, len(wrote), len(want), c.from)
+		}
+	}
+}
+
+// recorder keeps what is written to files that it opens.
+type recorder struct {
+	vfs.FS
+	wrote *[]byte
+}
+
+func (r recorder) Open(name string) (vfs.File, error) {
+	f, err := r.FS.Open(name)
+	return recordedFile{f, r.wrote}, err
+}
+
+type recordedFile struct {
+	vfs.File
+	wrote *[]byte
+}
+
+func (f recordedFile) WriteAt(p []byte, off int64) (int, error) {
+	*f.wrote = append(*f.wrote, p...)
+	return f.File.WriteAt(p, off)
+}
+
 func TestRecoverState6Mark(t *testing.T) {
 	m := vfs.NewMem()
 	a := newSegment(t, m, "a", 64<<10)
