@@ -2,7 +2,6 @@ package wal
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"math/rand/v2"
@@ -294,7 +293,7 @@ func (l *Log) Checkpoint() (blob []byte, end Offset, ok bool) {
 }
 
 func (l *Log) segmentPath(id uint64) string {
-	return path.Join(l.o.Dir, fmt.Sprintf("%016x.seg", id))
+	return path.Join(l.o.Dir, SegmentName(id))
 }
 
 func (l *Log) now() int64 { return l.o.Clock.Now().UnixMilli() }

@@ -1,0 +1,80 @@
+package segment
+
+import "fmt"
+
+// This file is for tools, which read a file that is not theirs with ReadAt and
+// keep nothing of it: the same parsers that recovery and the readers use, each
+// over bytes that the caller has read.
+
+// Layout of a segment file, in bytes.
+const (
+	DataStart    = dataStart           // where frame 0 begins
+	HeaderBytes  = fileHeaderLen       // of the file header
+	FooterBytes  = footerLen           // of a trailer's footer
+	RowBytes     = rowLen              // of a row of the table
+	TermRunBytes = termLen             // of a term run
+	FooterMagic  = uint32(footerMagic) // at MagicAt of a footer
+	FrameMagic   = uint32(frameMagic)  // at the same place of a frame
+	MagicAt      = 8                   // in headers, footers and frames
+	lengthAt     = 16                  // in frames
+)
+
+// Frame is a verified frame as it lies in a file.
+type Frame struct {
+	Entry
+	Length        int  // bytes of file, padding included
+	SyncedThrough Pos  // every byte before it was durable when the frame was written
+	Mark          bool // what a clean close leaves behind the last frame; it is no entry
+}
+
+// FrameBytes is the length of a frame whose first FrameHeaderLen bytes are h,
+// as they claim it. ok is false when no frame begins there: another magic, or
+// a payload beyond PayloadBytesMax. Nothing else is checked.
+func FrameBytes(h []byte) (n int, ok bool) {
+	if len(h) < FrameHeaderLen || le.Uint32(h[MagicAt:]) != frameMagic || le.Uint32(h[lengthAt:]) > PayloadBytesMax {
+		return 0, false
+	}
+	return FrameLen(int(le.Uint32(h[lengthAt:]))), true
+}
+
+// VerifyFrame verifies the frame at the front of b, which lies at pos of the
+// file. The payload aliases b. A bad frame is a *CorruptError, a good one of a
+// newer format a *VersionError.
+func VerifyFrame(path string, pos Pos, b []byte, salt uint32) (Frame, error) {
+	var h header
+	if err := verifyFrame(b, salt, &h); err != nil {
+		return Frame{}, frameErrorAt(path, pos, b, salt, err)
+	}
+	return Frame{Entry: h.Entry, Length: h.length, SyncedThrough: h.synced, Mark: h.Kind == kindMark}, nil
+}
+
+// ParseHeader checks the hash, the magic and then the version of a file header
+// and returns what it says: ID, Salt, BaseIndex, PrevTerm and BaseOffset, and
+// when the file was made, in ms.
+func ParseHeader(path string, b []byte) (m Meta, created int64, err error) {
+	return readFileHeader(path, b)
+}
+
+// Footer is what the footer of a trailer says.
+type Footer struct {
+	Meta
+	Terms      uint32 // term runs
+	Checkpoint uint32 // bytes
+	BodyHash   uint64 // xxh64 of the BodyBytes before the footer
+}
+
+// BodyBytes is the size of rows, term runs and checkpoint, which stand right
+// before the footer.
+func (f *Footer) BodyBytes() Pos {
+	return Pos(f.Frames)*rowLen + Pos(f.Terms)*termLen + (Pos(f.Checkpoint)+7)&^7
+}
+
+// ParseFooter checks the hash, the magic and then the version of the footer b,
+// which lies at position at of the file. Whose it is, is not checked.
+func ParseFooter(path string, b []byte, at Pos) (Footer, error) {
+	if Pos(len(b)) < footerLen {
+		return Footer{}, corrupt(path, at, "footer", fmt.Sprint(footerLen, " bytes"), len(b))
+	}
+	m, terms, checkpoint, sum, err := parseFooter(path, b, at)
+	return Footer{Meta: m, Terms: terms, Checkpoint: checkpoint, BodyHash: sum}, err
+}
