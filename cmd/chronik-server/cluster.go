@@ -77,3 +77,10 @@ func count(all []clusterPartition) counts {
 }
 
 func nodeAddr(b msg.MetadataResponseBroker) string { return fmt.Sprintf("%s:%d", b.Host, b.Port) }
+
+// unbuilt is a subcommand that is documented and not built: it says so, and
+// help does not list it.
+func unbuilt(name, what string) *cobra.Command {
+	return &cobra.Command{Use: name, Hidden: true, DisableFlagParsing: true, Args: cobra.ArbitraryArgs,
+		RunE: func(*cobra.Command, []string) error { return usagef("%s", what) }}
+}

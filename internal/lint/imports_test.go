@@ -37,8 +37,9 @@ var table = map[string]packageRule{
 	"kafka/batch":      {level: 1, others: codecs},
 	"kafka/msg/gen":    {level: 1},
 
-	"segment": {level: 10, imports: []string{"internal/vfs"}, others: []string{xxhash}},
-	"wal":     {level: 15, imports: []string{"segment", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
+	"segment":     {level: 10, imports: []string{"internal/vfs"}, others: []string{xxhash}},
+	"wal":         {level: 15, imports: []string{"segment", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
+	"wal/inspect": {level: 16, imports: []string{"wal", "segment", "kafka/batch", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
 
 	"raftstore":           {level: 20, imports: []string{"wal", "segment", "internal/vfs"}, others: append(etcdRaft, xxhash)},
 	"raftstore/multiraft": {level: 25, imports: []string{"raftstore", "wal", "segment", "internal/clock", "internal/metrics"}, others: etcdRaft},
@@ -63,7 +64,7 @@ var table = map[string]packageRule{
 
 	"node": {level: 50, imports: []string{"admin", "kafka/server", "kafka/handler", "broker",
 		"raftstore", "raftstore/multiraft", "wal", "internal/vfs", "internal/clock", "internal/metrics", "internal/config"}},
-	"cmd/chronik-server": {level: 60, imports: []string{"node", "broker/config", "internal/clock", "internal/config", "internal/vfs", "kafka/msg", "kafka/wire", "kafka/kerr"},
+	"cmd/chronik-server": {level: 60, imports: []string{"node", "wal/inspect", "broker/config", "internal/clock", "internal/config", "internal/vfs", "kafka/msg", "kafka/wire", "kafka/kerr"},
 		others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "gopkg.in/yaml.v3"}},
 }
 
