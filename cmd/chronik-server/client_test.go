@@ -90,7 +90,7 @@ func produce(t *testing.T, addr, topic string, partition int32, n int) {
 	for range n {
 		b.Add(1, nil, []byte("v"))
 	}
-	records, err := b.Build(nil, batch.BuildOptions{})
+	records, err := b.Build(nil, batch.Plain(batch.None))
 	if err != nil {
 		t.Fatal(err)
 	}

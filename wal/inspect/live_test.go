@@ -93,3 +93,127 @@ func keepChanging(t *testing.T, l *wal.Log, stop *atomic.Bool) error {
 	}
 	return nil
 }
+
+// TestWriteUnderWay: a frame that is half there at the first look, with frames
+// behind it that say that it was durable by the time they are read, was being
+// written. It would be corrupt in a file that stands still.
+func TestWriteUnderWay(t *testing.T) {
+	m := vfs.NewMem()
+	l, _, err := wal.Open(wal.Options{FS: m, Dir: "/log"})
+	must(t, err)
+	p := &producer{term: 1}
+	for range 30 {
+		must(t, l.Append([]segment.Entry{p.records(t, batch.None, 500)}))
+		must(t, l.SyncWait())
+	}
+	must(t, l.Close())
+	whole := files(t, m, "/log")
+	half := change(whole, first, func(b []byte) { clear(b[4096+100:]) })
+	if len(whole[first]) < 2*windowBytes {
+		t.Fatalf("%d bytes fit into one window", len(whole[first]))
+	}
+	disk := store(t, "/log", half)
+	written := 0
+	w := &watched{FS: disk, read: func(name string, off int64) {
+		if off > windowBytes && written == 0 {
+			written++
+			f, err := disk.Open("/log/" + first)
+			must(t, err)
+			_, err = f.WriteAt(whole[first], 0)
+			must(t, err)
+			must(t, f.Close())
+		}
+	}}
+	v := &verifier{o: &Options{FS: w}, t: target{dir: "/log"}}
+	look, err := v.look()
+	must(t, err)
+	if look.report.State != Corrupt || written != 1 {
+		t.Fatalf("the first look: %+v after %d writes", look.report, written)
+	}
+	written = 0
+	f, err := disk.Open("/log/" + first)
+	must(t, err)
+	_, err = f.WriteAt(half[first], 0)
+	must(t, err)
+	if r := verifyOne(t, w, "/log"); r.State != Clean || r.Frames != 30 || written != 1 {
+		t.Errorf("%+v after %d writes", r, written)
+	}
+	// The same bytes at rest.
+	if r := verifyOne(t, store(t, "/log", change(whole, first, func(b []byte) { clear(b[4096+100 : 4096+200]) })), "/log"); r.State != Corrupt {
+		t.Errorf("at rest: %+v", r)
+	}
+}
+
+// TestDroppedMeanwhile: segments that the manifest names go before they are
+// opened, because retention has dropped them or the log is removed.
+func TestDroppedMeanwhile(t *testing.T) {
+	m := vfs.NewMem()
+	l, _, err := wal.Open(wal.Options{FS: m, Dir: "/data/log"})
+	must(t, err)
+	p := &producer{term: 1}
+	for range 3 {
+		must(t, l.Append([]segment.Entry{p.records(t, batch.None, 5)}))
+		must(t, l.Roll())
+	}
+	w := &watched{FS: m}
+	once := func(do func() error) {
+		w.open = func(name string) {
+			if name == "/data/log/"+first || name == "/data/log/"+active {
+				w.open = nil
+				must(t, do())
+			}
+		}
+	}
+	once(func() error { return l.SetStart(7) })
+	if r := verifyOne(t, w, "/data"); r.State != Clean || r.Segments != 3 || r.Records != 10 {
+		t.Errorf("dropped: %+v", r)
+	}
+	// A log goes file by file, the manifest last; whoever removes it may pause.
+	slept := 0
+	once(func() error { l.Close(); return m.Remove("/data/log/" + active) })
+	c := hurried{slept: func() {
+		if slept++; slept == 6 {
+			must(t, wal.Remove(m, "/data/log"))
+		}
+	}}
+	if reports, err := Verify(t.Context(), "/data", Options{FS: w, Clock: c}); err != nil || len(reports) != 0 || slept != 6 {
+		t.Errorf("removed: %+v, %v", reports, err)
+	}
+}
+
+// TestNothingIsWritten: whatever the three commands find, they open files for
+// reading only, lock nothing and map nothing.
+func TestNothingIsWritten(t *testing.T) {
+	for _, content := range []map[string][]byte{small(t), change(small(t), active, func(b []byte) { b[9000] = 1 }), change(small(t), first, func(b []byte) { b[4200] ^= 1 })} {
+		m := store(t, "/log", content)
+		for _, fsys := range []vfs.FS{vfs.NewFaulty(m, func(op vfs.Op, name string) error {
+			switch op {
+			case vfs.OpOpen, vfs.OpReadDir, vfs.OpStat, vfs.OpRead:
+			default:
+				t.Errorf("%s of %s", op, name)
+			}
+			return nil
+		}), readOnly{m, t}} {
+			o := Options{FS: fsys, Clock: hurried{}, Records: true}
+			Verify(t.Context(), "/log", o)
+			Inspect(t.Context(), "/log", o)
+			Dump(t.Context(), "/log", o, func(Line) error { return nil })
+		}
+		for name, b := range files(t, m, "/log") {
+			if string(b) != string(content[name]) {
+				t.Errorf("%s has changed", name)
+			}
+		}
+	}
+}
+
+// readOnly is a file system on which opening for writing is a failure.
+type readOnly struct {
+	vfs.FS
+	t *testing.T
+}
+
+func (r readOnly) Open(name string) (vfs.File, error) {
+	r.t.Errorf("open for writing: %s", name)
+	return r.FS.Open(name)
+}
