@@ -244,7 +244,10 @@ func (s *scan) readSealed() error {
 // returns a window of its own on the rows.
 func (s *scan) readTrailer() (rows *file, err error) {
 	at := s.meta.Footer
-	if at < s.meta.DataEnd || at+segment.FooterBytes > s.size {
+	if s.meta.DataEnd < segment.DataStart || at < s.meta.DataEnd {
+		return nil, damage(s.path, 0, "positions of data end and footer", fmt.Sprintf("from %d on, in order", segment.DataStart), fmt.Sprintf("%d and %d", s.meta.DataEnd, at))
+	}
+	if at > s.size-segment.FooterBytes {
 		return nil, damage(s.path, s.size, "file size of a sealed segment", at+segment.FooterBytes, s.size)
 	}
 	b, err := s.at(at, int(segment.FooterBytes))

@@ -189,6 +189,8 @@ func TestWhatIsSaid(t *testing.T) {
 		{"manifest of a newer release", change(content, "MANIFEST", func(b []byte) { b[12] = 2; rehash(b) }), NewerMade, "MANIFEST at 0: format version"},
 		{"manifest's start behind the end", change(content, "MANIFEST", func(b []byte) { b[48] = 99; rehash(b) }), Corrupt, "MANIFEST at 48: start offset: want <= 12, got 99"},
 		{"manifest's term run", change(content, "MANIFEST", func(b []byte) { b[len(b)-24]++; rehash(b) }), Corrupt, "term runs of the manifest"},
+		{"manifest's data end is none", change(content, "MANIFEST", func(b []byte) { le.PutUint64(b[80+40:], 1<<63); rehash(b) }), Corrupt, "positions of data end and footer"},
+		{"state 11: manifest's footer is behind the file", change(content, "MANIFEST", func(b []byte) { le.PutUint64(b[80+48:], 1<<63-1); rehash(b) }), Corrupt, "file size of a sealed segment"},
 		{"state 6: a segment is missing", without(second), Corrupt, second + " at 0: segment of the manifest: want present, got missing"},
 		{"state 2: the manifest is missing", without("MANIFEST"), Corrupt, "MANIFEST at 0: manifest: want present beside " + first + ", got missing"},
 		{"state 7: garbage behind the mark", change(content, active, func(b []byte) { b[9000] = 1 }), Torn, "not known to have been durable"},
@@ -290,16 +292,39 @@ func TestWhatIsLookedFor(t *testing.T) {
 	}
 }
 
-// FuzzVerify: no bytes panic, and none that differ from a clean segment's in
-// what is covered are called clean.
+// FuzzVerify reads arbitrary bytes behind a sound header, as they are or with
+// every hash put right, which lets damage through to what the hashes guard.
+// Invariants checked: no panic, an answer, damage that has a place in the file.
 func FuzzVerify(f *testing.F) {
 	content := small(f)
-	f.Add(content[first])
-	f.Add(content[active])
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) > 1<<20 {
+	for _, name := range []string{first, active} {
+		f.Add(content[name][segment.DataStart:], false)
+		f.Add(content[name][segment.DataStart:], true)
+	}
+	header := content[first][:segment.DataStart]
+	f.Fuzz(func(t *testing.T, tail []byte, right bool) {
+		if len(tail) > 1<<20 {
 			t.Skip()
 		}
-		verifyOne(t, store(t, "/log", map[string][]byte{first: b}), "/log/"+first)
+		b := append(header[:len(header):len(header)], tail...)
+		for at := int(segment.DataStart); right && at+segment.FrameHeaderLen <= len(b); at += 8 {
+			if n, ok := segment.FrameBytes(b[at:]); ok && at+n <= len(b) {
+				copy(b[at+56:at+60], header[56:60])
+				rehash(b[at : at+n])
+			} else if le.Uint32(b[at+8:]) == segment.FooterMagic && at+int(segment.FooterBytes) <= len(b) {
+				if footer, err := segment.ParseFooter("", b[at:at+int(segment.FooterBytes)], segment.Pos(at)); err == nil && footer.BodyBytes() < segment.Pos(at) {
+					le.PutUint64(b[at+96:], xxhash.Sum64(b[at-int(footer.BodyBytes()):at]))
+				}
+				rehash(b[at : at+int(segment.FooterBytes)])
+			}
+		}
+		m := store(t, "/log", map[string][]byte{first: b})
+		r := verifyOne(t, m, "/log/"+first)
+		if r.Damage != nil && (r.Damage.Position < 0 || r.Damage.Position > int64(len(b))) {
+			t.Errorf("damage at %+v in %d bytes", r.Damage, len(b))
+		}
+		o := Options{FS: m, Clock: hurried{}, Records: true}
+		Inspect(t.Context(), "/log", o)
+		Dump(t.Context(), "/log/"+first, o, func(Line) error { return nil })
 	})
 }
