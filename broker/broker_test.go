@@ -345,6 +345,64 @@ func TestProduceRules(t *testing.T) {
 	}
 }
 
+// A produce whose partition has much that is not written yet is not answered
+// by its timeout: its memory is still taken.
+func TestTimeoutWaitsForAPartitionThatIsBehind(t *testing.T) {
+	r := newRig(t, "message.max.bytes=16000000")
+	r.stop()
+	stuck, release := make(chan struct{}), make(chan struct{})
+	r.fs = vfs.NewFaulty(r.fs, func(op vfs.Op, name string) error {
+		if op == vfs.OpDatasync && strings.HasPrefix(name, "data/topics/a-") {
+			select {
+			case <-stuck:
+				<-release
+			default:
+			}
+		}
+		return nil
+	})
+	if err := r.open(); err != nil {
+		t.Fatal(err)
+	}
+	r.create("a", 1)
+	close(stuck)
+	const batches = 8 // of 5 MB: some are proposed, more than 8 MiB are not
+	value := strings.Repeat("x", 5_000_000)
+	var waiting []*Produce
+	for range batches {
+		waiting = append(waiting, r.Produce(background, &ProduceRequest{Version: 9, Acks: -1, Timeout: time.Second, Partitions: []ProducePartition{
+			{TopicPartition: TopicPartition{Topic: "a"}, Records: recordsOf(t, batch.Plain(batch.None), value)},
+		}}))
+	}
+	r.clock.Advance(2 * time.Second)
+	last := waiting[batches-1]
+	select {
+	case <-last.Done():
+		t.Errorf("answered while behind: %v", last.Partitions[0].Err)
+	default:
+	}
+	close(release)
+	for i, p := range waiting {
+		select {
+		case <-p.Done():
+		case <-time.After(10 * time.Second):
+			t.Fatalf("produce %d has no result", i)
+		}
+		if err := p.Partitions[0].Err; err != nil && !errors.Is(err, ErrRequestTimedOut) {
+			t.Errorf("produce %d: %v", i, err)
+		}
+	}
+}
+
+func TestMetadataDescribesATopicOnce(t *testing.T) {
+	r := newRig(t)
+	a := r.create("a", 1)
+	got := r.Metadata(background, MetadataRequest{Topics: []TopicRef{{Name: "a"}, {Name: "no"}, {Name: "a"}, {ID: a.ID, ByID: true}, {Name: "no"}}})
+	if len(got) != 3 || got[0].Name != "a" || got[1].Name != "no" || got[2].ID != a.ID {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestFetchWaits(t *testing.T) {
 	r := newRig(t)
 	r.create("a", 2)

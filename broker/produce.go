@@ -24,6 +24,9 @@ type Produce struct {
 	// is closed, and not touched afterwards.
 	Partitions []ProducePartition
 
+	clock   clock.Clock
+	targets []*partition.Partition // nil where nothing was tried; not changed after Produce
+
 	mu      sync.Mutex
 	waiting []bool // by partition: not yet acknowledged
 	left    int
@@ -52,6 +55,7 @@ func (p *Produce) Failed() bool {
 func (b *Broker) Produce(_ context.Context, r *ProduceRequest) *Produce {
 	p := &Produce{
 		Partitions: r.Partitions, waiting: make([]bool, len(r.Partitions)), left: len(r.Partitions) + 1, done: make(chan struct{}),
+		clock: b.opt.Clock, targets: make([]*partition.Partition, len(r.Partitions)),
 	}
 	for i := range p.waiting {
 		p.waiting[i] = true
@@ -69,19 +73,20 @@ func (b *Broker) Produce(_ context.Context, r *ProduceRequest) *Produce {
 			if t.LogAppendTime {
 				part.LogAppendTime = batch.View(bytes).MaxTimestamp()
 			}
+			p.targets[i] = target
 			err = fromBelow(target.Append(bytes, acks, -1, p, i))
 		}
 		if err != nil {
 			p.finish(i, partition.Result{BaseOffset: -1, Err: err})
 		}
 	}
-	p.arm(b.opt.Clock, r.Timeout, acks)
+	p.arm(r.Timeout, acks)
 	return p
 }
 
 // arm drops the hold that Produce itself has on Done, and sets the timeout
 // for what is still waiting: acks 0 has none, for nobody would be told.
-func (p *Produce) arm(c clock.Clock, timeout time.Duration, acks partition.Acks) {
+func (p *Produce) arm(timeout time.Duration, acks partition.Acks) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.left--
@@ -90,14 +95,30 @@ func (p *Produce) arm(c clock.Clock, timeout time.Duration, acks partition.Acks)
 		return
 	}
 	if acks != partition.AcksNone {
-		p.timer = c.AfterFunc(timeout, p.timeout)
+		p.timer = p.clock.AfterFunc(timeout, p.timeout)
 	}
 }
 
-// timeout answers what is still waiting (P11). The batches stay appended.
+// behindPause is the time between two looks at a partition that is behind.
+const behindPause = 50 * time.Millisecond
+
+// timeout answers what is still waiting (P11). The batches stay appended. A
+// partition with much that has not even been written is waited for: the
+// request's memory is held as long as its batch takes as much, so that clients
+// that do not wait cannot fill the memory ahead of the disk.
 func (p *Produce) timeout() {
-	for i := range p.waiting {
+	held := false
+	for i, target := range p.targets {
+		if target != nil && target.Behind() {
+			held = true
+			continue
+		}
 		p.finish(i, partition.Result{BaseOffset: -1, Err: ErrRequestTimedOut})
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if held && p.left > 0 {
+		p.timer = p.clock.AfterFunc(behindPause, p.timeout)
 	}
 }
 

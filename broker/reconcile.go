@@ -52,7 +52,12 @@ func (b *Broker) reconcile() {
 	for _, t := range gone {
 		b.deleteLocal(t)
 	}
-	b.openAll(open)
+	inParallel(len(open), func(i int) {
+		o := open[i]
+		if o.p, o.fail = b.openPartition(o.t, o.i); o.fail != nil {
+			b.opt.Logger.Error("cannot open a partition", "topic", o.t.info.Name, "partition", o.i, "err", o.fail)
+		}
+	})
 	b.mu.Lock()
 	for _, o := range open {
 		o.t.parts[o.i], o.t.failed[o.i] = o.p, o.fail
@@ -106,21 +111,19 @@ func (b *Broker) plan(want []*cluster.Topic, confs map[string]map[string]string)
 
 var errOpening = errors.New("partition is being opened")
 
-// openParallel is how many partitions are opened at a time: opening waits for
-// the disk.
-const openParallel = 16
+// parallelMax is how many partitions are opened or deleted at a time: both
+// wait for the disk.
+const parallelMax = 16
 
-func (b *Broker) openAll(open []*opening) {
+// inParallel calls f for 0 to n-1.
+func inParallel(n int, f func(i int)) {
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, openParallel)
-	for _, o := range open {
+	slots := make(chan struct{}, parallelMax)
+	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			o.p, o.fail = b.openPartition(o.t, o.i)
-			if o.fail != nil {
-				b.opt.Logger.Error("cannot open a partition", "topic", o.t.info.Name, "partition", o.i, "err", o.fail)
-			}
+			f(i)
 		})
 	}
 	wg.Wait()
@@ -152,8 +155,8 @@ func (b *Broker) openPartition(t *topic, i int) (*partition.Partition, error) {
 // deleteLocal closes the partitions of a deleted topic and removes their
 // files, and drops the offsets that groups committed for it (O15).
 func (b *Broker) deleteLocal(t *topic) {
-	for i, p := range t.parts {
-		if p != nil {
+	inParallel(len(t.parts), func(i int) {
+		if p := t.parts[i]; p != nil {
 			if err := p.Close(); err != nil {
 				b.opt.Logger.Warn("closing a deleted partition", "topic", t.info.Name, "partition", i, "err", err)
 			}
@@ -162,7 +165,7 @@ func (b *Broker) deleteLocal(t *topic) {
 		if err := partition.Remove(b.opt.Raft, t.info.Partitions[i].GroupID, b.opt.FS, b.partitionDir(t.info, i)); err != nil {
 			b.opt.Logger.Error("cannot remove a deleted partition", "topic", t.info.Name, "partition", i, "err", err)
 		}
-	}
+	})
 	b.TopicDeleted(t.info.Name)
 }
 

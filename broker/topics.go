@@ -279,17 +279,22 @@ func (b *Broker) Metadata(ctx context.Context, r MetadataRequest) []TopicInfo {
 		})
 		r.AutoCreate = false
 	}
-	out := make([]TopicInfo, len(r.Topics))
-	for i, ref := range r.Topics {
-		out[i] = b.describeSettled(ctx, ref)
-		if !errors.Is(out[i].Err, ErrUnknownTopicOrPartition) {
+	seen := map[TopicRef]bool{} // a topic named a thousand times is described once, as Kafka does
+	var out []TopicInfo
+	for _, ref := range r.Topics {
+		if seen[ref] {
 			continue
 		}
-		if err := fromBelow(cluster.CheckTopicName(ref.Name)); err != nil {
-			out[i].Err = err
-		} else if r.AutoCreate && b.conf.Load().AutoCreateTopics {
-			out[i] = b.autoCreate(ctx, ref)
+		seen[ref] = true
+		info := b.describeSettled(ctx, ref)
+		if errors.Is(info.Err, ErrUnknownTopicOrPartition) {
+			if err := fromBelow(cluster.CheckTopicName(ref.Name)); err != nil {
+				info.Err = err
+			} else if r.AutoCreate && b.conf.Load().AutoCreateTopics {
+				info = b.autoCreate(ctx, ref)
+			}
 		}
+		out = append(out, info)
 	}
 	return out
 }

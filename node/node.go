@@ -230,7 +230,14 @@ func (n *Node) serveKafka(context.Context) error {
 	})
 	n.metrics.SetSource(n.snapshot)
 	go func() { n.serving <- n.server.Serve(n.kafka, "PLAINTEXT") }()
-	n.onStop("the Kafka listener", n.server.Shutdown)
+	n.onStop("the Kafka listener", func(ctx context.Context) error {
+		err := n.server.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) { // clients that do not read are no failure of ours
+			n.log.Warn("connections were cut off", "after", n.conf.Shutdown.DrainTimeout)
+			return nil
+		}
+		return err
+	})
 	return nil
 }
 

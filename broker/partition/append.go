@@ -77,6 +77,14 @@ func (p *Partition) Append(b []byte, acks Acks, requireEpoch int32, a Acker, tok
 	return nil
 }
 
+// Behind reports whether so much waits to be proposed that producers are to be
+// held back.
+func (p *Partition) Behind() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.pending) > pendingBytesMax
+}
+
 // enqueueLocked files the acknowledgement of an accepted append, or gives it
 // at once when its condition holds already.
 func (p *Partition) enqueueLocked(acks Acks, a Acker, token int, r Result) {

@@ -67,7 +67,7 @@ func (p *Partition) ByTimestamp(currentEpoch int32, ts int64) (Position, error) 
 	for from := start; int64(from) < upTo; {
 		f, ref, ok, err := p.log.FindTimestamp(ts, from)
 		if err != nil {
-			return None, fmt.Errorf("%w: %w", ErrStorage, err)
+			return None, p.readFailed(err)
 		}
 		if !ok {
 			return None, nil
@@ -77,7 +77,7 @@ func (p *Partition) ByTimestamp(currentEpoch int32, ts int64) (Position, error) 
 		from = f.BaseOffset + segment.Offset(f.Count)
 		ref.Release()
 		if err != nil {
-			return None, fmt.Errorf("%w: %w", ErrStorage, err)
+			return None, p.readFailed(err)
 		}
 		if found {
 			if pos.Offset >= upTo {
@@ -101,7 +101,7 @@ func (p *Partition) MaxTimestamp(currentEpoch int32) (Position, error) {
 	}
 	f, ref, ok, err := p.log.LastMaxTimestamp()
 	if err != nil {
-		return None, fmt.Errorf("%w: %w", ErrStorage, err)
+		return None, p.readFailed(err)
 	}
 	if !ok {
 		return None, nil
@@ -109,7 +109,7 @@ func (p *Partition) MaxTimestamp(currentEpoch int32) (Position, error) {
 	defer ref.Release()
 	pos, found, err := firstAtOrAfter(f.Payload, f.MaxTimestamp, int64(p.log.StartOffset()))
 	if err != nil {
-		return None, fmt.Errorf("%w: %w", ErrStorage, err)
+		return None, p.readFailed(err)
 	}
 	if !found || pos.Offset >= upTo {
 		return None, nil

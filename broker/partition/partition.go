@@ -66,6 +66,7 @@ type Partition struct {
 	durAck    ackQueue
 	watchers  map[*Watcher]struct{}
 	onRole    RoleFunc
+	readOnce  sync.Once // the first read that failed
 }
 
 // RoleFunc is told of every gain and loss of leadership, after the partition
@@ -82,7 +83,11 @@ func Open(o Options, onRole RoleFunc) (*Partition, error) {
 		SegmentBytes: func() int64 { return o.Settings().SegmentBytes },
 		Checkpoint:   p.checkpoint,
 	})
-	o.Metrics.Storage.Recovered(outcome(rec, err), rec.TornBytes, o.Clock.Now().Sub(began))
+	found := outcome(rec, err)
+	o.Metrics.Storage.Recovered(found, rec.TornBytes, o.Clock.Now().Sub(began))
+	if found == corrupt {
+		o.Metrics.Storage.CorruptRange()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s-%d: %w", o.Topic, o.Partition, err)
 	}
@@ -106,13 +111,15 @@ func Open(o Options, onRole RoleFunc) (*Partition, error) {
 	return p, nil
 }
 
+const corrupt = "corrupt"
+
 // outcome names what was found when a log was opened.
 func outcome(rec wal.Recovery, err error) string {
 	switch {
 	case errors.Is(err, segment.ErrNewerVersion):
 		return "newer_version"
 	case errors.Is(err, segment.ErrCorrupt):
-		return "corrupt"
+		return corrupt
 	case err != nil:
 		return "error"
 	case rec.TornBytes > 0:

@@ -81,19 +81,32 @@ func (p *Partition) Read(q Read, frames []segment.Entry) (ReadResult, []segment.
 		if errors.Is(err, wal.ErrOffsetOutOfRange) { // trimmed meanwhile
 			err = fmt.Errorf("%w: %w", ErrOutOfRange, err)
 		} else {
-			err = fmt.Errorf("%w: %w", ErrStorage, err)
+			err = p.readFailed(err)
 		}
 		return r, frames, err
 	}
 	r.ref = ref
 	if err := r.gather(frames, q); err != nil {
 		r.Release()
-		return r, frames, fmt.Errorf("%w: %w", ErrStorage, err)
+		return r, frames, p.readFailed(err)
 	}
 	if len(r.Records) == 0 {
 		r.Release()
 	}
 	return r, frames, nil
+}
+
+// readFailed makes an error of the log one of the partition. The first one is
+// logged, and counted if it is corruption: whoever reads there again gets the
+// same.
+func (p *Partition) readFailed(err error) error {
+	p.readOnce.Do(func() {
+		p.opt.Logger.Error("log cannot be read", "topic", p.opt.Topic, "partition", p.opt.Partition, "err", err)
+		if errors.Is(err, segment.ErrCorrupt) {
+			p.opt.Metrics.Storage.CorruptRange()
+		}
+	})
+	return fmt.Errorf("%w: %w", ErrStorage, err)
 }
 
 // gather cuts the frames to whole batches within the limits of q. Only the

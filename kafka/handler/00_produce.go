@@ -65,9 +65,7 @@ func serveProduce(c *call) (wait func() error, release func(), err error) {
 // silent ends a produce without acknowledgement: no response, and the
 // connection closed if anything failed (P10).
 func (p *produceCall) silent() error {
-	if err := p.await(); err != nil { // at once, unless the disk is far behind
-		return err
-	}
+	p.await() // at once, unless the disk is far behind
 	p.count()
 	p.observe()
 	failed := p.pending.Failed()
@@ -83,22 +81,14 @@ func (p *produceCall) silent() error {
 	return nil
 }
 
-// await blocks until every partition has its result. When the peer goes away
-// first, the memory is left to the broker, which still refers to it.
-func (p *produceCall) await() error {
-	select {
-	case <-p.pending.Done():
-		return nil
-	case <-p.s.conn.Context().Done():
-		return p.s.conn.Context().Err()
-	}
-}
+// await blocks until every partition has its result, even when the peer has
+// gone: the broker refers to this memory, and the request's share of the
+// server's memory must not be given back while its batches take as much.
+func (p *produceCall) await() { <-p.pending.Done() }
 
 // wait ends a produce that is answered.
 func (p *produceCall) wait() error {
-	if err := p.await(); err != nil {
-		return err
-	}
+	p.await()
 	p.count()
 	p.fill()
 	err := p.reply(&p.resp)
