@@ -44,6 +44,7 @@ type Node struct {
 	ready   chan struct{} // closed when the node serves
 	serving chan error    // the Kafka listener's end
 	kafka   net.Listener
+	admin   net.Addr
 }
 
 type closer struct {
@@ -86,7 +87,7 @@ func Start(ctx context.Context, conf *config.Config, build Build, log *slog.Logg
 	close(n.ready)
 	took := n.clock.Now().Sub(began)
 	n.metrics.Ready(took)
-	log.Info("serving", "node", conf.Cluster.NodeID, "kafka", n.kafka.Addr().String(),
+	log.Info("serving", "node", conf.Cluster.NodeID, "kafka", n.kafka.Addr().String(), "metrics", n.admin.String(),
 		"advertised", n.advertised(), "data", conf.Server.DataDir, "cluster", n.broker.ClusterID(), "took", took.Round(time.Millisecond))
 	return n, nil
 }
@@ -129,12 +130,17 @@ func (n *Node) openDir(context.Context) error {
 	return checkIdentity(n.fs, dir, n.conf.Cluster.NodeID)
 }
 
+// ErrAddress is an address that cannot be listened on: the user can put that
+// right.
+var ErrAddress = errors.New("cannot listen")
+
 func (n *Node) openAdmin(context.Context) error {
 	addr := net.JoinHostPort(n.conf.Server.BindAddr, strconv.Itoa(n.conf.Server.MetricsPort))
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("listen on the metrics port: %w", err)
+		return fmt.Errorf("%w: want another --metrics-port or --bind-addr: %w", ErrAddress, err)
 	}
+	n.admin = l.Addr()
 	s := admin.Serve(l, admin.Options{
 		Ready: n.notReady, WriteMetrics: n.metrics.WriteText, ContentType: metrics.ContentType, Clock: n.clock, Logger: n.log,
 	})
@@ -190,7 +196,7 @@ func (n *Node) listen(context.Context) error {
 	addr := net.JoinHostPort(n.conf.Server.BindAddr, strconv.Itoa(n.conf.Server.KafkaPort))
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("listen on the Kafka port: %w", err)
+		return fmt.Errorf("%w: want another --kafka-port or --bind-addr: %w", ErrAddress, err)
 	}
 	n.kafka = l
 	n.onStop("the Kafka port", func(context.Context) error {

@@ -108,7 +108,7 @@ func produce(t *testing.T, addr, topic string, partition int32, n int) {
 func TestTopicsAreMadeDescribedChangedAndDeleted(t *testing.T) {
 	addr := startNode(t)
 	var made []done
-	ask(t, addr, "topic create b a --partitions 3 --config retention.ms=60000", &made)
+	ask(t, addr, "topic create b a --partitions 3 --topic-config retention.ms=60000", &made)
 	if len(made) != 2 || made[0].Result != "created" {
 		t.Errorf("created %v", made)
 	}
@@ -121,7 +121,7 @@ func TestTopicsAreMadeDescribedChangedAndDeleted(t *testing.T) {
 		t.Errorf("listed %v", listed)
 	}
 	produce(t, addr, "a", 2, 5)
-	ask(t, addr, "topic alter a --partitions 4 --config max.message.bytes=1000 --delete-config retention.ms", &made)
+	ask(t, addr, "topic alter a --partitions 4 --topic-config max.message.bytes=1000 --delete-topic-config retention.ms", &made)
 	var described []describedTopic
 	ask(t, addr, "topic describe a", &described)
 	a := described[0]
@@ -138,7 +138,7 @@ func TestTopicsAreMadeDescribedChangedAndDeleted(t *testing.T) {
 	}
 	refused(t, addr, "topic describe b", 1, "topic b: UNKNOWN_TOPIC_OR_PARTITION: ")
 	refused(t, addr, "topic alter a", 2, "nothing to change")
-	refused(t, addr, "topic create d --config x", 2, "want name=value")
+	refused(t, addr, "topic create d --topic-config x", 2, "want name=value")
 	refused(t, addr, "topic create", 2, "want the names of the topics to create")
 }
 

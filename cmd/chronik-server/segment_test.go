@@ -54,7 +54,7 @@ func TestVerifyBesideARunningNode(t *testing.T) {
 	dir := t.TempDir()
 	addr, stop := startOn(t, dir)
 	var made []done
-	ask(t, addr, "topic create live --partitions 1 --config segment.bytes=1048576", &made)
+	ask(t, addr, "topic create live --partitions 1 --topic-config segment.bytes=1048576", &made)
 	ended, looks := make(chan struct{}), make(chan int)
 	go func() {
 		n := 0

@@ -39,7 +39,7 @@ func (a *app) serve(cmd *cobra.Command, command string) error {
 	if errors.Is(err, vfs.ErrLocked) {
 		return usagef("data directory %s: another process uses it; want one of this node's own (--data-dir)", c.Server.DataDir)
 	}
-	if errors.Is(err, node.ErrDataDir) {
+	if errors.Is(err, node.ErrDataDir) || errors.Is(err, node.ErrAddress) {
 		return usageError{err}
 	}
 	return err
@@ -53,7 +53,7 @@ func newLogger(w io.Writer, level string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l}))
 }
 
-// untilSignal is a context that ends with the first SIGTERM or SIGINT; the
+// untilSignal is a context that ends with the first SIGTERM, SIGINT or SIGHUP; the
 // second ends the process with status 1.
 func untilSignal(parent context.Context, logger *slog.Logger) (context.Context, func()) {
 	if parent == nil {
@@ -61,7 +61,7 @@ func untilSignal(parent context.Context, logger *slog.Logger) (context.Context, 
 	}
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	go func() {
 		select {
 		case s := <-signals:

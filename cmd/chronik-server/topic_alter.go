@@ -21,12 +21,12 @@ func (a *app) topicAlterCommand() *cobra.Command {
 	var validate bool
 	cmd := a.clientCommand("alter NAME", "Change a topic's settings, or give it more partitions", exactly("NAME"),
 		func(cmd *cobra.Command, c *client, args []string) error {
-			settings, err := pairs("config", configs)
+			settings, err := pairs("topic-config", configs)
 			if err != nil {
 				return err
 			}
 			if len(settings)+len(deleted) == 0 && partitions == 0 {
-				return usagef("topic alter %s: nothing to change; want --config, --delete-config or --partitions", args[0])
+				return usagef("topic alter %s: nothing to change; want --topic-config, --delete-topic-config or --partitions", args[0])
 			}
 			controller, err := c.controller()
 			if err != nil {
@@ -54,8 +54,8 @@ func (a *app) topicAlterCommand() *cobra.Command {
 			return a.printDone(cmd, []done{{args[0], result}})
 		})
 	cmd.Flags().Int32Var(&partitions, "partitions", 0, "How many partitions the topic is to have, more than now")
-	cmd.Flags().StringArrayVar(&configs, "config", nil, "A setting to set, name=value; may be repeated")
-	cmd.Flags().StringArrayVar(&deleted, "delete-config", nil, "A setting to take back to its default; may be repeated")
+	cmd.Flags().StringArrayVar(&configs, "topic-config", nil, "A setting to set, name=value; may be repeated")
+	cmd.Flags().StringArrayVar(&deleted, "delete-topic-config", nil, "A setting to take back to its default; may be repeated")
 	cmd.Flags().BoolVar(&validate, "dry-run", false, "Check, and change nothing")
 	return cmd
 }

@@ -14,7 +14,7 @@ func (a *app) topicCreateCommand() *cobra.Command {
 	var validate bool
 	cmd := a.clientCommand("create NAME...", "Create topics", atLeastOne("the names of the topics to create"),
 		func(cmd *cobra.Command, c *client, names []string) error {
-			settings, err := pairs("config", configs)
+			settings, err := pairs("topic-config", configs)
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func (a *app) topicCreateCommand() *cobra.Command {
 		})
 	cmd.Flags().Int32Var(&partitions, "partitions", -1, "How many partitions (default the broker's num.partitions)")
 	cmd.Flags().Int16Var(&replicas, "replication-factor", -1, "How many replicas of each (default the broker's default.replication.factor)")
-	cmd.Flags().StringArrayVar(&configs, "config", nil, "A setting of the topic, name=value; may be repeated")
+	cmd.Flags().StringArrayVar(&configs, "topic-config", nil, "A setting of the topic, name=value; may be repeated")
 	cmd.Flags().BoolVar(&validate, "dry-run", false, "Check, and create nothing")
 	return cmd
 }
