@@ -282,6 +282,30 @@ func TestContextEnds(t *testing.T) {
 	}
 }
 
+// moveClock lets time pass, ten seconds a millisecond, until the function that it returns is called: a member whose
+// leave was refused by a change of leadership is waited for until its session ends. Hours pass at the most, and offsets
+// are kept for a week.
+func (x *tool) moveClock() (end func()) {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				x.clock.Advance(10 * time.Second)
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}
+
 // TestManyAtOnce: clients join, sync, commit and leave from many goroutines while leadership comes and goes. Every
 // call returns, and what was acknowledged last before the end is there after it.
 func TestManyAtOnce(t *testing.T) {
@@ -317,7 +341,9 @@ func TestManyAtOnce(t *testing.T) {
 			x.h.TopicDeleted("other")
 		}
 	}()
+	ended := x.moveClock()
 	clients.Wait()
+	ended()
 	<-flips
 	for i := range 4 {
 		x.parts[i].set(func(p *fakePartition) { p.epoch++ })
