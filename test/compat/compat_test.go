@@ -7,6 +7,7 @@ import (
 	"hash/fnv"
 	"os"
 	"slices"
+	"strings"
 	"strconv"
 	"sync"
 	"testing"
@@ -120,6 +121,11 @@ func selected() []subject {
 	only := os.Getenv("CHRONIK_COMPAT_CLIENTS")
 	if only == "" {
 		return subjects
+	}
+	for _, name := range strings.Split(only, ",") {
+		if !slices.ContainsFunc(subjects, func(s subject) bool { return s.name == name }) {
+			panic("CHRONIK_COMPAT_CLIENTS: there is no client " + name)
+		}
 	}
 	return slices.DeleteFunc(slices.Clone(subjects), func(s subject) bool { return !containsWord(only, s.name) })
 }
