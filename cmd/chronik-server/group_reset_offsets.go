@@ -16,7 +16,6 @@ import (
 type resetTarget struct {
 	earliest, latest  bool
 	offset, timestamp int64
-	given             int // how many of the flags were
 }
 
 // resetOffset is a line of group reset-offsets.
@@ -33,12 +32,13 @@ func (a *app) groupResetOffsetsCommand() *cobra.Command {
 	var dryRun bool
 	cmd := a.clientCommand("reset-offsets GROUP", "Set the offsets that a group without members goes on from", exactly("GROUP"),
 		func(cmd *cobra.Command, c *client, args []string) error {
+			given := 0 // here: the command may be carried out again
 			for _, name := range []string{"to-earliest", "to-latest", "to-offset", "to-timestamp"} {
 				if cmd.Flags().Changed(name) {
-					target.given++
+					given++
 				}
 			}
-			if target.given != 1 || len(topics) == 0 {
+			if given != 1 || len(topics) == 0 {
 				return usagef("group reset-offsets: want --topic, and one of --to-earliest, --to-latest, --to-offset N, --to-timestamp MS")
 			}
 			plan, err := c.planReset(args[0], topics, target)
