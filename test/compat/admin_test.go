@@ -16,10 +16,10 @@ import (
 func TestAdmin(t *testing.T) {
 	b := sharedBroker(t)
 	for _, s := range selected() {
+		if s.oldOnly {
+			continue // it is there to produce and consume as clients of its age do
+		}
 		t.Run(s.name, func(t *testing.T) {
-			if s.oldOnly {
-				t.SkipNow()
-			}
 			t.Parallel()
 			c, err := s.open(t, b.Addr)
 			if err != nil {
