@@ -1,6 +1,20 @@
 package vfs
 
-import "io"
+import (
+	"errors"
+	"io"
+)
+
+// Faults that do half of the work; a rule returns them wrapped around nothing or
+// with others.
+var (
+	// ErrShortWrite is a write that fails after the first half of its bytes.
+	ErrShortWrite = errors.New("vfs: injected: short write")
+	// ErrForgotten is a sync that fails and after which no later one writes
+	// those bytes, unless they are written again: they are in memory only and
+	// not marked so any more. Over a Mem; elsewhere it just fails.
+	ErrForgotten = errors.New("vfs: injected: the sync failed and the bytes are forgotten")
+)
 
 // Op names a call for the rule of a Faulty file system.
 type Op string
@@ -22,10 +36,11 @@ const (
 	OpZero     Op = "zero"
 	OpRelease  Op = "release"
 	OpMap      Op = "map"
+	OpLoad     Op = "load" // of pages of a mapping: a fault under it, as an error
 )
 
 // Faulty passes calls on to FS unless Rule returns an error, which the call
-// then returns without having done anything. Rule may be called from many
+// then returns without having done anything, but for the faults above. Rule may be called from many
 // goroutines.
 type Faulty struct {
 	FS
@@ -130,20 +145,43 @@ func (f *faultyFile) ReadAt(p []byte, off int64) (int, error) {
 
 func (f *faultyFile) WriteAt(p []byte, off int64) (int, error) {
 	if err := f.rule(OpWrite, f.name); err != nil {
-		return 0, err
+		return 0, f.short([][]byte{p}, off, err)
 	}
 	return f.File.WriteAt(p, off)
 }
 
 func (f *faultyFile) Writev(bufs [][]byte, off int64) error {
 	if err := f.rule(OpWrite, f.name); err != nil {
-		return err
+		return f.short(bufs, off, err)
 	}
 	return f.File.Writev(bufs, off)
 }
 
+// short writes the first half of the bytes if that is what err asks for.
+func (f *faultyFile) short(bufs [][]byte, off int64, err error) error {
+	if !errors.Is(err, ErrShortWrite) {
+		return err
+	}
+	left := 0
+	for _, b := range bufs {
+		left += len(b)
+	}
+	left = (left + 1) / 2
+	for _, b := range bufs {
+		b = b[:min(len(b), left)]
+		if _, werr := f.File.WriteAt(b, off); werr != nil {
+			return errors.Join(err, werr)
+		}
+		off, left = off+int64(len(b)), left-len(b)
+	}
+	return err
+}
+
 func (f *faultyFile) Datasync() error {
 	if err := f.rule(OpDatasync, f.name); err != nil {
+		if m, ok := f.File.(*memFile); ok && errors.Is(err, ErrForgotten) {
+			m.forget()
+		}
 		return err
 	}
 	return f.File.Datasync()
@@ -167,5 +205,16 @@ func (f *faultyFile) Map(n int64) (*Mapping, error) {
 	if err := f.rule(OpMap, f.name); err != nil {
 		return nil, err
 	}
-	return f.File.Map(n)
+	m, err := f.File.Map(n)
+	if err != nil {
+		return nil, err
+	}
+	load := m.load
+	m.load = func(b []byte) error {
+		if err := f.rule(OpLoad, f.name); err != nil || load == nil {
+			return err
+		}
+		return load(b)
+	}
+	return m, nil
 }

@@ -15,6 +15,7 @@ import (
 type Mem struct {
 	mu       sync.Mutex
 	dirs     map[string]*memDir
+	gone     map[string]*memDir // removed, and their parents not synced since
 	locks    map[string]bool
 	capacity int64 // bytes; 0 is without limit
 	used     int64
@@ -41,7 +42,7 @@ type memNode struct {
 
 // NewMem returns an empty file system.
 func NewMem() *Mem {
-	return &Mem{dirs: map[string]*memDir{"/": newMemDir(), ".": newMemDir()}, locks: map[string]bool{}}
+	return &Mem{dirs: map[string]*memDir{"/": newMemDir(), ".": newMemDir()}, gone: map[string]*memDir{}, locks: map[string]bool{}}
 }
 
 func newMemDir() *memDir {
@@ -57,22 +58,32 @@ func (m *Mem) SetCapacity(bytes int64) {
 }
 
 // Crash returns what a machine would find after losing power now: the durable
-// image, a random subset of the unsynced pages and a random subset of the
-// unsynced directory changes. The receiver is not changed. Equal seeds give
-// equal images for equal histories.
+// image, a random subset of the unsynced pages, for some files in pieces down
+// to 8 bytes, and a random subset of the unsynced directory changes. A file that
+// grew may have its new size without the bytes. The receiver is not changed.
+// Equal seeds give equal images for equal histories.
 func (m *Mem) Crash(seed uint64) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := rand.New(rand.NewPCG(seed, 0x6372617368))
 	out := NewMem()
 	copies := map[*memNode]*memNode{}
-	dirNames := make([]string, 0, len(m.dirs))
+	dirNames := make([]string, 0, len(m.dirs)+len(m.gone))
 	for name := range m.dirs {
+		dirNames = append(dirNames, name)
+	}
+	for name := range m.gone {
 		dirNames = append(dirNames, name)
 	}
 	sort.Strings(dirNames)
 	for _, name := range dirNames {
 		d, nd := m.dirs[name], newMemDir()
+		if d == nil {
+			if r.IntN(2) == 0 {
+				continue
+			}
+			d = m.gone[name]
+		}
 		survivors := d.crash(r)
 		files := make([]string, 0, len(survivors))
 		for f := range survivors {
@@ -119,27 +130,34 @@ func (c memChange) apply(names map[string]*memNode) {
 	}
 }
 
+// crash keeps what is durable and, of the dirty pages, the pieces that reached
+// the disk.
 func (n *memNode) crash(r *rand.Rand) *memNode {
 	out := append([]byte(nil), n.durable...)
+	if grown := len(n.data) - len(out); grown > 0 && r.IntN(4) == 0 {
+		out = append(out, make([]byte, grown)...)
+	}
 	pages := make([]int64, 0, len(n.dirty))
 	for p := range n.dirty {
 		pages = append(pages, p)
 	}
 	sort.Slice(pages, func(i, j int) bool { return pages[i] < pages[j] })
 	keep := r.IntN(5) // 0: none survive, 4: all do
+	piece := [...]int64{PageSize, PageSize, PageSize, 512, 8}[r.IntN(5)]
 	for _, p := range pages {
-		if r.IntN(4) >= keep {
-			continue
+		for lo := p * PageSize; lo < (p+1)*PageSize; lo += piece {
+			if r.IntN(4) >= keep {
+				continue
+			}
+			hi := min(lo+piece, int64(len(n.data)))
+			if lo >= hi {
+				continue
+			}
+			if grown := hi - int64(len(out)); grown > 0 {
+				out = append(out, make([]byte, grown)...)
+			}
+			copy(out[lo:hi], n.data[lo:hi])
 		}
-		lo := p * PageSize
-		hi := min(lo+PageSize, int64(len(n.data)))
-		if lo >= hi {
-			continue
-		}
-		if int64(len(out)) < hi {
-			out = append(out, make([]byte, hi-int64(len(out)))...)
-		}
-		copy(out[lo:hi], n.data[lo:hi])
 	}
 	return &memNode{data: out, durable: append([]byte(nil), out...), dirty: map[int64]struct{}{}}
 }
@@ -229,6 +247,7 @@ func (m *Mem) Remove(name string) error {
 		if len(d.now) > 0 {
 			return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrInvalid}
 		}
+		m.gone[name] = d
 		delete(m.dirs, name)
 		return nil
 	}
@@ -251,6 +270,7 @@ func (m *Mem) MkdirAll(dir string) error {
 	defer m.mu.Unlock()
 	for dir = clean(dir); m.dirs[dir] == nil; dir = path.Dir(dir) {
 		m.dirs[dir] = newMemDir()
+		delete(m.gone, dir)
 	}
 	return nil
 }
@@ -290,6 +310,11 @@ func (m *Mem) SyncDir(dir string) error {
 		c.apply(d.durable)
 	}
 	d.pending = nil
+	for name := range m.gone {
+		if path.Dir(name) == clean(dir) {
+			delete(m.gone, name)
+		}
+	}
 	return nil
 }
 

@@ -128,6 +128,15 @@ func (f *memFile) Datasync() error {
 	return nil
 }
 
+// forget is a sync that failed the way Linux has them fail: the bytes are not
+// on the disk, and are marked as if they were, so that no later sync writes
+// them.
+func (f *memFile) forget() {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	clear(f.node.dirty)
+}
+
 func (f *memFile) Size() (int64, error) {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()

@@ -227,7 +227,7 @@ func TestMemCrash(t *testing.T) {
 	_, err = m.Create("/d/new")
 	must(t, err)
 
-	old, fresh, named := 0, 0, 0
+	old, fresh, torn, named, grown := 0, 0, 0, 0, 0
 	for seed := range uint64(200) {
 		c := m.Crash(seed)
 		b, err := ReadFile(c, "/d/kept", 1<<20)
@@ -237,14 +237,26 @@ func TestMemCrash(t *testing.T) {
 		}
 		for p := 4; p < len(b)/PageSize; p++ {
 			page := b[p*PageSize : (p+1)*PageSize]
-			if bytes.Count(page, page[:1]) != PageSize {
-				t.Fatalf("seed %d: page %d is torn", seed, p)
+			was := byte(1) // the room of the file's growth reads as zeroes
+			if p >= 8 {
+				was = 0
 			}
-			if page[0] == 2 {
-				fresh++
-			} else {
+			for i := 0; i < PageSize; i += 8 {
+				if n := bytes.Count(page[i:i+8], page[i:i+1]); n != 8 || (page[i] != 2 && page[i] != was) {
+					t.Fatalf("seed %d: page %d has % x at %d", seed, p, page[i:i+8], i)
+				}
+			}
+			switch bytes.Count(page, []byte{2}) {
+			case 0:
 				old++
+			case PageSize:
+				fresh++
+			default:
+				torn++
 			}
+		}
+		if len(b) == 12*PageSize && bytes.Count(b[8*PageSize:], []byte{2}) == 0 {
+			grown++
 		}
 		if _, err := c.Stat("/d/new"); err == nil {
 			named++
@@ -254,8 +266,71 @@ func TestMemCrash(t *testing.T) {
 			t.Fatalf("seed %d gives two images", seed)
 		}
 	}
-	if old == 0 || fresh == 0 || named == 0 || named == 200 {
-		t.Fatalf("no variety: %d old pages, %d fresh, %d names", old, fresh, named)
+	if old == 0 || fresh == 0 || torn == 0 || named == 0 || named == 200 || grown == 0 {
+		t.Fatalf("no variety: %d old pages, %d fresh, %d torn, %d names, %d grown without bytes", old, fresh, torn, named, grown)
+	}
+}
+
+// TestMemCrashOfDirectories: a directory that was removed may come back until
+// its parent is synced.
+func TestMemCrashOfDirectories(t *testing.T) {
+	m := NewMem()
+	must(t, m.MkdirAll("/d/sub"))
+	must(t, m.Remove("/d/sub"))
+	back := func() (n int) {
+		for seed := range uint64(50) {
+			if _, err := m.Crash(seed).ReadDir("/d/sub"); err == nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := back(); n == 0 || n == 50 {
+		t.Errorf("it came back %d times of 50", n)
+	}
+	must(t, m.SyncDir("/d"))
+	if n := back(); n != 0 {
+		t.Errorf("its parent was synced, and it came back %d times", n)
+	}
+}
+
+// TestFaultsThatDoHalf: a short write, and a sync after whose failure no later
+// one writes the bytes.
+func TestFaultsThatDoHalf(t *testing.T) {
+	m := NewMem()
+	var fault error
+	fsys := NewFaulty(m, func(op Op, _ string) error {
+		if op == OpWrite || op == OpDatasync {
+			return fault
+		}
+		return nil
+	})
+	f, err := fsys.Create("a")
+	must(t, err)
+	must(t, m.SyncDir("."))
+	fault = ErrShortWrite
+	if err := f.Writev([][]byte{[]byte("abc"), []byte("defgh")}, 0); !errors.Is(err, ErrShortWrite) {
+		t.Fatalf("short write: %v", err)
+	}
+	if b, err := ReadFile(m, "a", 10); string(b) != "abcd" || err != nil {
+		t.Fatalf("after a short write: %q, %v", b, err)
+	}
+	fault = ErrForgotten
+	if err := f.Datasync(); !errors.Is(err, ErrForgotten) {
+		t.Fatalf("sync: %v", err)
+	}
+	fault = nil
+	must(t, f.Datasync())
+	for seed := range uint64(20) {
+		if b, err := ReadFile(m.Crash(seed), "a", 10); err != nil || len(bytes.Trim(b, "\x00")) != 0 {
+			t.Fatalf("seed %d: a sync after a failed one wrote %q, %v", seed, b, err)
+		}
+	}
+	_, err = f.WriteAt([]byte("again"), 0)
+	must(t, err)
+	must(t, f.Datasync())
+	if b, err := ReadFile(m.Crash(1), "a", 10); err != nil || string(b) != "again" {
+		t.Fatalf("written again: %q, %v", b, err)
 	}
 }
 
