@@ -274,7 +274,8 @@ func (o *osFile) Map(n int64) (*Mapping, error) {
 	if err != nil {
 		return nil, wrap("mmap", o.name, err)
 	}
-	return &Mapping{Bytes: m, unmap: unmapOS}, nil
+	name := o.name
+	return &Mapping{Bytes: m, unmap: unmapOS, load: func(b []byte) error { return wrap("read", name, loadOS(b)) }}, nil
 }
 
 func unmapOS(b []byte) error {

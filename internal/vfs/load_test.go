@@ -1,0 +1,103 @@
+package vfs
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// cold maps a file of n pages whose pages are not in memory, where the file
+// system lets them go.
+func cold(t *testing.T, n int) *Mapping {
+	t.Helper()
+	f, err := OS.Create(filepath.Join(t.TempDir(), "a"))
+	must(t, err)
+	defer f.Close()
+	_, err = f.WriteAt(make([]byte, n*PageSize), 0)
+	must(t, err)
+	must(t, f.Datasync())
+	must(t, unix.Fadvise(f.(*osFile).fd, 0, 0, unix.FADV_DONTNEED))
+	m, err := f.Map(int64(n) * PageSize)
+	must(t, err)
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
+// What is cold is in memory after a Load of it, by either way.
+func TestLoad(t *testing.T) {
+	const pages = 600 // more than one peek asks for
+	for name, load := range map[string]func(*Mapping, int64, int64) error{
+		"populate": (*Mapping).Load,
+		"peek":     func(m *Mapping, from, to int64) error { return peek(m.Bytes[from&^(PageSize-1) : to]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := cold(t, pages)
+			if resident(m.Bytes) {
+				t.Log("this file system keeps pages in memory that it was told to drop")
+			}
+			must(t, load(m, 5*PageSize+7, 5*PageSize+8))
+			if !resident(m.Bytes[5*PageSize:][:PageSize]) {
+				t.Error("the page of the one byte asked for is not in memory")
+			}
+			must(t, load(m, 1, pages*PageSize))
+			if !resident(m.Bytes) {
+				t.Error("not everything is in memory after all of it was loaded")
+			}
+			must(t, load(m, 0, pages*PageSize)) // of what is there already
+		})
+	}
+}
+
+// What would have been a SIGBUS is an error.
+func TestLoadBehindTheFile(t *testing.T) {
+	f, err := OS.Create(filepath.Join(t.TempDir(), "a"))
+	must(t, err)
+	defer f.Close()
+	must(t, f.Zero(0, PageSize))
+	m, err := f.Map(4 * PageSize)
+	must(t, err)
+	defer m.Close()
+	must(t, m.Load(0, PageSize))
+	if err := m.Load(0, 4*PageSize); !errors.Is(err, unix.EIO) {
+		t.Errorf("Load beyond the file: %v, want EIO", err)
+	}
+	if err := peek(m.Bytes); !errors.Is(err, unix.EIO) {
+		t.Errorf("peek beyond the file: %v, want EIO", err)
+	}
+}
+
+// A rule makes a Load fail, over a mapping of any file system.
+func TestFaultyLoad(t *testing.T) {
+	for _, base := range []FS{OS, NewMem()} {
+		bad := errors.New("bad sector")
+		var fail bool
+		loads := 0
+		fsys := NewFaulty(base, func(op Op, name string) error {
+			if op != OpLoad {
+				return nil
+			}
+			loads++
+			if fail {
+				return bad
+			}
+			return nil
+		})
+		dir := t.TempDir()
+		must(t, base.MkdirAll(dir))
+		f, err := fsys.Create(filepath.Join(dir, "a"))
+		must(t, err)
+		must(t, f.Zero(0, PageSize))
+		m, err := f.Map(PageSize)
+		must(t, err)
+		must(t, m.Load(0, 10))
+		fail = true
+		if err := m.Load(0, 10); !errors.Is(err, bad) || loads != 2 {
+			t.Errorf("%T: %v after %d loads, want the rule's error after 2", base, err, loads)
+		}
+		must(t, m.Load(10, 10)) // nothing
+		must(t, m.Close())
+		must(t, f.Close())
+	}
+}
