@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"chronik/internal/vfs"
@@ -23,8 +24,9 @@ type Recovery struct {
 
 // Open opens the log in a directory and makes one where there is none. It
 // verifies the unsealed tail, frame by frame, and nothing else. Damage is a
-// *segment.CorruptError, a format of the future a *segment.VersionError; both
-// leave the files as they are.
+// *segment.CorruptError, a format of the future a *segment.VersionError, a log
+// whose removal was interrupted ErrRemoved; all three leave the files as they
+// are.
 func Open(o Options) (*Log, Recovery, error) {
 	o.defaults()
 	var rec Recovery
@@ -56,6 +58,9 @@ func (l *Log) create(rec *Recovery) error {
 	names, err := l.o.FS.ReadDir(l.o.Dir)
 	if err != nil {
 		return err
+	}
+	if slices.Contains(names, RemovedName) {
+		return fmt.Errorf("%s: %w", l.o.Dir, ErrRemoved)
 	}
 	for _, name := range names {
 		if !strings.HasSuffix(name, ".seg") {
@@ -181,29 +186,4 @@ func joinTerms(terms, more []TermRun) []TermRun {
 		}
 	}
 	return out
-}
-
-// Remove deletes a closed log and its directory, durably; a directory that is
-// not there is no error. What an interrupted Remove leaves is no log: whoever
-// decided to remove it removes it again.
-func Remove(fsys vfs.FS, dir string) error {
-	names, err := fsys.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		if err := fsys.Remove(path.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	if err := fsys.SyncDir(dir); err != nil {
-		return err
-	}
-	if err := fsys.Remove(dir); err != nil {
-		return err
-	}
-	return fsys.SyncDir(path.Dir(dir))
 }

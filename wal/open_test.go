@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -290,23 +291,58 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestRemoveCrash: a crash in the middle of Remove leaves something that opens,
-// or is nothing.
+// TestRemoveCrash: a failure or a power cut at any step of Remove leaves the
+// whole log, or one that says that it is being removed, or nothing; never
+// damage. Another Remove finishes it.
 func TestRemoveCrash(t *testing.T) {
-	for at := 1; ; at++ {
+	found := map[string]int{}
+	check := func(at int, m *vfs.Mem) {
+		t.Helper()
+		before := ""
+		if _, err := m.ReadDir("/log"); err == nil {
+			before = snapshot(t, m)
+		}
+		l, rec, err := Open(small(m))
+		switch {
+		case errors.Is(err, ErrRemoved):
+			found["being removed"]++
+			if snapshot(t, m) != before {
+				t.Errorf("step %d: what is being removed was changed", at)
+			}
+		case err != nil:
+			t.Errorf("step %d: %v", at, err)
+		case rec.Created:
+			found["nothing"]++
+			must(t, l.Close())
+		case l.LastIndex() == 60:
+			found["all"]++
+			must(t, l.Close())
+		default:
+			t.Errorf("step %d: %d entries", at, l.LastIndex())
+		}
+		must(t, Remove(m, "/log"))
+		if names, err := m.ReadDir("/log"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("step %d: %v is left, %v", at, names, err)
+		}
+	}
+	steps := 0
+	for ended := false; !ended; {
+		steps++
 		m := rolled(t)
 		calls, broken := 0, errors.New("power")
 		fsys := vfs.NewFaulty(m, func(op vfs.Op, _ string) error {
-			if calls++; calls >= at {
+			if calls++; calls >= steps {
 				return broken
 			}
 			return nil
 		})
-		if err := Remove(fsys, "/log"); err == nil {
-			break
+		ended = Remove(fsys, "/log") == nil
+		for seed := range uint64(40) {
+			check(steps, m.Crash(seed))
 		}
-		c := m.Crash(uint64(at))
-		must(t, Remove(c, "/log"))
-		must(t, Remove(m, "/log"))
+		check(steps, m)
+	}
+	if found["all"] == 0 || found["being removed"] == 0 || found["nothing"] == 0 || len(found) != 3 {
+		t.Errorf("found %v in %d steps", found, steps)
 	}
 }

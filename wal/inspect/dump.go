@@ -70,6 +70,8 @@ type Header struct {
 // order, and with Options.Records the batches and records behind their frame.
 // It ends at the first damage, which is a *segment.CorruptError or a
 // *segment.VersionError, after what stands before it; a torn tail is an end.
+// No index comes twice, also when the log changes meanwhile: entries that
+// replace ones cut off the end are left out if those have been given already.
 func Dump(ctx context.Context, name string, o Options, each func(Line) error) error {
 	o.defaults()
 	if o.To == 0 {
@@ -93,44 +95,89 @@ type dumper struct {
 	t       target
 	each    func(Line) error
 	scratch *batch.Scratch
+	next    segment.Index // frames before it have been visited, and are not again
+	last    error         // of a frame or of each: nothing that could have moved
+	before  error         // the damage found the last time
 }
 
 func (d *dumper) log(ctx context.Context) error {
-	if d.t.file != "" && !d.t.named {
-		return d.segment(ctx, d.t.file, nil, false)
-	}
-	m, ok, err := wal.ReadManifest(d.o.FS, d.t.dir)
-	if err != nil {
-		return err
-	}
-	if !ok {
-		_, _, err := verifyLog(ctx, d.o, d.t) // nothing, or a manifest that is missing
-		return err
-	}
-	for i := range m.Segments {
-		meta, sealed := &m.Segments[i], i < len(m.Segments)-1
-		if d.t.file != "" && !d.t.is(meta.ID) || int64(meta.BaseOffset) >= d.o.To || sealed && int64(meta.NextOffset) < d.o.From {
+	for ctx.Err() == nil {
+		if d.t.file != "" && !d.t.named {
+			if err := d.alone(); !errors.Is(err, errMoved) {
+				return err
+			}
 			continue
 		}
-		p := path.Join(d.t.dir, wal.SegmentName(meta.ID))
-		err := d.segment(ctx, p, meta, sealed)
-		if errors.Is(err, fs.ErrNotExist) && d.dropped(m.Generation) {
-			continue
-		}
+		m, ok, err := wal.ReadManifest(d.o.FS, d.t.dir)
 		if err != nil {
 			return err
 		}
+		if !ok {
+			return noLog(ctx, d.o, d.t)
+		}
+		if err = d.segments(&m); !errors.Is(err, errMoved) {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// alone dumps a file that no manifest names.
+func (d *dumper) alone() error {
+	err := d.segment(d.t.file, nil, false)
+	if errors.Is(err, fs.ErrNotExist) && d.last == nil {
+		return nil
+	}
+	return d.again(err)
+}
+
+// again makes errMoved of damage that is found for the first time and may have
+// been a write under way.
+func (d *dumper) again(err error) error {
+	if d.last == nil && errors.Is(err, segment.ErrCorrupt) && !sameDamage(err, d.before) {
+		d.before = err
+		return errMoved
+	}
+	return err
+}
+
+// noLog tells what a directory without a manifest is: nothing, or damage.
+func noLog(ctx context.Context, o *Options, t target) error {
+	r, ok, err := verifyLog(ctx, o, t)
+	if err == nil && ok && r.State == Corrupt {
+		return &segment.CorruptError{Path: r.Damage.Path, Offset: segment.Pos(r.Damage.Position), What: r.Damage.What, Want: r.Damage.Want, Got: r.Damage.Got}
+	}
+	return err
+}
+
+// segments dumps what the manifest names; errMoved when it is to be read again.
+func (d *dumper) segments(m *wal.Manifest) error {
+	for i := range m.Segments {
+		meta, sealed := &m.Segments[i], i < len(m.Segments)-1
+		if d.t.file != "" && !d.t.is(meta.ID) || int64(meta.BaseOffset) >= d.o.To ||
+			sealed && (int64(meta.NextOffset) < d.o.From || meta.BaseIndex+segment.Index(meta.Frames) <= d.next) {
+			continue
+		}
+		p := path.Join(d.t.dir, wal.SegmentName(meta.ID))
+		err := d.segment(p, meta, sealed)
+		if err == nil {
+			continue
+		}
+		if d.last != nil {
+			return d.last
+		}
+		return d.again(explain(d.o.FS, d.t.dir, p, meta, sealed, err))
 	}
 	return nil
 }
 
-// dropped tells whether the manifest has been replaced since.
-func (d *dumper) dropped(generation uint64) bool {
-	m, ok, err := wal.ReadManifest(d.o.FS, d.t.dir)
-	return err == nil && (!ok || m.Generation != generation)
+// sameDamage tells whether two readings found damage at the same position.
+func sameDamage(a, b error) bool {
+	var c, d *segment.CorruptError
+	return errors.As(a, &c) && errors.As(b, &d) && c.Path == d.Path && c.Offset == d.Offset
 }
 
-func (d *dumper) segment(ctx context.Context, p string, meta *segment.Meta, sealed bool) error {
+func (d *dumper) segment(p string, meta *segment.Meta, sealed bool) error {
 	s, err := openScan(d.o.FS, p, meta, sealed)
 	if err != nil {
 		return err
@@ -141,22 +188,17 @@ func (d *dumper) segment(ctx context.Context, p string, meta *segment.Meta, seal
 			return err
 		}
 	}
-	s.visit = func(pos segment.Pos, f *segment.Frame) error { return d.frame(p, pos, f) }
+	s.visit = func(pos segment.Pos, f *segment.Frame) error {
+		if f.Index < d.next {
+			return nil
+		}
+		d.next, d.last = f.Index+1, d.frame(p, pos, f)
+		return d.last
+	}
 	if s.sealed {
 		return s.readSealed()
 	}
-	err = s.readActive(s.meta.DataEnd)
-	if !errors.Is(err, segment.ErrCorrupt) || meta == nil {
-		return err
-	}
-	// It may have been written to between two reads: ask the one who looks twice.
-	o := *d.o
-	o.FramesOnly = true
-	r, ok, verr := verifyLog(ctx, &o, target{dir: d.t.dir, file: p, named: true})
-	if verr == nil && (!ok || r.State == Clean || r.State == Torn) {
-		return nil
-	}
-	return err
+	return s.readActive(s.meta.DataEnd)
 }
 
 var kinds = map[segment.Kind]string{segment.KindData: "data", segment.KindConf: "membership", segment.KindConfV2: "membership v2"}

@@ -45,6 +45,27 @@ func isLogFile(name string) bool {
 	return strings.HasSuffix(name, wal.SegmentSuffix) || strings.HasPrefix(name, wal.ManifestName)
 }
 
+// beingRemoved tells whether these are the files of a log that is being removed.
+func beingRemoved(names []string) bool {
+	return slices.Contains(names, wal.RemovedName) && !slices.Contains(names, wal.ManifestName)
+}
+
+// moved tells whether a segment that could not be read as the manifest says is
+// the log's no longer, or no longer in that state, so that what was read of it
+// says nothing. One that is named still was there all the time in between: the
+// manifest is changed before any file that it names goes, or becomes another.
+func moved(fsys vfs.FS, dir string, meta *segment.Meta, sealed bool) bool {
+	m, ok, err := wal.ReadManifest(fsys, dir)
+	if !ok || err != nil {
+		return true // whoever starts over says so
+	}
+	i := slices.IndexFunc(m.Segments, func(s segment.Meta) bool { return s.ID == meta.ID })
+	return i < 0 || sealed != (i < len(m.Segments)-1) || sealed && m.Segments[i] != *meta
+}
+
+// errMoved ends a reading that is to be started over.
+var errMoved = errors.New("the log has changed")
+
 // depthMax is how far below a directory logs are looked for: a data directory
 // has them at depth 2 (topics/NAME).
 const depthMax = 3
@@ -78,6 +99,9 @@ func findBelow(fsys vfs.FS, dir string, depth int, out *[]target) error {
 	}
 	if err != nil {
 		return err
+	}
+	if beingRemoved(names) {
+		return nil
 	}
 	if slices.ContainsFunc(names, isLogFile) {
 		*out = append(*out, target{dir: dir})

@@ -1,9 +1,9 @@
 package inspect
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 
@@ -22,6 +22,7 @@ type Log struct {
 	CutIndex   uint64    `json:"cut_index" yaml:"cut_index"` // 0: nothing was ever cut off the end
 	CutTerm    uint64    `json:"cut_term" yaml:"cut_term"`
 	Segments   []Segment `json:"segments" yaml:"segments"`
+	problem    error     // the first of its segments'
 }
 
 // Segment is what one segment's file says, or where it cannot be read, what
@@ -76,15 +77,7 @@ func Inspect(ctx context.Context, name string, o Options) (Logs, error) {
 	logs := Logs{}
 	var first error
 	for _, t := range targets {
-		var log Log
-		for n := range inspectLooks {
-			if n > 0 && !clock.Sleep(ctx, o.Clock, lookPause) {
-				return logs, ctx.Err()
-			}
-			if log, err = inspectLog(&o, t); err == nil && log.problem() == nil {
-				break // a problem may have been a change under way
-			}
-		}
+		log, err := inspectStill(ctx, &o, t)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile, or never finished
 		}
@@ -93,33 +86,43 @@ func Inspect(ctx context.Context, name string, o Options) (Logs, error) {
 		}
 		logs = append(logs, log)
 		if first == nil {
-			first = log.problem()
+			first = log.problem
 		}
 	}
 	return logs, first
 }
 
-const inspectLooks = 4
-
-func (l *Log) problem() error {
-	for i := range l.Segments {
-		if p := l.Segments[i].Problem; p != "" {
-			return errors.New(p)
+// inspectStill inspects until nothing has moved meanwhile and no problem can
+// have been a change under way.
+func inspectStill(ctx context.Context, o *Options, t target) (Log, error) {
+	var before error
+	for {
+		log, err := inspectLog(ctx, o, t)
+		if errors.Is(err, errMoved) && ctx.Err() == nil {
+			continue
+		}
+		if err != nil || !errors.Is(log.problem, segment.ErrCorrupt) || sameDamage(log.problem, before) {
+			return log, err
+		}
+		if before = log.problem; !clock.Sleep(ctx, o.Clock, lookPause) {
+			return log, ctx.Err()
 		}
 	}
-	return nil
 }
 
-func inspectLog(o *Options, t target) (Log, error) {
+func inspectLog(ctx context.Context, o *Options, t target) (Log, error) {
 	log := Log{Path: t.name()}
 	if t.file != "" && !t.named {
 		s, err := inspectSegment(o, t.file, nil, false)
 		log.Segments = []Segment{s}
+		if errors.Is(err, segment.ErrCorrupt) {
+			log.problem, err = err, nil
+		}
 		return log, err
 	}
 	m, ok, err := wal.ReadManifest(o.FS, t.dir)
 	if err == nil && !ok {
-		err = fmt.Errorf("%s: %w", path.Join(t.dir, wal.ManifestName), fs.ErrNotExist)
+		err = cmp.Or(noLog(ctx, o, t), fs.ErrNotExist)
 	}
 	if err != nil {
 		return log, err
@@ -130,9 +133,14 @@ func inspectLog(o *Options, t target) (Log, error) {
 		if t.file != "" && !t.is(meta.ID) {
 			continue
 		}
-		s, err := inspectSegment(o, path.Join(t.dir, wal.SegmentName(meta.ID)), meta, i < len(m.Segments)-1)
+		p, sealed := path.Join(t.dir, wal.SegmentName(meta.ID)), i < len(m.Segments)-1
+		s, err := inspectSegment(o, p, meta, sealed)
 		if err != nil {
+			if err = explain(o.FS, t.dir, p, meta, sealed, err); errors.Is(err, errMoved) {
+				return log, err
+			}
 			s.Problem = err.Error()
+			log.problem = cmp.Or(log.problem, err)
 		}
 		log.Segments = append(log.Segments, s)
 	}

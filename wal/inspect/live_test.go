@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"errors"
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
@@ -36,7 +37,17 @@ func TestBesideAWriter(t *testing.T) {
 					t.Errorf("inspect %d: %v", n, err)
 					break
 				}
-				if err := Dump(t.Context(), dir, Options{FS: fsys, Records: true}, func(Line) error { return nil }); err != nil {
+				last := uint64(0)
+				err = Dump(t.Context(), dir, Options{FS: fsys, Records: true}, func(l Line) error {
+					if l.Frame != nil {
+						if l.Frame.Index <= last {
+							t.Errorf("dump %d: index %d after %d", n, l.Frame.Index, last)
+						}
+						last = l.Frame.Index
+					}
+					return nil
+				})
+				if err != nil {
 					t.Errorf("dump %d: %v", n, err)
 					break
 				}
@@ -168,16 +179,44 @@ func TestDroppedMeanwhile(t *testing.T) {
 	if r := verifyOne(t, w, "/data"); r.State != Clean || r.Segments != 3 || r.Records != 10 {
 		t.Errorf("dropped: %+v", r)
 	}
-	// A log goes file by file, the manifest last; whoever removes it may pause.
-	slept := 0
-	once(func() error { l.Close(); return m.Remove("/data/log/" + active) })
-	c := hurried{slept: func() {
-		if slept++; slept == 6 {
-			must(t, wal.Remove(m, "/data/log"))
+	// Removed between the manifest and the segment, at each step of that.
+	l.Close()
+	content := files(t, m, "/data/log")
+	for steps := 1; ; steps++ {
+		var disk *vfs.Mem
+		calls, ended := 0, false
+		remove := func() error {
+			ended = wal.Remove(vfs.NewFaulty(disk, func(vfs.Op, string) error {
+				if calls++; calls > steps {
+					return errors.New("stopped")
+				}
+				return nil
+			}), "/data/log") == nil
+			return nil
 		}
-	}}
-	if reports, err := Verify(t.Context(), "/data", Options{FS: w, Clock: c}); err != nil || len(reports) != 0 || slept != 6 {
-		t.Errorf("removed: %+v, %v", reports, err)
+		for name, ask := range map[string]func(fsys vfs.FS) (int, error){
+			"verify": func(fsys vfs.FS) (int, error) {
+				r, err := Verify(t.Context(), "/data", Options{FS: fsys, Clock: hurried{}})
+				return len(r), err
+			},
+			"inspect": func(fsys vfs.FS) (int, error) {
+				r, err := Inspect(t.Context(), "/data", Options{FS: fsys, Clock: hurried{}})
+				return len(r), err
+			},
+			"dump": func(fsys vfs.FS) (int, error) {
+				return 0, Dump(t.Context(), "/data", Options{FS: fsys}, func(Line) error { return nil })
+			},
+		} {
+			disk, calls = store(t, "/data/log", content), 0
+			w = &watched{FS: disk}
+			once(remove) // before the first segment is opened
+			if n, err := ask(w); err != nil || n > 0 && ended {
+				t.Errorf("%s, removed as far as step %d: %d logs, %v", name, steps, n, err)
+			}
+		}
+		if ended {
+			break
+		}
 	}
 }
 

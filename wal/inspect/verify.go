@@ -47,7 +47,6 @@ func (o *Options) defaults() {
 const (
 	lookPause = 50 * time.Millisecond
 	looksMax  = 40
-	missing   = "missing"
 )
 
 // Damage is the first thing that is wrong.
@@ -139,11 +138,10 @@ type sealedResult struct {
 
 // look is one reading of a log.
 type look struct {
-	report     Report
-	generation uint64
-	end, last  segment.Pos // of the unsealed segment: see scan
-	segmentID  uint64
-	gone       bool
+	report    Report
+	end, last segment.Pos // of the unsealed segment: see scan
+	segmentID uint64
+	gone      bool
 }
 
 // verifyLog looks until two looks agree. ok is false when the log was removed
@@ -151,9 +149,11 @@ type look struct {
 func verifyLog(ctx context.Context, o *Options, t target) (r Report, ok bool, err error) {
 	v := &verifier{o: o, t: t, whole: map[segment.Meta]*sealedResult{}}
 	var before look
-	agreed := 0
-	for n := 0; n < looksMax; n++ {
+	for n := 0; n < looksMax; {
 		now, err := v.look()
+		if errors.Is(err, errMoved) && ctx.Err() == nil {
+			continue // what was in order is not read again
+		}
 		if err != nil {
 			return r, false, err
 		}
@@ -167,14 +167,11 @@ func verifyLog(ctx context.Context, o *Options, t target) (r Report, ok bool, er
 			now.report.State, now.report.Damage = Clean, nil
 			return now.report, true, nil
 		}
-		if agreed++; n > 0 && !now.same(&before) {
-			agreed = 1
-		}
-		if agreed >= now.looks() {
+		if now.same(&before) {
 			return now.report, true, nil
 		}
 		before = now
-		if !clock.Sleep(ctx, o.Clock, lookPause) {
+		if n++; !clock.Sleep(ctx, o.Clock, lookPause) {
 			return r, false, ctx.Err()
 		}
 	}
@@ -184,25 +181,19 @@ func verifyLog(ctx context.Context, o *Options, t target) (r Report, ok bool, er
 	return r, false, fmt.Errorf("%s changes faster than it can be read", t.dir)
 }
 
-// looks is how many must agree. A log that is being removed goes file by file.
-func (l *look) looks() int {
-	if l.report.Damage.Got == missing {
-		return 10
-	}
-	return 2
-}
-
 // goesOn tells that what looked torn was a write under way: all that stood
 // there at the look before has become frames since, and what is behind those is
 // of the future.
 func (l *look) goesOn(before *look) bool {
-	return l.report.State == Torn && before.report.State != "" && l.generation == before.generation &&
-		l.segmentID == before.segmentID && l.end > before.end && l.end >= before.last
+	return l.report.State == Torn && before.report.State != "" && l.segmentID == before.segmentID && l.end > before.end && l.end >= before.last
 }
 
-// same tells whether two looks found the same thing wrong.
+// same tells whether two looks found the same thing wrong: more and more bytes
+// behind an end are a write under way, and a position that was durable at the
+// first look and is bad at the second is damage.
 func (l *look) same(m *look) bool {
-	return l.generation == m.generation && l.report.State == m.report.State && *l.report.Damage == *m.report.Damage
+	a, b := l.report.Damage, m.report.Damage
+	return l.report.State == m.report.State && a.Path == b.Path && a.Position == b.Position && (l.report.State == Corrupt || *a == *b)
 }
 
 // look reads the log once.
@@ -213,6 +204,8 @@ func (v *verifier) look() (look, error) {
 	var newer *segment.VersionError
 	switch {
 	case err == nil:
+	case errors.Is(err, errMoved):
+		return l, err
 	case errors.As(err, &c):
 		l.report.State = Corrupt
 		l.report.Damage = &Damage{c.Path, int64(c.Offset), c.What, c.Want, c.Got}
@@ -236,7 +229,6 @@ func (v *verifier) read(l *look) error {
 	if !ok {
 		return v.noManifest(l)
 	}
-	l.generation = m.Generation
 	if err := v.segments(l, &m); err != nil {
 		return err
 	}
@@ -257,11 +249,8 @@ func (v *verifier) segments(l *look, m *wal.Manifest) error {
 			continue
 		}
 		r, err := v.segment(l, p, meta, sealed)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = damage(p, 0, "segment of the manifest", "present", missing)
-		}
 		if err != nil {
-			return err
+			return explain(v.o.FS, v.t.dir, p, meta, sealed, err)
 		}
 		if v.t.file != "" {
 			return nil
@@ -281,6 +270,17 @@ func (v *verifier) segments(l *look, m *wal.Manifest) error {
 		return damage(manifest, 0, "term runs of the manifest", fmt.Sprint(runs), fmt.Sprint(m.Terms))
 	}
 	return nil
+}
+
+// explain says why a segment of the manifest could not be read.
+func explain(fsys vfs.FS, dir, p string, meta *segment.Meta, sealed bool, err error) error {
+	if moved(fsys, dir, meta, sealed) {
+		return fmt.Errorf("%s: %w: %w", p, errMoved, err)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return damage(p, 0, "segment of the manifest", "present", "missing")
+	}
+	return err
 }
 
 // join appends the runs of more that are not a continuation.
@@ -418,6 +418,10 @@ func (v *verifier) noManifest(l *look) error {
 	if err != nil {
 		return err
 	}
+	if beingRemoved(names) {
+		l.gone = true
+		return nil
+	}
 	for _, name := range names {
 		p := path.Join(v.t.dir, name)
 		if !isLogFile(name) {
@@ -431,8 +435,8 @@ func (v *verifier) noManifest(l *look) error {
 			continue
 		} else if err != nil {
 			return err
-		} else if used {
-			return damage(path.Join(v.t.dir, wal.ManifestName), 0, "manifest", "present beside "+name, missing)
+		} else if _, err := v.o.FS.Stat(path.Join(v.t.dir, wal.RemovedName)); used && errors.Is(err, fs.ErrNotExist) {
+			return damage(path.Join(v.t.dir, wal.ManifestName), 0, "manifest", "present beside "+name, "missing")
 		}
 	}
 	return nil
@@ -444,6 +448,10 @@ func (v *verifier) unnamed(l *look, m *wal.Manifest) error {
 		return nil
 	}
 	names, err := v.o.FS.ReadDir(v.t.dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && beingRemoved(names) {
+		l.gone = true
+		return nil
+	}
 	if err != nil {
 		return err
 	}
