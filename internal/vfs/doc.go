@@ -3,7 +3,9 @@
 // It guarantees, for every implementation: a write that returned nil is visible
 // to ReadAt and to every mapping of the file at once; a file's bytes are durable
 // after Datasync, a directory's names (creations, renames, removals) after
-// SyncDir, and nothing is durable before; a full disk or quota is ErrNoSpace.
+// SyncDir, and nothing is durable before, except that a range which WaitOut has
+// written over durable extents shares the flush of a later Datasync of any file
+// of the same Device; a full disk or quota is ErrNoSpace.
 //
 // It does not retry a failed sync, does not cache, and does not truncate: a
 // mapped file that shrinks is a crash that Go cannot catch.

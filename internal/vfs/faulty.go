@@ -33,6 +33,7 @@ const (
 	OpRead     Op = "read"
 	OpWrite    Op = "write"
 	OpDatasync Op = "datasync"
+	OpWaitOut  Op = "waitout"
 	OpZero     Op = "zero"
 	OpRelease  Op = "release"
 	OpMap      Op = "map"
@@ -185,6 +186,16 @@ func (f *faultyFile) Datasync() error {
 		return err
 	}
 	return f.File.Datasync()
+}
+
+func (f *faultyFile) WaitOut(off, n int64) error {
+	if err := f.rule(OpWaitOut, f.name); err != nil {
+		if m, ok := f.File.(*memFile); ok && errors.Is(err, ErrForgotten) {
+			m.forget()
+		}
+		return err
+	}
+	return f.File.WaitOut(off, n)
 }
 
 func (f *faultyFile) Zero(off, n int64) error {

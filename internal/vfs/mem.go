@@ -3,11 +3,13 @@ package vfs
 import (
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // Mem is a file system in memory that knows which bytes and names would
@@ -19,6 +21,8 @@ type Mem struct {
 	locks    map[string]bool
 	capacity int64 // bytes; 0 is without limit
 	used     int64
+	device   Device
+	out      map[*memNode]struct{} // those with pages written out and not flushed
 }
 
 // memDir holds the names now, the durable ones, and the changes in between in
@@ -38,11 +42,21 @@ type memNode struct {
 	data    []byte // contents now; len is the size
 	durable []byte
 	dirty   map[int64]struct{} // pages that differ from durable
+	solid   map[int64]struct{} // pages whose extents are written and durable
+	out     map[int64][]byte   // pages as they are in the device's cache
 }
+
+func newMemNode(data, durable []byte) *memNode {
+	return &memNode{data: data, durable: durable, dirty: map[int64]struct{}{}, solid: map[int64]struct{}{}, out: map[int64][]byte{}}
+}
+
+// memDevices counts the file systems made: each is a device of its own.
+var memDevices atomic.Uint64
 
 // NewMem returns an empty file system.
 func NewMem() *Mem {
-	return &Mem{dirs: map[string]*memDir{"/": newMemDir(), ".": newMemDir()}, gone: map[string]*memDir{}, locks: map[string]bool{}}
+	return &Mem{dirs: map[string]*memDir{"/": newMemDir(), ".": newMemDir()}, gone: map[string]*memDir{}, locks: map[string]bool{},
+		out: map[*memNode]struct{}{}, device: Device(1<<63 | memDevices.Add(1))}
 }
 
 func newMemDir() *memDir {
@@ -142,6 +156,9 @@ func (n *memNode) crash(r *rand.Rand) *memNode {
 		pages = append(pages, p)
 	}
 	sort.Slice(pages, func(i, j int) bool { return pages[i] < pages[j] })
+	next := newMemNode(nil, nil)
+	maps.Copy(next.solid, n.solid)
+	out = n.crashOut(r, out)
 	keep := r.IntN(5) // 0: none survive, 4: all do
 	piece := [...]int64{PageSize, PageSize, PageSize, 512, 8}[r.IntN(5)]
 	for _, p := range pages {
@@ -157,9 +174,11 @@ func (n *memNode) crash(r *rand.Rand) *memNode {
 				out = append(out, make([]byte, grown)...)
 			}
 			copy(out[lo:hi], n.data[lo:hi])
+			next.solid[p] = struct{}{}
 		}
 	}
-	return &memNode{data: out, durable: append([]byte(nil), out...), dirty: map[int64]struct{}{}}
+	next.data, next.durable = out, append([]byte(nil), out...)
+	return next
 }
 
 func clean(name string) string { return path.Clean(name) }
@@ -189,7 +208,7 @@ func (m *Mem) Create(name string) (File, error) {
 	if d.now[base] != nil || m.dirs[name] != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrExist}
 	}
-	node := &memNode{dirty: map[int64]struct{}{}}
+	node := newMemNode(nil, nil)
 	d.change(memChange{names: []string{base}, nodes: []*memNode{node}})
 	return &memFile{m: m, node: node, name: name}, nil
 }

@@ -105,10 +105,11 @@ func (f *memFile) Release(off, n int64) error {
 	if off >= end {
 		return nil
 	}
+	for page := (off + PageSize - 1) / PageSize; (page+1)*PageSize <= end; page++ {
+		delete(f.node.solid, page)
+	}
 	return f.write(nil, off, end-off)
 }
-
-func (f *memFile) WriteOut(off, n int64) {}
 
 func (f *memFile) Datasync() error {
 	f.m.mu.Lock()
@@ -122,9 +123,12 @@ func (f *memFile) Datasync() error {
 		hi := min(lo+PageSize, int64(len(n.data)))
 		if lo < hi {
 			copy(n.durable[lo:hi], n.data[lo:hi])
+			n.solid[page] = struct{}{}
 		}
+		delete(n.out, page)
 	}
 	clear(n.dirty)
+	f.m.flush()
 	return nil
 }
 

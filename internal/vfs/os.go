@@ -127,9 +127,10 @@ func (osFS) Usage(name string) (Usage, error) {
 // osFile keeps the descriptor beside the os.File, so that the write path is
 // one system call without the poller's bookkeeping.
 type osFile struct {
-	f    *os.File
-	fd   int
-	name string
+	f      *os.File
+	fd     int
+	name   string
+	device deviceCell
 }
 
 func (o *osFile) ReadAt(p []byte, off int64) (int, error) {
@@ -217,10 +218,6 @@ func (o *osFile) pwritev(iov []unix.Iovec, total int, off int64) error {
 		}
 	}
 	return nil
-}
-
-func (o *osFile) WriteOut(off, n int64) {
-	_ = unix.SyncFileRange(o.fd, off, n, unix.SYNC_FILE_RANGE_WRITE)
 }
 
 func (o *osFile) Datasync() error {

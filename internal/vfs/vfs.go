@@ -49,6 +49,9 @@ type FS interface {
 	Usage(name string) (Usage, error)
 }
 
+// Device names a device among those that this process writes to.
+type Device uint64
+
 // Info describes a file.
 type Info struct {
 	Size  int64 // bytes
@@ -73,6 +76,16 @@ type File interface {
 	// waiting: a hint, so that a Datasync to come has less to wait for. It
 	// makes nothing durable and reports nothing; Datasync does both.
 	WriteOut(off, n int64)
+	// WaitOut returns once the bytes in a range have been written to the
+	// device, starting what WriteOut has not. They are durable once a Datasync
+	// of any file of the same Device has succeeded that began after that, if
+	// the file's size and extents there were durable before: written and
+	// synced, be it zeroes. An error is one of Datasync's.
+	WaitOut(off, n int64) error
+	// Device names the device whose cache a Datasync of any of its files
+	// empties; 0 when it is not known that what WaitOut says holds. A file
+	// system that leaves its place when it is written to has none.
+	Device() Device
 	// Datasync makes everything written before the call durable, the size
 	// included. After an error nothing is known about any of it and calling
 	// again proves nothing.

@@ -196,6 +196,7 @@ func TestFaulty(t *testing.T) {
 		OpRead:     func() error { return second(f.ReadAt(nil, 0)) },
 		OpWrite:    func() error { return f.Writev([][]byte{{1}}, 0) },
 		OpDatasync: func() error { return f.Datasync() },
+		OpWaitOut:  func() error { return f.WaitOut(0, 1) },
 		OpZero:     func() error { return f.Zero(0, 1) },
 		OpRelease:  func() error { return f.Release(0, 1) },
 		OpMap:      func() error { return second(f.Map(1)) },
