@@ -3,19 +3,15 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"chronik/internal/config"
 	"chronik/kafka/batch"
-	"chronik/kafka/kerr"
 	"chronik/kafka/msg"
-	"chronik/kafka/wire"
 	"chronik/node"
 )
 
@@ -85,7 +81,7 @@ func produce(t *testing.T, addr, topic string, partition int32, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.close()
+	defer c.Close()
 	var b batch.Builder
 	for range n {
 		b.Add(1, nil, []byte("v"))
@@ -95,7 +91,7 @@ func produce(t *testing.T, addr, topic string, partition int32, n int) {
 		t.Fatal(err)
 	}
 	var answer msg.ProduceResponse
-	err = c.call(&msg.ProduceRequest{Acks: -1, TimeoutMs: 30000, TopicData: []msg.TopicProduceData{{Name: topic,
+	err = c.Call(&msg.ProduceRequest{Acks: -1, TimeoutMs: 30000, TopicData: []msg.TopicProduceData{{Name: topic,
 		PartitionData: []msg.PartitionProduceData{{Index: partition, Records: records}}}}}, &answer, 9)
 	if err != nil {
 		t.Fatal(err)
@@ -216,26 +212,4 @@ func TestTheClusterTellsHowItIs(t *testing.T) {
 func TestWithoutABrokerTheErrorSaysSo(t *testing.T) {
 	refused(t, "127.0.0.1:1", "topic list", 1, "no broker answers at 127.0.0.1:1: ")
 	refused(t, "nohost", "topic list", 2, "--bootstrap-server nohost: want host:port")
-}
-
-// A group whose coordinator is still loading is asked again, and any other
-// error is told at once.
-func TestUnsettledCoordinatorIsAskedAgain(t *testing.T) {
-	c := &client{deadline: time.Now().Add(time.Minute)}
-	for code, want := range map[kerr.Code]int{kerr.CoordinatorLoadInProgress: 3, kerr.NotCoordinator: 3, kerr.GroupIDNotFound: 1} {
-		asked := 0
-		err := c.settled(t.Context(), func() error {
-			if asked++; asked == 3 {
-				return nil
-			}
-			return fmt.Errorf("wrapped: %w", codeError(int16(code), wire.NullString{}, "group g"))
-		})
-		if asked != want || (err == nil) != (want == 3) {
-			t.Errorf("%s: asked %d times, want %d: %v", code.Name(), asked, want, err)
-		}
-	}
-	c.deadline = time.Now()
-	if err := c.settled(t.Context(), func() error { return codeError(int16(kerr.NotCoordinator), wire.NullString{}, "g") }); err == nil {
-		t.Error("no time left, and no error")
-	}
 }

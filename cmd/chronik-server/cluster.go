@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"chronik/cmd/chronik-server/client"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 
@@ -39,14 +40,14 @@ func (p *clusterPartition) row() []string {
 
 // clusterPartitions are those of the topics, nil for all of them. A topic that
 // does not exist is an error.
-func (c *client) clusterPartitions(topics []string) (*msg.MetadataResponse, []clusterPartition, error) {
-	m, err := c.metadata(topics)
+func clusterPartitions(c *client.Conn, topics []string) (*msg.MetadataResponse, []clusterPartition, error) {
+	m, err := c.Metadata(topics)
 	if err != nil {
 		return nil, nil, err
 	}
 	all := []clusterPartition{}
 	for _, t := range m.Topics {
-		if err := codeError(t.ErrorCode, wire.NullString{}, "topic "+t.Name.String); err != nil {
+		if err := client.CodeError(t.ErrorCode, wire.NullString{}, "topic "+t.Name.String); err != nil {
 			return nil, nil, err
 		}
 		for _, p := range t.Partitions {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"chronik/cmd/chronik-server/client"
+
 	"github.com/spf13/cobra"
 )
 
@@ -15,8 +17,8 @@ type clusterHealth struct {
 
 func (a *app) clusterHealthCommand() *cobra.Command {
 	return a.clientCommand("health", "Say whether every partition is led and replicated; status 1 if not", exactly(),
-		func(cmd *cobra.Command, c *client, _ []string) error {
-			m, all, err := c.clusterPartitions(nil)
+		func(cmd *cobra.Command, c *client.Conn, _ []string) error {
+			m, all, err := clusterPartitions(c, nil)
 			if err != nil {
 				return err
 			}

@@ -1,10 +1,14 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"chronik/cmd/chronik-server/client"
+
+	"github.com/spf13/cobra"
+)
 
 func (a *app) clusterISRStatusCommand() *cobra.Command {
-	return a.clientCommand("isr-status", "List the partitions whose replicas are not all in sync", exactly(), func(cmd *cobra.Command, c *client, _ []string) error {
-		_, all, err := c.clusterPartitions(nil)
+	return a.clientCommand("isr-status", "List the partitions whose replicas are not all in sync", exactly(), func(cmd *cobra.Command, c *client.Conn, _ []string) error {
+		_, all, err := clusterPartitions(c, nil)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package main
 import (
 	"strconv"
 
+	"chronik/cmd/chronik-server/client"
+
 	"github.com/spf13/cobra"
 )
 
@@ -17,8 +19,8 @@ type clusterNode struct {
 }
 
 func (a *app) clusterListNodesCommand() *cobra.Command {
-	return a.clientCommand("list-nodes", "List the brokers and what each has", exactly(), func(cmd *cobra.Command, c *client, _ []string) error {
-		m, all, err := c.clusterPartitions(nil)
+	return a.clientCommand("list-nodes", "List the brokers and what each has", exactly(), func(cmd *cobra.Command, c *client.Conn, _ []string) error {
+		m, all, err := clusterPartitions(c, nil)
 		if err != nil {
 			return err
 		}

@@ -1,12 +1,16 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"chronik/cmd/chronik-server/client"
+
+	"github.com/spf13/cobra"
+)
 
 var clusterPartitionHeader = []string{"TOPIC", "PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR"}
 
 func (a *app) clusterListPartitionsCommand() *cobra.Command {
-	return a.clientCommand("list-partitions", "List the partitions of every topic", exactly(), func(cmd *cobra.Command, c *client, _ []string) error {
-		_, all, err := c.clusterPartitions(nil)
+	return a.clientCommand("list-partitions", "List the partitions of every topic", exactly(), func(cmd *cobra.Command, c *client.Conn, _ []string) error {
+		_, all, err := clusterPartitions(c, nil)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"chronik/cmd/chronik-server/client"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 
@@ -12,24 +13,24 @@ import (
 
 func (a *app) clusterPartitionInfoCommand() *cobra.Command {
 	return a.clientCommand("partition-info TOPIC PARTITION", "Say how one partition is", exactly("TOPIC", "PARTITION"),
-		func(cmd *cobra.Command, c *client, args []string) error {
+		func(cmd *cobra.Command, c *client.Conn, args []string) error {
 			number, err := strconv.ParseInt(args[1], 10, 32)
 			if err != nil || number < 0 {
 				return usagef("partition %s: want a number", args[1])
 			}
-			m, err := c.metadata(args[:1])
+			m, err := c.Metadata(args[:1])
 			if err != nil {
 				return err
 			}
 			for _, t := range m.Topics {
-				if err := codeError(t.ErrorCode, wire.NullString{}, "topic "+args[0]); err != nil {
+				if err := client.CodeError(t.ErrorCode, wire.NullString{}, "topic "+args[0]); err != nil {
 					return err
 				}
 				for _, p := range t.Partitions {
 					if p.PartitionIndex != int32(number) {
 						continue
 					}
-					described, err := c.describePartitions(args[0], []msg.MetadataResponsePartition{p})
+					described, err := describePartitions(c, args[0], []msg.MetadataResponsePartition{p})
 					if err != nil {
 						return err
 					}

@@ -3,6 +3,8 @@ package main
 import (
 	"strconv"
 
+	"chronik/cmd/chronik-server/client"
+
 	"github.com/spf13/cobra"
 )
 
@@ -16,8 +18,8 @@ type clusterStatus struct {
 }
 
 func (a *app) clusterStatusCommand() *cobra.Command {
-	return a.clientCommand("status", "Sum the cluster up", exactly(), func(cmd *cobra.Command, c *client, _ []string) error {
-		m, all, err := c.clusterPartitions(nil)
+	return a.clientCommand("status", "Sum the cluster up", exactly(), func(cmd *cobra.Command, c *client.Conn, _ []string) error {
+		m, all, err := clusterPartitions(c, nil)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"chronik/cmd/chronik-server/client"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 
@@ -35,18 +36,18 @@ type assignedTopics struct {
 
 // groupOffset is how far a group is on one partition.
 type groupOffset struct {
-	committed     `yaml:",inline"`
-	HighWatermark int64  `json:"high_watermark" yaml:"high_watermark"`
-	Lag           int64  `json:"lag" yaml:"lag"`
-	Member        string `json:"member,omitempty" yaml:"member,omitempty"`
+	client.Committed `yaml:",inline"`
+	HighWatermark    int64  `json:"high_watermark" yaml:"high_watermark"`
+	Lag              int64  `json:"lag" yaml:"lag"`
+	Member           string `json:"member,omitempty" yaml:"member,omitempty"`
 }
 
 func (a *app) groupDescribeCommand() *cobra.Command {
 	return a.clientCommand("describe GROUP...", "Say who is in groups and how far they are", atLeastOne("the names of the groups to describe"),
-		func(cmd *cobra.Command, c *client, names []string) error {
+		func(cmd *cobra.Command, c *client.Conn, names []string) error {
 			groups, rows := []describedGroup{}, [][]string{}
 			for _, name := range names {
-				g, err := c.wholeGroup(name)
+				g, err := wholeGroup(c, name)
 				if err != nil {
 					return err
 				}
@@ -59,12 +60,12 @@ func (a *app) groupDescribeCommand() *cobra.Command {
 }
 
 // wholeGroup gathers what coordinator and partition leaders know of a group.
-func (c *client) wholeGroup(name string) (*describedGroup, error) {
-	coordinator, err := c.coordinator(name)
+func wholeGroup(c *client.Conn, name string) (*describedGroup, error) {
+	coordinator, err := c.Coordinator(name)
 	if err != nil {
 		return nil, err
 	}
-	found, err := coordinator.describeGroup(name)
+	found, err := coordinator.DescribeGroup(name)
 	if err != nil {
 		return nil, err
 	}
@@ -74,22 +75,22 @@ func (c *client) wholeGroup(name string) (*describedGroup, error) {
 		g.Members = append(g.Members, describedMember{ID: m.MemberId, Instance: m.GroupInstanceId.String,
 			Client: m.ClientId, Host: m.ClientHost, Assigned: assignment(m.MemberAssignment)})
 	}
-	offsets, err := coordinator.committedOffsets(name)
+	offsets, err := coordinator.CommittedOffsets(name)
 	if err != nil {
 		return nil, err
 	}
-	leaders, err := c.leaders(topicsOf(offsets))
+	leaders, err := c.Leaders(topicsOf(offsets))
 	if err != nil {
 		return nil, err
 	}
 	for _, o := range offsets {
 		high := int64(-1)
-		if leader, ok := leaders[topicPartition{o.Topic, o.Partition}]; ok {
-			if high, err = c.listOffset(o.Topic, o.Partition, leader, latest); err != nil {
+		if leader, ok := leaders[client.TopicPartition{Topic: o.Topic, Partition: o.Partition}]; ok {
+			if high, err = c.ListOffset(o.Topic, o.Partition, leader, client.Latest); err != nil {
 				return nil, err
 			}
 		}
-		row := groupOffset{committed: o, HighWatermark: high, Lag: -1, Member: g.owner(o.Topic, o.Partition)}
+		row := groupOffset{Committed: o, HighWatermark: high, Lag: -1, Member: g.owner(o.Topic, o.Partition)}
 		if high >= 0 {
 			row.Lag = max(0, high-o.Offset)
 		}

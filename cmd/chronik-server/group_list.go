@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"chronik/cmd/chronik-server/client"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 
@@ -19,22 +20,22 @@ type listedGroup struct {
 }
 
 func (a *app) groupListCommand() *cobra.Command {
-	return a.clientCommand("list", "List the consumer groups", exactly(), func(cmd *cobra.Command, c *client, _ []string) error {
-		m, err := c.metadata([]string{})
+	return a.clientCommand("list", "List the consumer groups", exactly(), func(cmd *cobra.Command, c *client.Conn, _ []string) error {
+		m, err := c.Metadata([]string{})
 		if err != nil {
 			return err
 		}
 		groups, rows := []listedGroup{}, [][]string{}
 		for _, b := range m.Brokers { // each broker knows the groups that it coordinates
-			peer, err := c.peer(b.NodeId)
+			peer, err := c.Peer(b.NodeId)
 			if err != nil {
 				return err
 			}
 			var answer msg.ListGroupsResponse
-			if err := peer.call(&msg.ListGroupsRequest{}, &answer, 4); err != nil {
+			if err := peer.Call(&msg.ListGroupsRequest{}, &answer, 4); err != nil {
 				return err
 			}
-			if err := codeError(answer.ErrorCode, wire.NullString{}, "the groups of broker "+list([]int32{b.NodeId})); err != nil {
+			if err := client.CodeError(answer.ErrorCode, wire.NullString{}, "the groups of broker "+list([]int32{b.NodeId})); err != nil {
 				return err
 			}
 			for _, g := range answer.Groups {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"chronik/cmd/chronik-server/client"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 
@@ -31,7 +32,7 @@ func (a *app) groupResetOffsetsCommand() *cobra.Command {
 	var topics []string
 	var dryRun bool
 	cmd := a.clientCommand("reset-offsets GROUP", "Set the offsets that a group without members goes on from", exactly("GROUP"),
-		func(cmd *cobra.Command, c *client, args []string) error {
+		func(cmd *cobra.Command, c *client.Conn, args []string) error {
 			given := 0 // here: the command may be carried out again
 			for _, name := range []string{"to-earliest", "to-latest", "to-offset", "to-timestamp"} {
 				if cmd.Flags().Changed(name) {
@@ -41,12 +42,12 @@ func (a *app) groupResetOffsetsCommand() *cobra.Command {
 			if given != 1 || len(topics) == 0 {
 				return usagef("group reset-offsets: want --topic, and one of --to-earliest, --to-latest, --to-offset N, --to-timestamp MS")
 			}
-			plan, err := c.planReset(args[0], topics, target)
+			plan, err := planReset(c, args[0], topics, target)
 			if err != nil {
 				return err
 			}
 			if !dryRun {
-				if err := c.commitReset(args[0], plan); err != nil {
+				if err := commitReset(c, args[0], plan); err != nil {
 					return err
 				}
 			}
@@ -66,28 +67,28 @@ func (a *app) groupResetOffsetsCommand() *cobra.Command {
 }
 
 // planReset finds where each partition's offset would go.
-func (c *client) planReset(group string, topics []string, target resetTarget) ([]resetOffset, error) {
-	wanted, err := c.partitionsOf(topics)
+func planReset(c *client.Conn, group string, topics []string, target resetTarget) ([]resetOffset, error) {
+	wanted, err := partitionsOf(c, topics)
 	if err != nil {
 		return nil, err
 	}
-	coordinator, err := c.coordinator(group)
+	coordinator, err := c.Coordinator(group)
 	if err != nil {
 		return nil, err
 	}
-	now, err := coordinator.committedOffsets(group)
+	now, err := coordinator.CommittedOffsets(group)
 	if err != nil {
 		return nil, err
 	}
 	plan := []resetOffset{}
 	for _, p := range wanted {
-		r := resetOffset{Topic: p.topic, Partition: p.partition, From: -1}
+		r := resetOffset{Topic: p.Topic, Partition: p.Partition, From: -1}
 		for _, o := range now {
-			if o.Topic == p.topic && o.Partition == p.partition {
+			if o.Topic == p.Topic && o.Partition == p.Partition {
 				r.From = o.Offset
 			}
 		}
-		if r.To, err = c.resetTo(p, target); err != nil {
+		if r.To, err = resetTo(c, p, target); err != nil {
 			return nil, err
 		}
 		plan = append(plan, r)
@@ -95,17 +96,17 @@ func (c *client) planReset(group string, topics []string, target resetTarget) ([
 	return plan, nil
 }
 
-func (c *client) resetTo(p ledPartition, target resetTarget) (int64, error) {
-	start, err := c.listOffset(p.topic, p.partition, p.leader, earliest)
+func resetTo(c *client.Conn, p ledPartition, target resetTarget) (int64, error) {
+	start, err := c.ListOffset(p.Topic, p.Partition, p.leader, client.Earliest)
 	if err != nil || target.earliest {
 		return start, err
 	}
-	end, err := c.listOffset(p.topic, p.partition, p.leader, latest)
+	end, err := c.ListOffset(p.Topic, p.Partition, p.leader, client.Latest)
 	if err != nil || target.latest {
 		return end, err
 	}
 	if target.timestamp != 0 {
-		found, err := c.listOffset(p.topic, p.partition, p.leader, target.timestamp)
+		found, err := c.ListOffset(p.Topic, p.Partition, p.leader, target.timestamp)
 		if found < 0 { // every record is older
 			found = end
 		}
@@ -114,8 +115,8 @@ func (c *client) resetTo(p ledPartition, target resetTarget) (int64, error) {
 	return min(max(target.offset, start), end), nil
 }
 
-func (c *client) commitReset(group string, plan []resetOffset) error {
-	coordinator, err := c.coordinator(group)
+func commitReset(c *client.Conn, group string, plan []resetOffset) error {
+	coordinator, err := c.Coordinator(group)
 	if err != nil {
 		return err
 	}
@@ -130,12 +131,12 @@ func (c *client) commitReset(group string, plan []resetOffset) error {
 			PartitionIndex: r.Partition, CommittedOffset: r.To, CommittedLeaderEpoch: -1, CommittedMetadata: wire.Str("")})
 	}
 	var answer msg.OffsetCommitResponse
-	if err := coordinator.call(request, &answer, 8); err != nil {
+	if err := coordinator.Call(request, &answer, 8); err != nil {
 		return err
 	}
 	for _, t := range answer.Topics {
 		for _, p := range t.Partitions {
-			if err := codeError(p.ErrorCode, wire.NullString{}, fmt.Sprintf("group %s, %s-%d", group, t.Name, p.PartitionIndex)); err != nil {
+			if err := client.CodeError(p.ErrorCode, wire.NullString{}, fmt.Sprintf("group %s, %s-%d", group, t.Name, p.PartitionIndex)); err != nil {
 				return err
 			}
 		}
@@ -144,7 +145,7 @@ func (c *client) commitReset(group string, plan []resetOffset) error {
 }
 
 // partitionsOf resolves topic and topic:partition arguments.
-func (c *client) partitionsOf(given []string) ([]ledPartition, error) {
+func partitionsOf(c *client.Conn, given []string) ([]ledPartition, error) {
 	wanted := []ledPartition{}
 	for _, arg := range given {
 		topic, number, one := strings.Cut(arg, ":")
@@ -152,13 +153,13 @@ func (c *client) partitionsOf(given []string) ([]ledPartition, error) {
 		if one && (err != nil || n < 0) {
 			return nil, usagef("--topic %s: want topic or topic:partition", arg)
 		}
-		leaders, err := c.leaders([]string{topic})
+		leaders, err := c.Leaders([]string{topic})
 		if err != nil {
 			return nil, err
 		}
 		before := len(wanted)
 		for at, leader := range leaders {
-			if !one || at.partition == int32(n) {
+			if !one || at.Partition == int32(n) {
 				wanted = append(wanted, ledPartition{at, leader})
 			}
 		}
@@ -166,6 +167,6 @@ func (c *client) partitionsOf(given []string) ([]ledPartition, error) {
 			return nil, fmt.Errorf("%s: there is no such partition with a leader", arg)
 		}
 	}
-	slices.SortFunc(wanted, func(a, b ledPartition) int { return a.compare(b.topicPartition) })
+	slices.SortFunc(wanted, func(a, b ledPartition) int { return a.Compare(b.TopicPartition) })
 	return wanted, nil
 }

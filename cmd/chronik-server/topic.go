@@ -3,13 +3,8 @@ package main
 import (
 	"strings"
 
-	"chronik/kafka/msg"
-	"chronik/kafka/wire"
-
 	"github.com/spf13/cobra"
 )
-
-const resourceTopic = 2 // the type of a topic in requests about configurations
 
 func (a *app) topicCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "topic", Short: "Create, list, describe, delete and alter topics", Args: unknownCommand, RunE: needSubcommand}
@@ -42,18 +37,4 @@ func pairs(flag string, given []string) ([][2]string, error) {
 		split = append(split, [2]string{name, value})
 	}
 	return split, nil
-}
-
-// describeConfigs asks for a topic's settings.
-func (c *client) describeConfigs(topic string) ([]msg.DescribeConfigsResourceResult, error) {
-	var answer msg.DescribeConfigsResponse
-	request := &msg.DescribeConfigsRequest{Resources: []msg.DescribeConfigsResource{{ResourceType: resourceTopic, ResourceName: topic}}}
-	if err := c.call(request, &answer, 4); err != nil {
-		return nil, err
-	}
-	if len(answer.Results) != 1 {
-		return nil, codeError(-1, wire.Str("the broker answers with another number of resources than was asked for"), "topic "+topic)
-	}
-	result := answer.Results[0]
-	return result.Configs, codeError(result.ErrorCode, result.ErrorMessage, "topic "+topic)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"chronik/cmd/chronik-server/client"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 
@@ -13,12 +14,12 @@ func (a *app) topicCreateCommand() *cobra.Command {
 	var configs []string
 	var validate bool
 	cmd := a.clientCommand("create NAME...", "Create topics", atLeastOne("the names of the topics to create"),
-		func(cmd *cobra.Command, c *client, names []string) error {
+		func(cmd *cobra.Command, c *client.Conn, names []string) error {
 			settings, err := pairs("topic-config", configs)
 			if err != nil {
 				return err
 			}
-			request := &msg.CreateTopicsRequest{TimeoutMs: c.waitMs(), ValidateOnly: validate}
+			request := &msg.CreateTopicsRequest{TimeoutMs: c.WaitMs(), ValidateOnly: validate}
 			for _, name := range names {
 				topic := msg.CreatableTopic{Name: name, NumPartitions: partitions, ReplicationFactor: replicas}
 				for _, s := range settings {
@@ -26,12 +27,12 @@ func (a *app) topicCreateCommand() *cobra.Command {
 				}
 				request.Topics = append(request.Topics, topic)
 			}
-			controller, err := c.controller()
+			controller, err := c.Controller()
 			if err != nil {
 				return err
 			}
 			var answer msg.CreateTopicsResponse
-			if err := controller.call(request, &answer, 7); err != nil {
+			if err := controller.Call(request, &answer, 7); err != nil {
 				return err
 			}
 			result := "created"
@@ -40,7 +41,7 @@ func (a *app) topicCreateCommand() *cobra.Command {
 			}
 			var all []done
 			for _, t := range answer.Topics {
-				if err := codeError(t.ErrorCode, t.ErrorMessage, "topic "+t.Name); err != nil {
+				if err := client.CodeError(t.ErrorCode, t.ErrorMessage, "topic "+t.Name); err != nil {
 					return err
 				}
 				all = append(all, done{t.Name, result})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"chronik/cmd/chronik-server/client"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 
@@ -9,22 +10,22 @@ import (
 
 func (a *app) topicDeleteCommand() *cobra.Command {
 	return a.clientCommand("delete NAME...", "Delete topics and their records", atLeastOne("the names of the topics to delete"),
-		func(cmd *cobra.Command, c *client, names []string) error {
-			request := &msg.DeleteTopicsRequest{TimeoutMs: c.waitMs()}
+		func(cmd *cobra.Command, c *client.Conn, names []string) error {
+			request := &msg.DeleteTopicsRequest{TimeoutMs: c.WaitMs()}
 			for _, name := range names {
 				request.Topics = append(request.Topics, msg.DeleteTopicState{Name: wire.Str(name)})
 			}
-			controller, err := c.controller()
+			controller, err := c.Controller()
 			if err != nil {
 				return err
 			}
 			var answer msg.DeleteTopicsResponse
-			if err := controller.call(request, &answer, 6); err != nil {
+			if err := controller.Call(request, &answer, 6); err != nil {
 				return err
 			}
 			var all []done
 			for _, t := range answer.Responses {
-				if err := codeError(t.ErrorCode, t.ErrorMessage, "topic "+t.Name.String); err != nil {
+				if err := client.CodeError(t.ErrorCode, t.ErrorMessage, "topic "+t.Name.String); err != nil {
 					return err
 				}
 				all = append(all, done{t.Name.String, "deleted"})

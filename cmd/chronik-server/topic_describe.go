@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"chronik/cmd/chronik-server/client"
 	"chronik/kafka/wire"
 
 	"github.com/spf13/cobra"
@@ -23,22 +24,22 @@ const sourceDefault = 5 // a setting's value comes from nowhere but the table
 
 func (a *app) topicDescribeCommand() *cobra.Command {
 	return a.clientCommand("describe NAME...", "Say what topics are made of", atLeastOne("the names of the topics to describe"),
-		func(cmd *cobra.Command, c *client, names []string) error {
+		func(cmd *cobra.Command, c *client.Conn, names []string) error {
 			topics, rows := []describedTopic{}, [][]string{}
-			m, err := c.metadata(names)
+			m, err := c.Metadata(names)
 			if err != nil {
 				return err
 			}
 			for _, t := range m.Topics {
 				name := t.Name.String
-				if err := codeError(t.ErrorCode, wire.NullString{}, "topic "+name); err != nil {
+				if err := client.CodeError(t.ErrorCode, wire.NullString{}, "topic "+name); err != nil {
 					return err
 				}
 				topic := describedTopic{Name: name, ID: fmt.Sprintf("%x", t.TopicId[:]), Configs: map[string]string{}}
-				if topic.Partitions, err = c.describePartitions(name, t.Partitions); err != nil {
+				if topic.Partitions, err = describePartitions(c, name, t.Partitions); err != nil {
 					return err
 				}
-				configs, err := c.describeConfigs(name)
+				configs, err := c.DescribeConfigs(name)
 				if err != nil {
 					return err
 				}

@@ -3,6 +3,7 @@ package main
 import (
 	"strconv"
 
+	"chronik/cmd/chronik-server/client"
 	"chronik/kafka/wire"
 
 	"github.com/spf13/cobra"
@@ -17,14 +18,14 @@ type listedTopic struct {
 }
 
 func (a *app) topicListCommand() *cobra.Command {
-	return a.clientCommand("list", "List the topics", exactly(), func(cmd *cobra.Command, c *client, _ []string) error {
-		m, err := c.metadata(nil)
+	return a.clientCommand("list", "List the topics", exactly(), func(cmd *cobra.Command, c *client.Conn, _ []string) error {
+		m, err := c.Metadata(nil)
 		if err != nil {
 			return err
 		}
 		topics, rows := []listedTopic{}, [][]string{}
 		for _, t := range m.Topics {
-			if err := codeError(t.ErrorCode, wire.NullString{}, "topic "+t.Name.String); err != nil {
+			if err := client.CodeError(t.ErrorCode, wire.NullString{}, "topic "+t.Name.String); err != nil {
 				return err
 			}
 			topic := listedTopic{Name: t.Name.String, Partitions: len(t.Partitions), Internal: t.IsInternal}

@@ -64,7 +64,8 @@ var table = map[string]packageRule{
 
 	"node": {level: 50, imports: []string{"admin", "kafka/server", "kafka/handler", "broker",
 		"raftstore", "raftstore/multiraft", "wal", "internal/vfs", "internal/clock", "internal/metrics", "internal/config"}},
-	"cmd/chronik-server": {level: 60, imports: []string{"node", "wal/inspect", "broker/config", "internal/clock", "internal/config", "internal/vfs", "kafka/msg", "kafka/wire", "kafka/kerr"},
+	"cmd/chronik-server/client": {level: 59, imports: []string{"internal/clock", "kafka/msg", "kafka/wire", "kafka/kerr"}},
+	"cmd/chronik-server": {level: 60, imports: []string{"cmd/chronik-server/client", "node", "wal/inspect", "broker/config", "internal/config", "internal/vfs", "kafka/msg", "kafka/wire", "kafka/kerr"},
 		others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "gopkg.in/yaml.v3"}},
 }
 
