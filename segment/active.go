@@ -26,7 +26,11 @@ type Active struct {
 
 	synced   atomic.Int64 // every byte before this position is durable
 	zeroed   atomic.Int64 // written and inside of the file up to here
+	ready    atomic.Int64 // and durably so: extents and size
+	found    Pos          // the file's size when it was recovered
 	extendMu sync.Mutex
+	finished bool       // nothing is to be zeroed any more; under extendMu
+	syncMu   sync.Mutex // one sync of file at a time: the failure of one is known before the next begins
 	failure  atomic.Pointer[error]
 }
 
@@ -85,6 +89,7 @@ func create(f vfs.File, o CreateOptions) (*Active, error) {
 	}
 	a.opened.Store(&mapped{m: m})
 	a.zeroed.Store(zeroFirst)
+	a.ready.Store(zeroFirst)
 	return a, nil
 }
 
@@ -247,23 +252,35 @@ func (a *Active) extend(need Pos, sync bool) error {
 	a.extendMu.Lock()
 	defer a.extendMu.Unlock()
 	z := Pos(a.zeroed.Load())
-	if z >= a.capacity || (need > 0 && z >= need) {
+	if a.finished || z >= a.capacity || (need > 0 && z >= need) {
 		return nil
 	}
-	to := min(max(z+min(z, zeroMost), need), a.capacity)
-	to = (to + vfs.PageSize - 1) &^ (vfs.PageSize - 1)
-	if err := a.file.Zero(int64(z), int64(to-z)); err != nil {
-		if errors.Is(err, vfs.ErrNoSpace) {
+	f, step := a.file, Pos(zeroFirst) // an append waits: no more than it needs
+	if sync {
+		// A descriptor of its own: the kernel tells each of a failed write
+		// once, and a's own must not miss it.
+		var err error
+		if f, err = a.fs.Open(a.path); err != nil {
 			return err
 		}
+		defer f.Close()
+		step = min(z, zeroMost)
+	}
+	to := (min(max(z+step, need), a.capacity) + vfs.PageSize - 1) &^ (vfs.PageSize - 1)
+	err := f.Zero(int64(z), int64(to-z))
+	if errors.Is(err, vfs.ErrNoSpace) {
+		return err
+	}
+	if err == nil && sync {
+		err = f.Datasync()
+	}
+	if err != nil {
 		return a.poison(err)
 	}
-	if sync {
-		if err := a.file.Datasync(); err != nil {
-			return a.poison(err)
-		}
-	}
 	a.zeroed.Store(int64(to))
+	if sync {
+		raise(&a.ready, int64(to))
+	}
 	return nil
 }
 
@@ -277,15 +294,18 @@ func (a *Active) Sync() error {
 	if end <= a.synced.Load() {
 		return nil
 	}
+	a.syncMu.Lock()
+	defer a.syncMu.Unlock()
+	if err := a.Err(); err != nil { // another's sync failed: this one would prove nothing
+		return err
+	}
+	zeroed := a.zeroed.Load()
 	if err := a.file.Datasync(); err != nil {
 		return a.poison(err)
 	}
-	for {
-		old := a.synced.Load()
-		if old >= end || a.synced.CompareAndSwap(old, end) {
-			return a.Err() // another sync may have failed meanwhile: then this one proves nothing
-		}
-	}
+	raise(&a.synced, end)
+	raise(&a.ready, zeroed)
+	return a.Err()
 }
 
 // Mark writes how far the segment is durable behind the last frame, so that
@@ -296,7 +316,7 @@ func (a *Active) Mark() error {
 		return err
 	}
 	end := a.End()
-	if end+FrameHeaderLen > Pos(a.zeroed.Load()) {
+	if end+FrameHeaderLen > max(a.found, Pos(a.zeroed.Load())) {
 		return nil
 	}
 	b := make([]byte, FrameHeaderLen)
@@ -329,7 +349,7 @@ func (a *Active) Seal(n int, checkpoint []byte) (Meta, error) {
 		}
 		return meta, err
 	}
-	a.zeroed.Store(int64(a.capacity)) // a late Extend finds nothing to do
+	a.finished = true
 	return meta, nil
 }
 

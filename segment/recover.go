@@ -71,7 +71,10 @@ func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
 		m.Close()
 		return nil, rec, err
 	}
-	a.zeroed.Store(size) // a size that is no whole page must not be rounded below the frames
+	// What lies behind the frames is inside of the file, but a crash may have
+	// left holes there: it is zeroed again before it is used.
+	a.found = Pos(size)
+	a.zeroed.Store(a.end.Load())
 	if !rec.Clean || rec.TornBytes > 0 {
 		// After kill -9 frames may be in the page cache only. Whoever opens
 		// the log takes what it finds for durable, so make it so. A sync that
@@ -83,6 +86,7 @@ func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
 		}
 	}
 	a.synced.Store(a.end.Load())
+	a.ready.Store(a.end.Load())
 	return a, rec, nil
 }
 

@@ -308,7 +308,7 @@ func (l *Log) Close() error {
 	l.background.Wait()
 	l.mu.Unlock()
 
-	l.sync.flush(true)
+	l.sync.flush()
 	err := l.sync.syncActive()
 	v := l.view.Load()
 	if err == nil {
@@ -321,6 +321,6 @@ func (l *Log) Close() error {
 	for _, s := range v.segs {
 		s.Release()
 	}
-	l.sync.flush(true) // those who came meanwhile get ErrClosed
+	l.sync.flush() // those who came meanwhile get ErrClosed
 	return err
 }

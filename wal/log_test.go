@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -188,18 +189,22 @@ func TestTruncateDurable(t *testing.T) {
 }
 
 // TestTruncateDuringSync: a sync under way does not call durable what a
-// truncation has dropped meanwhile.
+// truncation has dropped meanwhile: one that comes between the write-out and the
+// flush.
 func TestTruncateDuringSync(t *testing.T) {
 	var l *Log
 	cutting := false
-	fsys := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op, _ string) error {
-		if op == vfs.OpDatasync && cutting {
+	fsys := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op, name string) error {
+		if op == vfs.OpDatasync && cutting && strings.HasSuffix(name, manifestName) {
 			cutting = false
 			return l.TruncateFrom(3)
 		}
 		return nil
 	})
-	l = open(t, small(fsys))
+	o := small(fsys)
+	o.Syncer = NewSyncer(SyncerOptions{})
+	defer o.Syncer.Close()
+	l = open(t, o)
 	fill(t, l, 5, 100)
 	cutting = true
 	must(t, l.SyncWait())
@@ -361,8 +366,8 @@ func TestSyncer(t *testing.T) {
 	}
 }
 
-// TestSyncerClosedDuringSync: whoever comes while the last round is under way
-// is answered too.
+// TestSyncerClosedDuringSync: whoever comes when the syncer takes no more logs
+// and its last round is still under way is answered too.
 func TestSyncerClosedDuringSync(t *testing.T) {
 	var armed atomic.Bool
 	entered, release := make(chan struct{}), make(chan struct{})
@@ -380,19 +385,23 @@ func TestSyncerClosedDuringSync(t *testing.T) {
 	armed.Store(true)
 	l.Sync(func(error) {})
 	<-entered
-	closed := make(chan struct{})
-	go func() { o.Syncer.Close(); close(closed) }()
-	poll(t, func() bool { o.Syncer.mu.Lock(); defer o.Syncer.mu.Unlock(); return o.Syncer.closed })
 	fill(t, l, 1, 10)
 	done := make(chan error, 1)
-	l.Sync(func(err error) { done <- err })
-	poll(t, func() bool { l.sync.mu.Lock(); defer l.sync.mu.Unlock(); return l.sync.again })
+	l.sync.mu.Lock()
+	l.sync.waiters = append(l.sync.waiters, func(err error) { done <- err })
+	l.sync.mu.Unlock()
+	l.sync.flush() // as Sync does then; the log is at it, and is told
 	close(release)
 	must(t, <-done)
 	if l.DurableIndex() != 2 {
 		t.Fatalf("durable %d", l.DurableIndex())
 	}
-	<-closed
+	o.Syncer.Close()
+	fill(t, l, 1, 10)
+	must(t, l.SyncWait())
+	l.Sync(func(err error) { done <- err })
+	must(t, <-done)
+	must(t, l.Close())
 }
 
 func poll(t *testing.T, ok func() bool) {

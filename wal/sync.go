@@ -1,14 +1,27 @@
 package wal
 
 import (
+	"path"
 	"sync"
 	"sync/atomic"
-	"time"
 
-	"chronik/internal/clock"
+	"chronik/internal/vfs"
+	"chronik/segment"
+	"chronik/wal/flush"
 )
 
-// syncState is a log's share of group sync.
+// Syncer makes the logs of a node durable together; see package flush.
+type (
+	Syncer        = flush.Syncer
+	SyncerOptions = flush.Options
+	Round         = flush.Round
+)
+
+// NewSyncer starts a syncer. Once it is closed, logs that are still open sync
+// each by itself.
+func NewSyncer(o SyncerOptions) *Syncer { return flush.New(o) }
+
+// syncState is a log's share of group sync: the flush.Member.
 type syncState struct {
 	log *Log
 
@@ -16,8 +29,12 @@ type syncState struct {
 	waiters []func(error)
 	spare   []func(error) // the other buffer
 	queued  bool          // the syncer has the log in the round that gathers
-	busy    bool          // a flush is under way
-	again   bool          // and is to go round once more
+	busy    bool          // a sync is under way
+	again   bool          // and somebody who came by himself has been turned away
+
+	// of the sync under way
+	taken []func(error) // those who wait for it
+	out   dirty         // what is written out; no active: it is synced by itself
 
 	durableMu sync.Mutex // writers of the two below
 	cuts      uint64     // a truncation makes the result of a sync under way void
@@ -25,22 +42,38 @@ type syncState struct {
 	offset    atomic.Int64
 }
 
+// dirty is what a sync makes durable, as it was when the sync began.
+type dirty struct {
+	active *segment.Active // with a reference
+	span   segment.Span
+	index  Index
+	offset Offset
+	cuts   uint64
+}
+
 // Sync calls done once everything appended before is durable, or with the
-// error that poisoned the log. done runs on a goroutine of the Syncer and must
-// be quick; without a Syncer it runs on the goroutine of a caller of Sync, this
-// one or another. Not to be called with a lock held that done takes.
-func (l *Log) Sync(done func(error)) {
-	s := &l.sync
+// error that poisoned the log. done must be quick. It runs on a goroutine of the
+// Syncer or of somebody else who waits for a sync of this log; without a Syncer
+// on the goroutine of a caller of Sync, this one or another. Not to be called
+// with a lock held that done takes.
+func (l *Log) Sync(done func(error)) { l.sync.add(done, false) }
+
+func (s *syncState) add(done func(error), lead bool) {
+	syncer := s.log.o.Syncer
 	s.mu.Lock()
 	s.waiters = append(s.waiters, done)
-	enqueue := !s.queued && l.o.Syncer != nil
+	enqueue := !s.queued && syncer != nil
 	s.queued = s.queued || enqueue
 	s.mu.Unlock()
 	switch {
-	case l.o.Syncer == nil:
-		s.flush(true)
-	case enqueue:
-		l.o.Syncer.enqueue(l)
+	case syncer == nil:
+		s.flush()
+	case enqueue && !syncer.Add(s, lead):
+		if lead {
+			s.flush()
+		} else {
+			go s.flush()
+		}
 	}
 }
 
@@ -55,10 +88,11 @@ var syncWaits = sync.Pool{New: func() any {
 	return w
 }}
 
-// SyncWait returns once everything appended before is durable.
+// SyncWait returns once everything appended before is durable. When no sync is
+// under way it runs one on the caller's goroutine.
 func (l *Log) SyncWait() error {
 	w := syncWaits.Get().(*syncWait)
-	l.Sync(w.done)
+	l.sync.add(w.done, true)
 	err := <-w.ch
 	syncWaits.Put(w)
 	return err
@@ -70,62 +104,126 @@ func (l *Log) DurableIndex() Index { return Index(l.sync.index.Load()) }
 // DurableOffset is the offset before which every record is known durable.
 func (l *Log) DurableOffset() Offset { return Offset(l.sync.offset.Load()) }
 
-// flush makes durable what has been appended and answers those who waited
-// before it began. One at a time: a second caller has the first go round once
-// more. With all, it goes on until nobody waits.
-func (s *syncState) flush(all bool) {
+// flush syncs the log by itself until nobody waits, or leaves that to who is at
+// it.
+func (s *syncState) flush() {
+	for s.take() {
+		s.answer(s.syncActive())
+	}
+}
+
+// take begins a sync for those who wait. One at a time.
+func (s *syncState) take() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.queued = false
 	if s.busy {
 		s.again = true
-		return
+		return false
 	}
-	s.busy = true
-	for len(s.waiters) > 0 {
-		s.again = false
-		waiters := s.waiters
-		s.waiters, s.spare = s.spare, nil
-		s.mu.Unlock()
-		err := s.syncActive()
-		for _, done := range waiters {
-			done(err)
-		}
-		clear(waiters)
-		s.mu.Lock()
-		s.spare = waiters[:0]
-		if !all && !s.again {
-			break
-		}
+	if len(s.waiters) == 0 {
+		return false
 	}
+	s.busy, s.again = true, false
+	s.taken, s.waiters, s.spare = s.waiters, s.spare, nil
+	return true
+}
+
+// answer ends the sync. It tells whether somebody was turned away meanwhile,
+// whose work is then the caller's.
+func (s *syncState) answer(err error) (again bool) {
+	for _, done := range s.taken {
+		done(err)
+	}
+	clear(s.taken)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spare, s.taken = s.taken[:0], nil
 	s.busy = false
+	return s.again
+}
+
+// Begin implements flush.Member.
+func (s *syncState) Begin() (vfs.Device, bool) {
+	if !s.take() {
+		return 0, false
+	}
+	d, err := s.dirty()
+	if err != nil {
+		return 0, true // Sync finds the same
+	}
+	span, dev := d.active.Unsynced()
+	if dev == 0 {
+		d.active.Release()
+		return 0, true
+	}
+	d.span, s.out = span, d
+	return dev, true
+}
+
+// StartOut implements flush.Member.
+func (s *syncState) StartOut() { s.out.active.StartOut(s.out.span) }
+
+// WaitOut implements flush.Member.
+func (s *syncState) WaitOut() error { return s.out.active.WaitOut(s.out.span) }
+
+// Sync implements flush.Member.
+func (s *syncState) Sync() error { return s.syncActive() }
+
+// OpenClean implements flush.Member: a manifest is replaced, never written to.
+func (s *syncState) OpenClean() (vfs.File, error) {
+	return s.log.o.FS.OpenReadOnly(path.Join(s.log.o.Dir, manifestName))
+}
+
+// End implements flush.Member.
+func (s *syncState) End(err error) {
+	if d := s.out; d.active != nil {
+		if err = d.active.Flushed(d.span, err); err == nil {
+			s.durable(d.index, d.offset, d.cuts)
+		}
+		d.active.Release()
+		s.out = dirty{}
+	}
+	if s.answer(err) {
+		s.flush()
+	}
 }
 
 // syncActive syncs the active segment. Those before it are durable: a segment
 // is sealed only after its own sync.
 func (s *syncState) syncActive() error {
+	d, err := s.dirty()
+	if err != nil {
+		return err
+	}
+	err = d.active.Sync()
+	d.active.Release()
+	if err == nil {
+		s.durable(d.index, d.offset, d.cuts)
+	}
+	return err
+}
+
+// dirty is what there is to make durable now.
+func (s *syncState) dirty() (d dirty, err error) {
 	for {
 		// Before the view: a truncation that comes between voids the result,
 		// which would be the end of a segment that is no longer the log's.
 		s.durableMu.Lock()
-		cuts := s.cuts
+		d.cuts = s.cuts
 		s.durableMu.Unlock()
 		v := s.log.view.Load()
 		if v == nil {
-			return ErrClosed
+			return d, ErrClosed
 		}
 		if !v.active.Acquire() {
 			continue // rolled meanwhile
 		}
 		// Index first: the offset may be ahead of it, and both are of frames
 		// that were written before the sync begins.
-		index, offset := v.active.NextIndex()-1, v.active.NextOffset()
-		err := v.active.Sync()
-		v.active.Release()
-		if err == nil {
-			s.durable(index, offset, cuts)
-		}
-		return err
+		d.active = v.active
+		d.index, d.offset = v.active.NextIndex()-1, v.active.NextOffset()
+		return d, nil
 	}
 }
 
@@ -166,147 +264,4 @@ func (s *syncState) opened() {
 	a := s.log.view.Load().active
 	s.index.Store(uint64(a.NextIndex() - 1))
 	s.offset.Store(int64(a.NextOffset()))
-}
-
-// SyncerOptions describe a Syncer.
-type SyncerOptions struct {
-	// Parallel is how many files are synced at the same time; 0: 16.
-	Parallel int
-	Clock    clock.Clock // nil: clock.Real
-	// Observe is told of each round; nil: nobody.
-	Observe func(Round)
-}
-
-// Round is one round of a Syncer.
-type Round struct {
-	Logs int // made durable
-	Took time.Duration
-}
-
-// Syncer makes the logs of a node durable together: while one round is in
-// flight the next one gathers, and within a round each log is synced once
-// however many wait for it, several at a time.
-type Syncer struct {
-	o    SyncerOptions
-	wake chan struct{}
-	done chan struct{}
-
-	mu     sync.Mutex
-	queue  []*Log
-	closed bool
-
-	helpers int
-	work    chan *roundState
-	round   roundState
-}
-
-// roundState is the work of one round, shared by those who do it.
-type roundState struct {
-	logs []*Log
-	next atomic.Int64
-	wg   sync.WaitGroup
-}
-
-func (r *roundState) run() {
-	for {
-		i := int(r.next.Add(1)) - 1
-		if i >= len(r.logs) {
-			return
-		}
-		r.logs[i].sync.flush(false)
-	}
-}
-
-// NewSyncer starts a syncer.
-func NewSyncer(o SyncerOptions) *Syncer {
-	if o.Parallel <= 0 {
-		o.Parallel = 16
-	}
-	if o.Clock == nil {
-		o.Clock = clock.Real
-	}
-	s := &Syncer{o: o, wake: make(chan struct{}, 1), done: make(chan struct{}), work: make(chan *roundState)}
-	go s.loop()
-	return s
-}
-
-// enqueue adds a log to the round that gathers.
-func (s *Syncer) enqueue(l *Log) {
-	s.mu.Lock()
-	closed := s.closed
-	if !closed {
-		s.queue = append(s.queue, l)
-	}
-	s.mu.Unlock()
-	if closed {
-		go l.sync.flush(true)
-		return
-	}
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (s *Syncer) loop() {
-	defer close(s.done)
-	var spare []*Log
-	for range s.wake {
-		s.mu.Lock()
-		batch, closed := s.queue, s.closed
-		s.queue = spare[:0]
-		s.mu.Unlock()
-		if len(batch) > 0 {
-			s.runRound(batch)
-		}
-		clear(batch)
-		spare = batch
-		if closed {
-			close(s.work)
-			return
-		}
-	}
-}
-
-func (s *Syncer) runRound(batch []*Log) {
-	begin := s.o.Clock.Now()
-	r := &s.round
-	r.logs = batch
-	r.next.Store(0)
-	help := min(s.o.Parallel, len(batch)) - 1
-	for ; s.helpers < help; s.helpers++ {
-		go s.help()
-	}
-	r.wg.Add(help)
-	for range help {
-		s.work <- r
-	}
-	r.run()
-	r.wg.Wait()
-	if s.o.Observe != nil {
-		s.o.Observe(Round{Logs: len(batch), Took: s.o.Clock.Now().Sub(begin)})
-	}
-}
-
-func (s *Syncer) help() {
-	for r := range s.work {
-		r.run()
-		r.wg.Done()
-	}
-}
-
-// Close finishes the round that gathers and stops. Logs that are still open
-// sync on a goroutine each from then on.
-func (s *Syncer) Close() {
-	s.mu.Lock()
-	was := s.closed
-	s.closed = true
-	s.mu.Unlock()
-	if !was {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
-	}
-	<-s.done
 }

@@ -38,7 +38,8 @@ var table = map[string]packageRule{
 	"kafka/msg/gen":    {level: 1},
 
 	"segment":     {level: 10, imports: []string{"internal/vfs"}, others: []string{xxhash}},
-	"wal":         {level: 15, imports: []string{"segment", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
+	"wal/flush":   {level: 12, imports: []string{"internal/vfs", "internal/clock"}},
+	"wal":         {level: 15, imports: []string{"wal/flush", "segment", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
 	"wal/inspect": {level: 16, imports: []string{"wal", "segment", "kafka/batch", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
 
 	"raftstore":           {level: 20, imports: []string{"wal", "segment", "internal/vfs"}, others: append(etcdRaft, xxhash)},
