@@ -2,6 +2,7 @@ package raftstore
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -116,7 +117,8 @@ func (h *HardStates) open(generation uint64) (Recovery, error) {
 func (h *HardStates) reopen(path string, end int64) error {
 	file, err := h.fs.Open(path)
 	if err == nil {
-		if err = file.Datasync(); err != nil {
+		// And its name: that process may have ended in the middle of a rewrite.
+		if err = errors.Join(file.Datasync(), h.fs.SyncDir(h.dir)); err != nil {
 			file.Close()
 		}
 	}

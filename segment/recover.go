@@ -13,7 +13,8 @@ import (
 // Recovery says how an unsealed segment was found.
 type Recovery struct {
 	Frames    int
-	Clean     bool  // a mark says that all of it was durable when it was closed
+	Clean     bool  // all of it is known to have been durable: from a mark, or from the manifest
+	Marked    bool  // a mark stands at the end: whoever had the log before closed it in order
 	TornAt    Pos   // where the torn tail began; 0 when the end was clean
 	TornBytes int64 // from there to the last byte that was not zero
 	synced    Pos   // everything before is known to have been durable
@@ -144,6 +145,7 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 	tail := pos
 	if bad == nil && h.Kind == kindMark {
 		tail += FrameHeaderLen
+		rec.Marked, a.marked = true, true
 	}
 	last, later, newer := a.search(b, tail)
 	if newer != nil {

@@ -25,6 +25,40 @@ type model struct {
 
 func (m *model) last() Index { return m.first + Index(len(m.entries)) - 1 }
 
+// shows tells whether the log is what the model says, except that entries
+// which were not synced may be missing from the end on.
+func (m *model) shows(l *Log) error {
+	first, last := l.FirstIndex(), l.LastIndex()
+	if first < m.first || last > m.last() || first > last+1 {
+		return fmt.Errorf("entries [%d, %d], model [%d, %d]", first, last, m.first, m.last())
+	}
+	if last < m.synced {
+		return fmt.Errorf("last %d, synced %d", last, m.synced)
+	}
+	if l.StartOffset() != m.start {
+		return fmt.Errorf("start %d, model %d", l.StartOffset(), m.start)
+	}
+	if first > m.first && m.entries[first-m.first-1].Next() > m.start {
+		return fmt.Errorf("first %d was dropped below start %d", first, m.start)
+	}
+	if last < first {
+		return nil
+	}
+	got, err := l.Entries(first, last+1, 1<<40, nil)
+	if err != nil {
+		return err
+	}
+	for i, e := range got {
+		if !same(e, m.entries[first-m.first+Index(i)]) {
+			return fmt.Errorf("entry %d differs", e.Index)
+		}
+	}
+	if next := got[len(got)-1].Next(); l.NextOffset() != next {
+		return fmt.Errorf("next offset %d, want %d", l.NextOffset(), next)
+	}
+	return nil
+}
+
 type harness struct {
 	t    *testing.T
 	r    *rand.Rand
@@ -53,31 +87,44 @@ func (h *harness) open() Recovery {
 	return rec
 }
 
-func (h *harness) batch() []segment.Entry {
-	n := 1 + h.r.IntN(5)
+func (h *harness) batch() []segment.Entry { return h.m.batch(h.r, 40000) }
+
+// batch makes entries that follow, now and then with payloads of up to large
+// bytes, and perhaps of later terms.
+func (m *model) batch(r *rand.Rand, large int) []segment.Entry {
+	n := 1 + r.IntN(5)
 	out := make([]segment.Entry, n)
-	index, next := h.m.last()+1, h.m.next
+	index, next := m.last()+1, m.next
 	for i := range out {
-		if h.r.IntN(10) == 0 {
-			h.m.term++
+		if r.IntN(10) == 0 {
+			m.term++
 		}
-		e := segment.Entry{Index: index, Term: h.m.term, Kind: segment.KindData, BaseOffset: next, MaxTimestamp: -1}
-		if h.r.IntN(6) > 0 {
-			e.Count = uint32(1 + h.r.IntN(4))
-			e.MaxTimestamp = int64(1000 + h.r.IntN(100))
-			size := h.r.IntN(200)
-			if h.r.IntN(10) == 0 {
-				size = h.r.IntN(40000)
+		e := segment.Entry{Index: index, Term: m.term, Kind: segment.KindData, BaseOffset: next, MaxTimestamp: -1}
+		if r.IntN(6) > 0 {
+			e.Count = uint32(1 + r.IntN(4))
+			e.MaxTimestamp = int64(1000 + r.IntN(100))
+			size := r.IntN(200)
+			if r.IntN(10) == 0 {
+				size = r.IntN(large)
 			}
 			e.Payload = make([]byte, size)
 			for k := range e.Payload {
-				e.Payload[k] = byte(h.r.Uint32())
+				e.Payload[k] = byte(r.Uint32())
 			}
 		}
 		out[i] = e
 		index, next = index+1, e.Next()
 	}
 	return out
+}
+
+// until is the model without the entries after last.
+func (m *model) until(last Index) model {
+	c := *m
+	if n := int(last + 1 - m.first); n < len(m.entries) {
+		c.entries, c.next = m.entries[:n:n], m.entries[n].BaseOffset
+	}
+	return c
 }
 
 func (h *harness) append() {

@@ -122,7 +122,16 @@ func (l *Log) load(m *manifest, rec *Recovery) error {
 	}
 	v.active, v.segs = a, append(v.segs, a.Segment)
 	v.terms = joinTerms(v.terms, a.Terms())
-	if err := l.sweep(known, rec); err != nil {
+	if !r.Marked {
+		// A process that was killed may have left the manifest's name, and
+		// that of a segment, in memory only: what is acknowledged from here
+		// on hangs on them, and what they no longer name is about to go.
+		err = l.o.FS.SyncDir(l.o.Dir)
+	}
+	if err == nil {
+		err = l.sweep(known, rec)
+	}
+	if err != nil {
 		a.Release()
 		return err
 	}

@@ -37,6 +37,8 @@ var table = map[string]packageRule{
 	"kafka/batch":      {level: 1, others: codecs},
 	"kafka/msg/gen":    {level: 1},
 
+	"internal/crashtest": {level: 5, imports: []string{"internal/vfs"}},
+
 	"segment":     {level: 10, imports: []string{"internal/vfs"}, others: []string{xxhash}},
 	"wal/flush":   {level: 12, imports: []string{"internal/vfs", "internal/clock"}},
 	"wal":         {level: 15, imports: []string{"wal/flush", "segment", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
