@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"chronik/internal/config"
@@ -36,7 +37,8 @@ func startOn(t *testing.T, dir string) (addr string, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := node.Start(t.Context(), c, node.Build{}, slog.New(slog.DiscardHandler))
+	logged := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	n, err := node.Start(t.Context(), c, node.Build{}, logged)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +57,12 @@ func TestVerifyBesideARunningNode(t *testing.T) {
 	addr, stop := startOn(t, dir)
 	var made []done
 	ask(t, addr, "topic create live --partitions 1 --topic-config segment.bytes=1048576", &made)
-	ended, looks := make(chan struct{}), make(chan int)
-	go func() {
-		n := 0
-		for ; ; n++ {
+	ended, looks := make(chan struct{}), make(chan int, 1)
+	var looking sync.WaitGroup
+	end := sync.OnceFunc(func() { close(ended); looking.Wait() })
+	defer end() // also of a test that fails: nobody looks into a directory that is being removed
+	looking.Go(func() {
+		for n := 0; ; n++ {
 			for _, verb := range []string{"verify", "inspect", "dump"} {
 				if status, stderr := segmentCommand(t, nil, verb, dir); status != 0 {
 					t.Errorf("%s %d: status %d, %s", verb, n, status, stderr)
@@ -71,7 +75,7 @@ func TestVerifyBesideARunningNode(t *testing.T) {
 			default:
 			}
 		}
-	}()
+	})
 	const batches, perBatch = 120, 20000
 	for n := range batches {
 		produce(t, addr, "live", 0, perBatch)
@@ -82,7 +86,7 @@ func TestVerifyBesideARunningNode(t *testing.T) {
 			ask(t, addr, "topic delete "+topic, &made)
 		}
 	}
-	close(ended)
+	end()
 	t.Logf("looked %d times", <-looks)
 
 	count := func(when string) {

@@ -9,6 +9,7 @@ import (
 
 	"chronik/kafka/batch"
 	"chronik/segment"
+	"chronik/segment/scan"
 	"chronik/wal"
 )
 
@@ -178,27 +179,27 @@ func sameDamage(a, b error) bool {
 }
 
 func (d *dumper) segment(p string, meta *segment.Meta, sealed bool) error {
-	s, err := openScan(d.o.FS, p, meta, sealed)
+	s, err := scan.Open(d.o.FS, p, meta, sealed)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	if meta == nil {
-		if err := s.findTrailer(); err != nil {
+		if err := s.FindTrailer(); err != nil {
 			return err
 		}
 	}
-	s.visit = func(pos segment.Pos, f *segment.Frame) error {
+	s.Visit = func(pos segment.Pos, f *segment.Frame) error {
 		if f.Index < d.next {
 			return nil
 		}
 		d.next, d.last = f.Index+1, d.frame(p, pos, f)
 		return d.last
 	}
-	if s.sealed {
-		return s.readSealed()
+	if s.Sealed {
+		return s.ReadSealed()
 	}
-	return s.readActive(s.meta.DataEnd)
+	return s.ReadActive(s.Meta.DataEnd)
 }
 
 var kinds = map[segment.Kind]string{segment.KindData: "data", segment.KindConf: "membership", segment.KindConfV2: "membership v2"}
@@ -218,7 +219,7 @@ func (d *dumper) frame(p string, pos segment.Pos, f *segment.Frame) error {
 		at := pos + segment.Pos(segment.FrameHeaderLen+len(payload)-len(rest))
 		v, tail, err := batch.Next(rest)
 		if err != nil {
-			return damage(p, at, "record batch", "a whole batch of magic 2", err)
+			return scan.Damage(p, at, "record batch", "a whole batch of magic 2", err)
 		}
 		if v.NextOffset() > d.o.From && v.BaseOffset() < d.o.To {
 			if err := d.batch(p, at, v); err != nil {
@@ -241,7 +242,7 @@ func (d *dumper) batch(p string, at segment.Pos, v batch.View) error {
 	}
 	for r, err := range batch.Records(v, d.scratch) {
 		if err != nil {
-			return damage(p, at, "records of a batch", "records that can be decoded", err)
+			return scan.Damage(p, at, "records of a batch", "records that can be decoded", err)
 		}
 		if r.Offset < d.o.From || r.Offset >= d.o.To {
 			continue

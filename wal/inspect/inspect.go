@@ -9,6 +9,7 @@ import (
 
 	"chronik/internal/clock"
 	"chronik/segment"
+	"chronik/segment/scan"
 	"chronik/wal"
 )
 
@@ -152,27 +153,27 @@ func inspectSegment(o *Options, p string, meta *segment.Meta, sealed bool) (Segm
 	if meta != nil {
 		out.describe(meta)
 	}
-	s, err := openScan(o.FS, p, meta, sealed)
+	s, err := scan.Open(o.FS, p, meta, sealed)
 	if err != nil {
 		return out, err
 	}
 	defer s.Close()
 	if meta == nil {
-		if err := s.findTrailer(); err != nil {
+		if err := s.FindTrailer(); err != nil {
 			return out, err
 		}
 	}
-	out.Created, out.FileSize, out.Sealed = s.created, int64(s.size), s.sealed
-	out.describe(&s.meta)
-	if s.sealed {
+	out.Created, out.FileSize, out.Sealed = s.Created, int64(s.FileBytes()), s.Sealed
+	out.describe(&s.Meta)
+	if s.Sealed {
 		return out, out.trailer(s)
 	}
-	err = s.readActive(s.meta.DataEnd)
-	out.DurableAt = int64(s.meta.DataEnd)
-	out.Frames, out.NextOffset, out.MaxTimestamp = s.frames, int64(s.next), s.maxTimestamp
-	out.LastIndex, out.Bytes = uint64(s.index-1), int64(s.pos-segment.DataStart)
-	out.TornAt = int64(s.torn)
-	out.terms(s.runs)
+	err = s.ReadActive(s.Meta.DataEnd)
+	out.DurableAt = int64(s.Meta.DataEnd)
+	out.Frames, out.NextOffset, out.MaxTimestamp = s.Frames, int64(s.Next), s.MaxTimestamp
+	out.LastIndex, out.Bytes = uint64(s.Index-1), int64(s.Pos-segment.DataStart)
+	out.TornAt = int64(s.Torn)
+	out.terms(s.Runs)
 	return out, err
 }
 
@@ -184,14 +185,14 @@ func (out *Segment) describe(m *segment.Meta) {
 	out.Bytes = max(0, int64(m.DataEnd-segment.DataStart))
 }
 
-func (out *Segment) trailer(s *scan) error {
-	rows, err := s.readTrailer()
+func (out *Segment) trailer(s *scan.Scan) error {
+	rows, err := s.ReadTrailer()
 	if err != nil {
 		return err
 	}
-	out.CheckpointBytes, out.IndexRows = s.footer.Checkpoint, s.footer.Frames
-	out.IndexPosition = int64(s.meta.Footer - s.footer.BodyBytes())
-	runs, err := s.readRuns(rows)
+	out.CheckpointBytes, out.IndexRows = s.Footer.Checkpoint, s.Footer.Frames
+	out.IndexPosition = int64(s.Meta.Footer - s.Footer.BodyBytes())
+	runs, err := s.ReadRuns(rows)
 	out.terms(runs)
 	return err
 }

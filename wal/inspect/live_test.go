@@ -105,6 +105,9 @@ func keepChanging(t *testing.T, l *wal.Log, stop *atomic.Bool) error {
 	return nil
 }
 
+// windowBytes is as much as is read of a file at a time.
+const windowBytes = 256 << 10
+
 // TestWriteUnderWay: a frame that is half there at the first look, with frames
 // behind it that say that it was durable by the time they are read, was being
 // written. It would be corrupt in a file that stands still.

@@ -1,6 +1,7 @@
 package inspect
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"chronik/segment"
 	"chronik/wal"
 )
+
+var le = binary.LittleEndian
 
 func must(t testing.TB, err error) {
 	t.Helper()

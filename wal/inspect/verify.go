@@ -14,6 +14,7 @@ import (
 	"chronik/internal/vfs"
 	"chronik/kafka/batch"
 	"chronik/segment"
+	"chronik/segment/scan"
 	"chronik/wal"
 )
 
@@ -121,6 +122,20 @@ func Verify(ctx context.Context, name string, o Options) (Reports, error) {
 	}
 	return reports, first
 }
+
+// State is one of the four answers that a file can give.
+type State string
+
+// The states; the later one counts when there are several.
+const (
+	Clean     State = "clean"
+	Torn      State = "torn tail"     // at the unsealed end, behind all that is known durable: the next start cuts it; or a write under way
+	NewerMade State = "newer version" // a newer release wrote it, under a good hash
+	Corrupt   State = "corrupt"
+)
+
+// Room is a range that the format does not cover.
+type Room = scan.Room
 
 // verifier reads one log, as often as it takes.
 type verifier struct {
@@ -257,17 +272,17 @@ func (v *verifier) segments(l *look, m *wal.Manifest) error {
 		}
 		if sealed {
 			if want := m.Segments[i+1].PrevTerm; want != r.term {
-				return damage(manifest, 0, fmt.Sprintf("term before segment %d", m.Segments[i+1].ID), r.term, want)
+				return scan.Damage(manifest, 0, fmt.Sprintf("term before segment %d", m.Segments[i+1].ID), r.term, want)
 			}
 			runs = join(runs, r.runs)
 		} else if end := r.next; m.Start < 0 || m.Start > end {
-			return damage(manifest, 48, "start offset", fmt.Sprint("<= ", end), m.Start)
+			return scan.Damage(manifest, 48, "start offset", fmt.Sprint("<= ", end), m.Start)
 		}
 	}
 	// The offset of the first run is moved when the segment it began in goes.
 	same := func(a, b segment.TermRun) bool { return a.Term == b.Term && a.FirstIndex == b.FirstIndex }
 	if v.t.file == "" && !slices.EqualFunc(m.Terms, runs, same) {
-		return damage(manifest, 0, "term runs of the manifest", fmt.Sprint(runs), fmt.Sprint(m.Terms))
+		return scan.Damage(manifest, 0, "term runs of the manifest", fmt.Sprint(runs), fmt.Sprint(m.Terms))
 	}
 	return nil
 }
@@ -278,7 +293,7 @@ func explain(fsys vfs.FS, dir, p string, meta *segment.Meta, sealed bool, err er
 		return fmt.Errorf("%s: %w: %w", p, errMoved, err)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return damage(p, 0, "segment of the manifest", "present", "missing")
+		return scan.Damage(p, 0, "segment of the manifest", "present", "missing")
 	}
 	return err
 }
@@ -313,18 +328,18 @@ func (v *verifier) segment(l *look, p string, meta *segment.Meta, sealed bool) (
 			return outcome{runs: r.runs, term: r.term}, nil
 		}
 	}
-	s, err := openScan(v.o.FS, p, meta, sealed)
+	s, err := scan.Open(v.o.FS, p, meta, sealed)
 	if err != nil {
 		return outcome{}, err
 	}
 	defer s.Close()
 	if meta == nil {
-		if err := s.findTrailer(); err != nil {
+		if err := s.FindTrailer(); err != nil {
 			return outcome{}, err
 		}
 	}
 	counts := Counts{Segments: 1}
-	s.visit = func(pos segment.Pos, f *segment.Frame) error {
+	s.Visit = func(pos segment.Pos, f *segment.Frame) error {
 		counts.Frames++
 		counts.Bytes += int64(f.Length)
 		if v.o.FramesOnly {
@@ -332,32 +347,32 @@ func (v *verifier) segment(l *look, p string, meta *segment.Meta, sealed bool) (
 		}
 		return checkBatches(p, pos, f, &counts)
 	}
-	if s.sealed {
-		err = s.readSealed()
+	if s.Sealed {
+		err = s.ReadSealed()
 	} else {
-		err = s.readActive(s.meta.DataEnd)
-		l.end, l.last, l.segmentID = s.pos, s.last, s.meta.ID
+		err = s.ReadActive(s.Meta.DataEnd)
+		l.end, l.last, l.segmentID = s.Pos, s.Last, s.Meta.ID
 	}
 	l.report.add(counts)
-	l.report.Room = append(l.report.Room, s.room...)
+	l.report.Room = append(l.report.Room, s.Room...)
 	if err != nil {
 		return outcome{}, err
 	}
-	if s.torn > 0 {
+	if s.Torn > 0 {
 		l.report.State = Torn
 		l.report.Damage = tear(s)
 	}
-	if s.sealed && meta != nil {
-		v.whole[*meta] = &sealedResult{counts, s.runs, s.term, s.room}
+	if s.Sealed && meta != nil {
+		v.whole[*meta] = &sealedResult{counts, s.Runs, s.Term, s.Room}
 	}
-	return outcome{s.runs, s.term, s.next}, nil
+	return outcome{s.Runs, s.Term, s.Next}, nil
 }
 
-func tear(s *scan) *Damage {
-	d := Damage{Path: s.path, Position: int64(s.torn), What: "frame", Want: "a frame, or zeroes to the end of the file",
-		Got: fmt.Sprintf("%d bytes, not known to have been durable", s.last-s.torn)}
+func tear(s *scan.Scan) *Damage {
+	d := Damage{Path: s.Path(), Position: int64(s.Torn), What: "frame", Want: "a frame, or zeroes to the end of the file",
+		Got: fmt.Sprintf("%d bytes, not known to have been durable", s.Last-s.Torn)}
 	var c *segment.CorruptError
-	if errors.As(s.bad, &c) {
+	if errors.As(s.Bad, &c) {
 		d.What = c.What
 		d.Got = fmt.Sprintf("%s; %s", c.Got, d.Got)
 		d.Want = c.Want
@@ -377,23 +392,23 @@ func checkBatches(p string, pos segment.Pos, f *segment.Frame, n *Counts) error 
 		at := pos + segment.Pos(segment.FrameHeaderLen+len(f.Payload)-len(rest))
 		v, tail, err := batch.Next(rest)
 		if err != nil {
-			return damage(p, at, "record batch", "a whole batch of magic 2", err)
+			return scan.Damage(p, at, "record batch", "a whole batch of magic 2", err)
 		}
 		if v.BaseOffset() != next {
-			return damage(p, at, "base offset of a record batch", next, v.BaseOffset())
+			return scan.Damage(p, at, "base offset of a record batch", next, v.BaseOffset())
 		}
 		if !v.CheckCRC() {
-			return damage(p, at, "CRC-32C of a record batch", fmt.Sprintf("%#x", v.CRC()), fmt.Sprintf("%#x", v.ComputeCRC()))
+			return scan.Damage(p, at, "CRC-32C of a record batch", fmt.Sprintf("%#x", v.CRC()), fmt.Sprintf("%#x", v.ComputeCRC()))
 		}
 		n.Batches++
 		n.Records += int64(v.Count())
 		next, maxTimestamp, rest = v.NextOffset(), max(maxTimestamp, v.MaxTimestamp()), tail
 	}
 	if int64(f.Next()) != next {
-		return damage(p, pos, "offset after the record batches of a frame", f.Next(), next)
+		return scan.Damage(p, pos, "offset after the record batches of a frame", f.Next(), next)
 	}
 	if f.MaxTimestamp != maxTimestamp {
-		return damage(p, pos, "greatest timestamp of a frame's record batches", f.MaxTimestamp, maxTimestamp)
+		return scan.Damage(p, pos, "greatest timestamp of a frame's record batches", f.MaxTimestamp, maxTimestamp)
 	}
 	return nil
 }
@@ -436,7 +451,7 @@ func (v *verifier) noManifest(l *look) error {
 		} else if err != nil {
 			return err
 		} else if _, err := v.o.FS.Stat(path.Join(v.t.dir, wal.RemovedName)); used && errors.Is(err, fs.ErrNotExist) {
-			return damage(path.Join(v.t.dir, wal.ManifestName), 0, "manifest", "present beside "+name, "missing")
+			return scan.Damage(path.Join(v.t.dir, wal.ManifestName), 0, "manifest", "present beside "+name, "missing")
 		}
 	}
 	return nil

@@ -1,4 +1,4 @@
-package inspect
+package scan
 
 import (
 	"encoding/binary"
@@ -88,7 +88,7 @@ func (f *file) frame(pos, end segment.Pos, salt uint32) (segment.Frame, error) {
 		return segment.VerifyFrame(f.path, pos, head, salt) // says what is wrong with it
 	}
 	if left := end - pos; segment.Pos(n) > left {
-		return segment.Frame{}, damage(f.path, pos, "frame's payload length", fmt.Sprint("<= ", left-segment.FrameHeaderLen), n-segment.FrameHeaderLen)
+		return segment.Frame{}, Damage(f.path, pos, "frame's payload length", fmt.Sprint("<= ", left-segment.FrameHeaderLen), n-segment.FrameHeaderLen)
 	}
 	if n > wholeBytes {
 		sum, err := f.hash(pos+8, pos+segment.Pos(n))
@@ -99,7 +99,7 @@ func (f *file) frame(pos, end segment.Pos, salt uint32) (segment.Frame, error) {
 			return segment.Frame{}, err
 		}
 		if want := le.Uint64(head); want != sum {
-			return segment.Frame{}, damage(f.path, pos, "frame hash", fmt.Sprintf("%#x", want), fmt.Sprintf("%#x", sum))
+			return segment.Frame{}, Damage(f.path, pos, "frame hash", fmt.Sprintf("%#x", want), fmt.Sprintf("%#x", sum))
 		}
 	}
 	b, err := f.at(pos, n)
@@ -169,6 +169,6 @@ func (f *file) search(pos segment.Pos, found func(at segment.Pos, magic uint32) 
 	return nil
 }
 
-func damage(path string, at segment.Pos, what string, want, got any) error {
+func Damage(path string, at segment.Pos, what string, want, got any) error {
 	return &segment.CorruptError{Path: path, Offset: at, What: what, Want: fmt.Sprint(want), Got: fmt.Sprint(got)}
 }
