@@ -157,7 +157,8 @@ func (s *syncState) Begin() (vfs.Device, bool) {
 		d.active.Release()
 		return 0, true
 	}
-	d.span, s.out = span, d
+	d.span = span
+	s.out = d
 	return dev, true
 }
 
