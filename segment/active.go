@@ -23,7 +23,6 @@ type Active struct {
 	capacity Pos // data ends here at the latest
 	last     Term
 	terms    []TermRun // of this segment; the writer's
-	marked   bool      // a mark stands at the end; the writer's
 
 	synced   atomic.Int64 // every byte before this position is durable
 	zeroed   atomic.Int64 // written and inside of the file up to here
@@ -211,7 +210,6 @@ func (a *Active) undo(end, bytes Pos, err error) error {
 }
 
 func (a *Active) publish(entries []Entry, pos Pos) {
-	a.marked = false // it has been written over
 	frames, running := a.frames.Load(), a.maxTime.Load()
 	for i := range entries {
 		e := &entries[i]
@@ -327,20 +325,6 @@ func (a *Active) Mark() error {
 	sealHash(b)
 	_, err := a.file.WriteAt(b, int64(end))
 	return err
-}
-
-// Unmark takes away the mark with which the segment was opened, if it still
-// stands. The owner does so before it changes anything that the mark vouches
-// for. Not synced: it tells the next process of the end of this one.
-func (a *Active) Unmark() error {
-	if !a.marked {
-		return nil
-	}
-	if err := a.file.Zero(a.end.Load(), FrameHeaderLen); err != nil {
-		return a.poison(err)
-	}
-	a.marked = false
-	return nil
 }
 
 // Seal syncs the frames, writes the trailer that keeps the first n of them

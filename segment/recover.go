@@ -145,7 +145,7 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 	tail := pos
 	if bad == nil && h.Kind == kindMark {
 		tail += FrameHeaderLen
-		rec.Marked, a.marked = true, true
+		rec.Marked = true
 	}
 	last, later, newer := a.search(b, tail)
 	if newer != nil {

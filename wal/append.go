@@ -268,11 +268,6 @@ func (l *Log) SetStart(off Offset) error {
 		nv.segs = append([]*segment.Segment(nil), v.segs[k:]...)
 		nv.terms = termsFrom(v.terms, nv.segs[0])
 	}
-	// A mark says that the directory is durable, which a crash in the middle of
-	// the replacement would make untrue.
-	if err := v.active.Unmark(); err != nil {
-		return err
-	}
 	if err := l.commit(nv); err != nil {
 		return err
 	}

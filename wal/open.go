@@ -122,10 +122,12 @@ func (l *Log) load(m *manifest, rec *Recovery) error {
 	}
 	v.active, v.segs = a, append(v.segs, a.Segment)
 	v.terms = joinTerms(v.terms, a.Terms())
-	if !r.Marked {
+	if !r.Marked || meta.DataEnd >= a.End() {
 		// A process that was killed may have left the manifest's name, and
 		// that of a segment, in memory only: what is acknowledged from here
-		// on hangs on them, and what they no longer name is about to go.
+		// on hangs on them, and what they no longer name is about to go. A
+		// mark vouches for the manifest, unless that is younger and knows as
+		// much itself.
 		err = l.o.FS.SyncDir(l.o.Dir)
 	}
 	if err == nil {
