@@ -179,7 +179,7 @@ func readFrames(t *testing.T, s *segment.Segment) {
 // corruption, a newer version or refused, never served.
 func FuzzSealedSegment(f *testing.F) {
 	good, meta := segmentImage(f, 6, true)
-	clean := segment.OpenSealed(memFile(f, "a", good), "a", meta)
+	clean := segment.OpenSealed(memFile(f, "a", good), nil, "a", meta)
 	var want []segment.Entry
 	for i := range 6 {
 		var e segment.Entry
@@ -196,7 +196,7 @@ func FuzzSealedSegment(f *testing.F) {
 		if cut > 0 {
 			b = b[:min(len(b), int(cut))]
 		}
-		s := segment.OpenSealed(memFile(t, "a", b), "a", meta)
+		s := segment.OpenSealed(memFile(t, "a", b), nil, "a", meta)
 		defer s.Release()
 		for i := range want {
 			var e segment.Entry

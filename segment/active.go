@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"chronik/internal/vfs"
+	"chronik/segment/mapping"
 )
 
 // Preallocation: an idle segment costs zeroFirst bytes of disk, and each
@@ -37,6 +38,7 @@ type Active struct {
 // CreateOptions describe a new segment.
 type CreateOptions struct {
 	FS         vfs.FS
+	Maps       *mapping.Set // nil: none
 	Path       string
 	ID         uint64
 	Salt       uint32 // random, so that bytes of an earlier life of the disk never verify
@@ -82,20 +84,19 @@ func create(f vfs.File, o CreateOptions) (*Active, error) {
 	if err := f.Datasync(); err != nil {
 		return nil, err
 	}
-	a := newActive(o.FS, o.Path, f, meta, capacityOf(o.Capacity))
+	a := newActive(o.FS, o.Maps, o.Path, f, meta, capacityOf(o.Capacity))
 	m, err := f.Map(int64(a.capacity))
 	if err != nil {
 		return nil, err
 	}
-	a.opened.Store(&mapped{m: m})
+	a.opened.Store(&mapped{File: a.maps.Add(m, nil)})
 	a.zeroed.Store(zeroFirst)
 	a.ready.Store(zeroFirst)
 	return a, nil
 }
 
-func newActive(fsys vfs.FS, path string, f vfs.File, meta Meta, capacity Pos) *Active {
-	a := &Active{Segment: &Segment{fs: fsys, path: path, meta: meta, file: f, tab: new(table)}, capacity: capacity, last: meta.PrevTerm}
-	a.refs.Store(1)
+func newActive(fsys vfs.FS, maps *mapping.Set, path string, f vfs.File, meta Meta, capacity Pos) *Active {
+	a := &Active{Segment: &Segment{fs: fsys, maps: maps, path: path, meta: meta, file: f, tab: new(table)}, capacity: capacity, last: meta.PrevTerm}
 	a.end.Store(int64(dataStart))
 	a.synced.Store(int64(dataStart))
 	a.next.Store(int64(meta.BaseOffset))

@@ -149,7 +149,7 @@ func filled(b *testing.B, n, size int) (*Active, *Segment) {
 	}
 	meta, err := a.Seal(n, nil)
 	must(b, err)
-	s := OpenSealed(vfs.OS, path, meta)
+	s := OpenSealed(vfs.OS, nil, path, meta)
 	b.Cleanup(func() { a.Release(); s.Release() })
 	return a, s
 }
@@ -227,7 +227,7 @@ func BenchmarkOpenSealed(b *testing.B) {
 			var e Entry
 			b.ReportAllocs()
 			for range b.N {
-				o := OpenSealed(vfs.OS, s.Path(), s.Meta())
+				o := OpenSealed(vfs.OS, nil, s.Path(), s.Meta())
 				must(b, o.Frame(0, &e))
 				o.Release()
 			}

@@ -117,7 +117,7 @@ func TestGolden(t *testing.T) {
 	if !bytes.Equal(now, stored) {
 		t.Fatalf("this build writes other bytes than version 1:\n%s", dump(now))
 	}
-	s := OpenSealed(vfs.OS, file, meta)
+	s := OpenSealed(vfs.OS, nil, file, meta)
 	defer s.Release()
 	for i, want := range goldenEntries {
 		var got Entry

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 
 	"chronik/internal/vfs"
+	"chronik/segment/mapping"
 )
 
 // Recovery says how an unsealed segment was found.
@@ -23,6 +24,7 @@ type Recovery struct {
 // RecoverOptions describe the segment that the manifest calls active.
 type RecoverOptions struct {
 	FS       vfs.FS
+	Maps     *mapping.Set // nil: none
 	Path     string
 	Meta     Meta  // ID, Salt, BaseIndex, PrevTerm, BaseOffset
 	Capacity int64 // as for Create; the file's present size if that is more
@@ -57,13 +59,16 @@ func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
 	}
 	meta := Meta{ID: o.Meta.ID, Salt: o.Meta.Salt, BaseIndex: o.Meta.BaseIndex, PrevTerm: o.Meta.PrevTerm,
 		BaseOffset: o.Meta.BaseOffset, MaxTimestamp: -1}
-	a := newActive(o.FS, o.Path, f, meta, capacityOf(max(o.Capacity, size)))
+	a := newActive(o.FS, o.Maps, o.Path, f, meta, capacityOf(max(o.Capacity, size)))
 	m, err := f.Map(int64(a.capacity))
 	if err != nil {
 		return nil, Recovery{}, err
 	}
-	a.opened.Store(&mapped{m: m})
-	rec, err := a.scan(m.Bytes[:min(size, int64(a.capacity))], o.SyncedThrough)
+	a.opened.Store(&mapped{File: a.maps.Add(m, nil)})
+	var rec Recovery
+	if err = m.Load(0, min(size, int64(a.capacity))); err == nil {
+		rec, err = a.scan(m.Bytes[:min(size, int64(a.capacity))], o.SyncedThrough)
+	}
 	if err == nil && rec.TornBytes > 0 {
 		// Durable below, before anything can be appended over its front.
 		err = f.Zero(int64(rec.TornAt), rec.TornBytes)

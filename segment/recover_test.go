@@ -465,7 +465,7 @@ func readAll(s *Segment) error {
 func TestSealedState11ShortFile(t *testing.T) {
 	b, meta := sealed(t)
 	for _, n := range []Pos{0, 4096, meta.Footer, meta.Footer + footerLen - 1} {
-		s := OpenSealed(load(t, b[:n]), "a", meta)
+		s := OpenSealed(load(t, b[:n]), nil, "a", meta)
 		wantCorrupt(t, readAll(s), n)
 	}
 }
@@ -477,7 +477,7 @@ func TestSealedState12To15(t *testing.T) {
 	for at := dataStart; at < meta.Footer+footerLen; at++ {
 		c := bytes.Clone(b)
 		c[at] ^= 2
-		s := OpenSealed(load(t, c), "a", meta)
+		s := OpenSealed(load(t, c), nil, "a", meta)
 		err := readAll(s)
 		var ce *CorruptError
 		if !errors.As(err, &ce) || ce.Offset > at {
@@ -492,5 +492,5 @@ func TestSealedState13Newer(t *testing.T) {
 	f := b[meta.Footer : meta.Footer+footerLen]
 	le.PutUint16(f[12:], footerVersion+1)
 	rehash(f)
-	wantNewer(t, readAll(OpenSealed(load(t, b), "a", meta)))
+	wantNewer(t, readAll(OpenSealed(load(t, b), nil, "a", meta)))
 }

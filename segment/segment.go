@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"chronik/internal/vfs"
+	"chronik/segment/mapping"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -30,15 +30,16 @@ type Meta struct {
 }
 
 // Segment is the reading side of a segment, sealed or active. A sealed one
-// does no I/O before its first lookup, then holds a mapping and no descriptor.
+// does no I/O before its first lookup, then holds a mapping and no descriptor,
+// and no mapping when there are many and nobody reads it.
 type Segment struct {
 	fs     vfs.FS
+	maps   *mapping.Set
 	path   string
 	meta   Meta // of a sealed segment; of an active one only what creation fixed
 	sealed bool
-	refs   atomic.Int64
+	refs   mapping.Refs
 	opened atomic.Pointer[mapped]
-	openMu sync.Mutex
 
 	// of an active segment
 	tab         *table
@@ -52,49 +53,40 @@ type Segment struct {
 
 // mapped is an open segment's memory.
 type mapped struct {
-	m          *vfs.Mapping
+	*mapping.File
 	table      []byte // of a sealed segment
+	tableAt    int64
 	terms      []byte
 	checkpoint []byte
 	verified   []atomic.Uint32 // a bit a frame; nil: this process wrote or verified them all
 }
 
 // OpenSealed returns a sealed segment with one reference, the caller's. It
-// does no I/O; damage shows at the first lookup.
-func OpenSealed(fsys vfs.FS, path string, meta Meta) *Segment {
-	s := &Segment{fs: fsys, path: path, meta: meta, sealed: true}
-	s.refs.Store(1)
-	return s
+// does no I/O; damage shows at the first lookup. Whoever looks into it, or at
+// payloads, holds another reference: while there is only one, the mapping can
+// be taken away. maps may be nil: the segment is mapped for as long as it lives.
+func OpenSealed(fsys vfs.FS, maps *mapping.Set, path string, meta Meta) *Segment {
+	return &Segment{fs: fsys, maps: maps, path: path, meta: meta, sealed: true}
 }
 
 // Acquire takes a reference. It is false when the last one is gone.
-func (s *Segment) Acquire() bool {
-	for {
-		n := s.refs.Load()
-		if n <= 0 {
-			return false
-		}
-		if s.refs.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
+func (s *Segment) Acquire() bool { return s.refs.Acquire() }
 
 // Release gives a reference back; with the last one the file is unmapped and
 // closed.
 func (s *Segment) Release() {
-	n := s.refs.Add(-1)
-	if n > 0 {
+	if !s.refs.Release() {
 		return
 	}
-	if n < 0 {
-		panic("BUG: segment: released more often than acquired: " + s.path)
-	}
-	if m := s.opened.Load(); m != nil {
-		m.m.Close()
-	}
+	s.unmap()
 	if s.file != nil {
 		s.file.Close()
+	}
+}
+
+func (s *Segment) unmap() {
+	if m := s.opened.Swap(nil); m != nil {
+		m.Close()
 	}
 }
 
@@ -166,27 +158,26 @@ func (s *Segment) FirstAppend() time.Time {
 // Meta returns the description of a sealed segment.
 func (s *Segment) Meta() Meta { return s.meta }
 
-// open maps a sealed segment and checks its trailer, once.
-func (s *Segment) open() (*mapped, error) {
-	if m := s.opened.Load(); m != nil {
+// open maps a sealed segment and checks its trailer, unless it is mapped.
+func (s *Segment) open() (m *mapped, err error) {
+	if m = s.opened.Load(); m != nil {
 		return m, nil
 	}
-	s.openMu.Lock()
-	defer s.openMu.Unlock()
-	if m := s.opened.Load(); m != nil {
-		return m, nil
-	}
-	f, err := s.fs.OpenReadOnly(s.path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	m, err := s.mapSealed(f)
-	if err != nil {
-		return nil, err
-	}
-	s.opened.Store(m)
-	return m, nil
+	err = s.refs.Open(func() error {
+		if m = s.opened.Load(); m != nil {
+			return nil
+		}
+		f, err := s.fs.OpenReadOnly(s.path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if m, err = s.mapSealed(f); err == nil {
+			s.opened.Store(m)
+		}
+		return err
+	})
+	return m, err
 }
 
 func (s *Segment) mapSealed(f vfs.File) (out *mapped, err error) {
@@ -202,14 +193,35 @@ func (s *Segment) mapSealed(f vfs.File) (out *mapped, err error) {
 	if err != nil {
 		return nil, err
 	}
+	out = &mapped{File: s.maps.Add(m, func() bool { return s.refs.Take(s.unmap) }), verified: make([]atomic.Uint32, (s.meta.Frames+31)/32)}
 	defer func() {
 		if err != nil {
-			m.Close()
+			out.Close()
 		}
 	}()
 	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
-	out = &mapped{m: m, verified: make([]atomic.Uint32, (s.meta.Frames+31)/32)}
 	return out, s.readTrailer(out)
+}
+
+// limit is where the bytes end that are in the file for certain.
+func (s *Segment) limit(m *mapped) int64 {
+	if s.sealed {
+		return int64(len(m.Bytes))
+	}
+	return s.end.Load()
+}
+
+// needTable has the table of a sealed segment in memory.
+func (s *Segment) needTable(m *mapped) error {
+	if m.table == nil {
+		return nil
+	}
+	return m.Need(m.tableAt, m.tableAt+int64(len(m.table)), int64(len(m.Bytes)))
+}
+
+// needHeader has the frame header at pos in memory, as far as end allows.
+func (s *Segment) needHeader(m *mapped, pos, end Pos) error {
+	return m.Need(int64(pos), int64(min(pos+FrameHeaderLen, end)), s.limit(m))
 }
 
 func (s *Segment) rowAt(m *mapped, i uint32) row {
@@ -227,6 +239,9 @@ func (s *Segment) FindOffset(off Offset) (frame int, err error) {
 	n := s.Frames()
 	m, err := s.open()
 	if err != nil {
+		return 0, err
+	}
+	if err := s.needTable(m); err != nil {
 		return 0, err
 	}
 	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
@@ -251,6 +266,9 @@ func (s *Segment) FindTimestamp(ts int64) (frame int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := s.needTable(m); err != nil {
+		return 0, err
+	}
 	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	lo, hi := 0, n
 	for lo < hi {
@@ -273,20 +291,36 @@ func (s *Segment) Frame(i int, e *Entry) (err error) {
 		return err
 	}
 	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
+	if m.table != nil && !m.Has(m.tableAt+int64(i)*rowLen) {
+		if err := s.needTable(m); err != nil {
+			return err
+		}
+	}
 	pos := Pos(s.rowAt(m, uint32(i)).pos8) * 8
 	end := s.End()
 	if pos < dataStart || pos >= end {
 		return corrupt(s.path, pos, "position in the table", fmt.Sprintf("in [%d, %d)", dataStart, end), pos)
 	}
+	if !m.Has(int64(pos)) || pos/mapping.Chunk != (pos+FrameHeaderLen-1)/mapping.Chunk {
+		if err := s.needHeader(m, pos, end); err != nil {
+			return err
+		}
+	}
 	var h header
-	b := m.m.Bytes[pos:end]
+	b := m.Bytes[pos:end]
+	if err := parseHeader(b, s.meta.Salt, &h); err != nil {
+		return s.frameError(pos, b, err)
+	}
+	if last := pos + Pos(h.length) - 1; last/mapping.Chunk != pos/mapping.Chunk {
+		if err := m.Need(int64(pos), int64(last+1), s.limit(m)); err != nil {
+			return err
+		}
+	}
 	if m.verified != nil && m.verified[i/32].Load()&(1<<(i%32)) == 0 {
 		if err := verifyFrame(b, s.meta.Salt, &h); err != nil {
 			return s.frameError(pos, b, err)
 		}
 		m.verified[i/32].Or(1 << (i % 32))
-	} else if err := parseHeader(b, s.meta.Salt, &h); err != nil {
-		return s.frameError(pos, b, err)
 	}
 	if want := s.meta.BaseIndex + Index(i); h.Index != want {
 		return corrupt(s.path, pos, "frame index", want, h.Index)
@@ -319,10 +353,11 @@ func frameErrorAt(path string, pos Pos, b []byte, salt uint32, err error) error 
 
 // Terms appends the segment's term runs to dst. Only for a sealed segment.
 func (s *Segment) Terms(dst []TermRun) (_ []TermRun, err error) {
-	m, err := s.open()
+	m, done, err := s.hold()
 	if err != nil {
 		return dst, err
 	}
+	defer done()
 	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	for b := m.terms; len(b) > 0; b = b[termLen:] {
 		dst = append(dst, TermRun{Term(le.Uint64(b)), Index(le.Uint64(b[8:])), Offset(le.Uint64(b[16:]))})
@@ -333,12 +368,32 @@ func (s *Segment) Terms(dst []TermRun) (_ []TermRun, err error) {
 // Checkpoint returns a copy of the owner's checkpoint, nil when it left none.
 // Only for a sealed segment.
 func (s *Segment) Checkpoint() (_ []byte, err error) {
-	m, err := s.open()
-	if err != nil || len(m.checkpoint) == 0 {
+	m, done, err := s.hold()
+	if err != nil {
 		return nil, err
+	}
+	defer done()
+	if len(m.checkpoint) == 0 {
+		return nil, nil
 	}
 	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	return append([]byte(nil), m.checkpoint...), nil
+}
+
+// hold opens a sealed segment for one who has but the owner's reference, with
+// all of its trailer in memory.
+func (s *Segment) hold() (m *mapped, done func(), err error) {
+	if !s.Acquire() {
+		panic("BUG: segment: used after its last release: " + s.path)
+	}
+	if m, err = s.open(); err == nil {
+		err = m.Need(m.tableAt, int64(len(m.Bytes)), int64(len(m.Bytes)))
+	}
+	if err != nil {
+		s.Release()
+		return nil, nil, err
+	}
+	return m, s.Release, nil
 }
 
 // Bytes is the size of all frames.

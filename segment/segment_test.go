@@ -104,7 +104,7 @@ func TestAppendRead(t *testing.T) {
 			must(t, a.Trim(meta))
 			read(t, a.Segment)
 			a.Release()
-			s := OpenSealed(vfs.OS, path, meta)
+			s := OpenSealed(vfs.OS, nil, path, meta)
 			read(t, s)
 			s.Release()
 		})
@@ -129,7 +129,7 @@ func TestLookup(t *testing.T) {
 	add(t, a, entries...)
 	meta, err := a.Seal(len(entries), nil)
 	must(t, err)
-	for _, s := range []*Segment{a.Segment, OpenSealed(m, "a", meta)} {
+	for _, s := range []*Segment{a.Segment, OpenSealed(m, nil, "a", meta)} {
 		for off := Offset(0); off < next; off++ {
 			i, err := s.FindOffset(off)
 			must(t, err)
@@ -317,15 +317,15 @@ func TestCut(t *testing.T) {
 	full, err := a.Seal(10, []byte("owner"))
 	must(t, err)
 	a.Release()
-	long := OpenSealed(m, "a", full)
+	long := OpenSealed(m, nil, "a", full)
 	var e Entry
 	must(t, long.Frame(9, &e))
 	seven, err := long.Cut(7)
 	must(t, err)
-	mid := OpenSealed(m, "a", seven)
+	mid := OpenSealed(m, nil, "a", seven)
 	five, err := mid.Cut(5)
 	must(t, err)
-	short := OpenSealed(m, "a", five)
+	short := OpenSealed(m, nil, "a", five)
 	for _, c := range []struct {
 		s     *Segment
 		n     int
@@ -357,7 +357,7 @@ func TestFault(t *testing.T) {
 	}
 	meta, err := a.Seal(20, nil)
 	must(t, err)
-	s := OpenSealed(vfs.OS, path, meta)
+	s := OpenSealed(vfs.OS, nil, path, meta)
 	defer s.Release()
 	var e Entry
 	must(t, s.Frame(0, &e))

@@ -164,8 +164,11 @@ func parseFooter(path string, f []byte, at Pos) (m Meta, terms, checkpoint uint3
 // readTrailer checks footer and body of a mapped sealed segment against what
 // the manifest says, and points out.table and its neighbours at them.
 func (s *Segment) readTrailer(out *mapped) error {
-	at := s.meta.Footer
-	m, terms, checkpoint, sum, err := parseFooter(s.path, out.m.Bytes[at:], at)
+	at, all := s.meta.Footer, int64(len(out.Bytes))
+	if err := out.Need(int64(at), all, all); err != nil {
+		return err
+	}
+	m, terms, checkpoint, sum, err := parseFooter(s.path, out.Bytes[at:], at)
 	if err != nil {
 		return err
 	}
@@ -177,10 +180,14 @@ func (s *Segment) readTrailer(out *mapped) error {
 	if body > at-m.DataEnd {
 		return corrupt(s.path, at, "trailer length", fmt.Sprint("<= ", at-m.DataEnd), body)
 	}
-	b := out.m.Bytes[at-body : at]
+	if err := out.Need(int64(at-body), all, all); err != nil {
+		return err
+	}
+	b := out.Bytes[at-body : at]
 	if got := xxhash.Sum64(b); got != sum {
 		return corrupt(s.path, at-body, "trailer hash", fmt.Sprintf("%#x", sum), fmt.Sprintf("%#x", got))
 	}
+	out.tableAt = int64(at - body)
 	out.table, out.terms, out.checkpoint = b[:rows], b[rows:rows+runs], b[rows+runs:rows+runs+Pos(checkpoint)]
 	return nil
 }
@@ -211,10 +218,11 @@ func clip(terms []TermRun, i Index) []TermRun {
 // The segment itself is unchanged, so readers go on; the cut counts once the
 // returned Meta stands in the manifest. Durable on return.
 func (s *Segment) Cut(n int) (meta Meta, err error) {
-	m, err := s.open()
+	m, done, err := s.hold()
 	if err != nil {
 		return meta, err
 	}
+	defer done()
 	terms, err := s.Terms(nil)
 	if err != nil {
 		return meta, err

@@ -119,7 +119,7 @@ func (l *Log) roll(need int, off Offset) error {
 	if err != nil {
 		return err
 	}
-	return l.replaceActive(v, segment.OpenSealed(l.o.FS, a.Path(), meta), need, off)
+	return l.replaceActive(v, segment.OpenSealed(l.o.FS, l.o.Maps, a.Path(), meta), need, off)
 }
 
 // replaceActive commits a view in which sealed (nil: nothing) and a new active
@@ -182,7 +182,7 @@ func (l *Log) TruncateFrom(i Index) error {
 		if err != nil {
 			return err
 		}
-		nv.segs = append(nv.segs, segment.OpenSealed(l.o.FS, cutAt.Path(), meta))
+		nv.segs = append(nv.segs, segment.OpenSealed(l.o.FS, l.o.Maps, cutAt.Path(), meta))
 		off = meta.NextOffset
 		prev = nv.terms[len(nv.terms)-1].Term
 	}

@@ -13,6 +13,7 @@ import (
 	"chronik/internal/clock"
 	"chronik/internal/vfs"
 	"chronik/segment"
+	"chronik/segment/mapping"
 )
 
 // Shorter names for what the log is made of.
@@ -44,6 +45,9 @@ const segmentBytesDefault = 64 << 20
 type Options struct {
 	FS  vfs.FS // nil: vfs.OS
 	Dir string // belongs to the log alone; created when missing
+	// Maps bounds the mappings of sealed segments, with those of the node's
+	// other logs; nil: what has been read stays mapped.
+	Maps *mapping.Set
 	// SegmentBytes is asked when a segment is begun; nil: 64 MiB. One frame
 	// that is larger than a segment gets a segment of its own.
 	SegmentBytes func() int64

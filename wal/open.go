@@ -105,11 +105,11 @@ func (l *Log) load(m *manifest, rec *Recovery) error {
 			return err
 		}
 		if i < len(m.segments)-1 {
-			v.segs = append(v.segs, segment.OpenSealed(l.o.FS, p, *meta))
+			v.segs = append(v.segs, segment.OpenSealed(l.o.FS, l.o.Maps, p, *meta))
 		}
 	}
 	meta := m.segments[len(m.segments)-1]
-	a, r, err := segment.Recover(segment.RecoverOptions{FS: l.o.FS, Path: l.segmentPath(meta.ID), Meta: meta,
+	a, r, err := segment.Recover(segment.RecoverOptions{FS: l.o.FS, Maps: l.o.Maps, Path: l.segmentPath(meta.ID), Meta: meta,
 		Capacity: l.o.SegmentBytes(), SyncedThrough: meta.DataEnd})
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func (l *Log) begin(base Index, prev Term, off Offset, need int) (*segment.Activ
 	id := l.nextID
 	l.nextID++
 	a, err := segment.Create(segment.CreateOptions{
-		FS: l.o.FS, Path: l.segmentPath(id), ID: id, Salt: l.salt(), BaseIndex: base, PrevTerm: prev, BaseOffset: off,
+		FS: l.o.FS, Maps: l.o.Maps, Path: l.segmentPath(id), ID: id, Salt: l.salt(), BaseIndex: base, PrevTerm: prev, BaseOffset: off,
 		Now: l.now(), Capacity: max(l.o.SegmentBytes(), int64(need)+vfs.PageSize),
 	})
 	if err != nil {

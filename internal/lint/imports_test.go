@@ -39,11 +39,12 @@ var table = map[string]packageRule{
 
 	"internal/crashtest": {level: 5, imports: []string{"internal/vfs"}},
 
-	"segment":      {level: 10, imports: []string{"internal/vfs"}, others: []string{xxhash}},
-	"wal/flush":    {level: 12, imports: []string{"internal/vfs", "internal/clock"}},
-	"segment/scan": {level: 14, imports: []string{"segment", "internal/vfs"}, others: []string{xxhash}},
-	"wal":          {level: 15, imports: []string{"wal/flush", "segment", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
-	"wal/inspect":  {level: 16, imports: []string{"wal", "segment", "segment/scan", "kafka/batch", "internal/vfs", "internal/clock"}},
+	"segment/mapping": {level: 9, imports: []string{"internal/vfs"}},
+	"segment":         {level: 10, imports: []string{"segment/mapping", "internal/vfs"}, others: []string{xxhash}},
+	"wal/flush":       {level: 12, imports: []string{"internal/vfs", "internal/clock"}},
+	"segment/scan":    {level: 14, imports: []string{"segment", "internal/vfs"}, others: []string{xxhash}},
+	"wal":             {level: 15, imports: []string{"wal/flush", "segment", "segment/mapping", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
+	"wal/inspect":     {level: 16, imports: []string{"wal", "segment", "segment/scan", "kafka/batch", "internal/vfs", "internal/clock"}},
 
 	"raftstore":           {level: 20, imports: []string{"wal", "segment", "internal/vfs"}, others: append(etcdRaft, xxhash)},
 	"raftstore/multiraft": {level: 25, imports: []string{"raftstore", "wal", "segment", "internal/clock", "internal/metrics"}, others: etcdRaft},
