@@ -75,9 +75,13 @@ func (s *Segment) Acquire() bool { return s.refs.Acquire() }
 // Release gives a reference back; with the last one the file is unmapped and
 // closed.
 func (s *Segment) Release() {
-	if !s.refs.Release() {
-		return
+	if s.refs.Release() {
+		s.close()
 	}
+}
+
+// close gives back what the segment holds; no reference is left.
+func (s *Segment) close() {
 	s.unmap()
 	if s.file != nil {
 		s.file.Close()

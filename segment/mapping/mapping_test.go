@@ -154,3 +154,34 @@ func TestSet(t *testing.T) {
 		t.Errorf("%d files after all were closed", s.Files())
 	}
 }
+
+// The count goes from the owner's reference up and down to none, once.
+func TestRefs(t *testing.T) {
+	var r Refs
+	if !r.Acquire() || r.Retire() || r.Take(func() { t.Error("taken from a reader") }) || r.Release() {
+		t.Fatal("a reader's reference was taken for the owner's")
+	}
+	taken := false
+	if !r.Take(func() {
+		taken = true
+		if r.Take(func() {}) || r.Retire() {
+			t.Error("taken twice")
+		}
+	}) || !taken {
+		t.Fatal("not taken though only the owner has a reference")
+	}
+	if r.Open(func() error {
+		if r.Take(func() {}) {
+			t.Error("taken from one who opens")
+		}
+		return nil
+	}) != nil || !r.Retire() || r.Acquire() || r.Take(func() {}) {
+		t.Fatal("there is something left after the last reference")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("released more often than acquired without a word")
+		}
+	}()
+	r.Release()
+}

@@ -45,6 +45,10 @@ func (r *Refs) Release() (last bool) {
 	return n == -1
 }
 
+// Retire gives the owner's reference back if there is no other, and tells
+// whether it did: nobody reads what is mapped, nor will.
+func (r *Refs) Retire() bool { return r.others.CompareAndSwap(0, -1) }
+
 // Open runs open, alone: neither another Open nor a Take runs beside it.
 func (r *Refs) Open(open func() error) error {
 	r.opening.Lock()
