@@ -18,6 +18,11 @@ const (
 	zeroMost  = 16 << 20
 )
 
+// straightFrom is the size of a frame from which on it is not worth its while
+// to zero the room for it first: the data goes to the disk once, and the sync
+// pays for the extents.
+const straightFrom = 512 << 10
+
 // Active is a segment that takes appends.
 type Active struct {
 	*Segment
@@ -25,10 +30,12 @@ type Active struct {
 	last     Term
 	terms    []TermRun // of this segment; the writer's
 
+	stale    Pos          // behind the frames, bytes before this position may be of an earlier life of the file
 	synced   atomic.Int64 // every byte before this position is durable
 	zeroed   atomic.Int64 // written and inside of the file up to here
 	ready    atomic.Int64 // and durably so: extents and size
 	found    Pos          // the file's size when it was recovered
+	straight bool         // the last append went beyond that; the writer's
 	extendMu sync.Mutex
 	finished bool       // nothing is to be zeroed any more; under extendMu
 	syncMu   sync.Mutex // one sync of file at a time: the failure of one is known before the next begins
@@ -54,45 +61,20 @@ type CreateOptions struct {
 func capacityOf(n int64) Pos {
 	n = max(n, zeroFirst)
 	n = min(n, int64(posMax))
-	return Pos(n+vfs.PageSize-1) &^ (vfs.PageSize - 1)
+	return pageUp(Pos(n))
 }
+
+func pageUp(p Pos) Pos { return (p + vfs.PageSize - 1) &^ (vfs.PageSize - 1) }
 
 // Create makes a segment's file, durable except for its name, which the caller
 // makes so (SyncDir) before the segment is published. One reference, the
-// caller's. After an error the file may be left behind.
+// caller's. After an error the file is removed.
 func Create(o CreateOptions) (*Active, error) {
-	f, err := o.FS.Create(o.Path)
+	sp, err := NewSpare(o.FS, o.Path, o.ID, 0)
 	if err != nil {
 		return nil, err
 	}
-	a, err := create(f, o)
-	if err != nil {
-		f.Close()
-		o.FS.Remove(o.Path)
-		return nil, err
-	}
-	return a, nil
-}
-
-func create(f vfs.File, o CreateOptions) (*Active, error) {
-	meta := Meta{ID: o.ID, Salt: o.Salt, BaseIndex: o.BaseIndex, PrevTerm: o.PrevTerm, BaseOffset: o.BaseOffset, MaxTimestamp: -1}
-	page := make([]byte, zeroFirst)
-	putFileHeader(page, &meta, o.Now)
-	if _, err := f.WriteAt(page, 0); err != nil {
-		return nil, err
-	}
-	if err := f.Datasync(); err != nil {
-		return nil, err
-	}
-	a := newActive(o.FS, o.Maps, o.Path, f, meta, capacityOf(o.Capacity))
-	m, err := f.Map(int64(a.capacity))
-	if err != nil {
-		return nil, err
-	}
-	a.opened.Store(&mapped{File: a.maps.Add(m, nil)})
-	a.zeroed.Store(zeroFirst)
-	a.ready.Store(zeroFirst)
-	return a, nil
+	return sp.BeginSynced(o)
 }
 
 func newActive(fsys vfs.FS, maps *mapping.Set, path string, f vfs.File, meta Meta, capacity Pos) *Active {
@@ -181,19 +163,56 @@ func (a *Active) Append(entries []Entry, now int64) (int, error) {
 		return 0, nil
 	}
 	end := a.End()
+	a.straight = false
 	if end+bytes > Pos(a.zeroed.Load()) {
-		if err := a.extend(end+bytes, false); err != nil {
+		if first := Pos(FrameLen(len(entries[0].Payload))); first >= straightFrom {
+			n, bytes = 1, first
+		}
+		if a.straight = bytes >= straightFrom && n == 1 && end+bytes > Pos(a.zeroed.Load()); a.straight {
+			if err := a.writeStraight(entries[:1], end, bytes); err != nil {
+				return 0, err
+			}
+		} else if err := a.extend(end+bytes, false); err != nil {
 			return 0, err
 		}
 	}
-	if err := a.write(entries[:n], end); err != nil {
-		return 0, a.undo(end, bytes, err)
+	if !a.straight {
+		if err := a.write(entries[:n], end); err != nil {
+			return 0, a.undo(end, bytes, err)
+		}
 	}
 	if end == dataStart {
 		a.firstAppend.Store(now)
 	}
 	a.publish(entries[:n], end)
 	return n, nil
+}
+
+// writeStraight writes one large frame beyond the room that is written ahead.
+// Its first page is zeroed, since the header comes last: the file grows without
+// a hole, and after a full disk undo finds all that there is within its size.
+func (a *Active) writeStraight(frame []Entry, end, bytes Pos) error {
+	a.extendMu.Lock()
+	defer a.extendMu.Unlock()
+	z := Pos(a.zeroed.Load())
+	if head := pageUp(end + FrameHeaderLen); head > z {
+		if err := a.file.Zero(int64(z), int64(head-z)); err != nil {
+			if !errors.Is(err, vfs.ErrNoSpace) {
+				err = a.poison(err)
+			}
+			return err
+		}
+		a.zeroed.Store(int64(head))
+	}
+	if err := a.write(frame, end); err != nil {
+		size, serr := a.file.Size()
+		if serr != nil {
+			return a.poison(errors.Join(err, serr))
+		}
+		return a.undo(end, min(bytes, Pos(size)-end), err)
+	}
+	a.zeroed.Store(int64(max(end+bytes, Pos(a.zeroed.Load()))))
+	return nil
 }
 
 // undo removes what a failed write left: a later, shorter frame must not be
@@ -230,11 +249,17 @@ func (a *Active) publish(entries []Entry, pos Pos) {
 }
 
 // WantsExtend tells that the zeroed room runs low and Extend should be called,
-// beside the appends.
+// beside the appends. Not while appends go straight. The writer's.
 func (a *Active) WantsExtend() bool {
 	z := Pos(a.zeroed.Load())
-	return z < a.capacity && z-a.End() < min(z, zeroMost)/2
+	return !a.straight && z < a.capacity && z-a.End() < min(z, zeroMost)/2
 }
+
+// HalfFull tells that the next segment will be needed before long.
+func (a *Active) HalfFull() bool { return a.End() >= a.capacity/2 || a.Frames() >= FramesMax/2 }
+
+// Capacity is where frames end at the latest, in bytes of file.
+func (a *Active) Capacity() int64 { return int64(a.capacity) }
 
 // Extend zeroes the next chunk and makes it durable, so that an append and its
 // sync only touch extents that are already written. A full disk is no failure
@@ -267,7 +292,7 @@ func (a *Active) extend(need Pos, sync bool) error {
 		defer f.Close()
 		step = min(z, zeroMost)
 	}
-	to := (min(max(z+step, need), a.capacity) + vfs.PageSize - 1) &^ (vfs.PageSize - 1)
+	to := pageUp(min(max(z+step, need), a.capacity))
 	err := f.Zero(int64(z), int64(to-z))
 	if errors.Is(err, vfs.ErrNoSpace) {
 		return err
@@ -285,8 +310,8 @@ func (a *Active) extend(need Pos, sync bool) error {
 	return nil
 }
 
-// Sync makes every frame published before the call durable. A failure poisons
-// the segment.
+// Sync makes the header and every frame published before the call durable. A
+// failure poisons the segment.
 func (a *Active) Sync() error {
 	if err := a.Err(); err != nil {
 		return err
@@ -295,6 +320,11 @@ func (a *Active) Sync() error {
 	if end <= a.synced.Load() {
 		return nil
 	}
+	return a.flush(end)
+}
+
+// flush makes the file durable, the frames before end among it.
+func (a *Active) flush(end int64) error {
 	a.syncMu.Lock()
 	defer a.syncMu.Unlock()
 	if err := a.Err(); err != nil { // another's sync failed: this one would prove nothing
@@ -328,12 +358,23 @@ func (a *Active) Mark() error {
 	return err
 }
 
-// Seal syncs the frames, writes the trailer that keeps the first n of them
-// (n > 0) and the owner's checkpoint, syncs that and returns the description
-// for the manifest. The segment itself still reads as before; the sealed one
-// is opened anew with OpenSealed.
+// Seal is Finish and Flush: the trailer counts once a manifest names it, so
+// that frames and trailer may become durable in any order.
 func (a *Active) Seal(n int, checkpoint []byte) (Meta, error) {
-	if err := a.Sync(); err != nil {
+	meta, err := a.Finish(n, checkpoint)
+	if err != nil {
+		return meta, err
+	}
+	return meta, a.Flush()
+}
+
+// Finish writes the trailer that keeps the first n frames (n > 0) and the
+// owner's checkpoint, and returns the description for the manifest, which must
+// not have it before Flush. The segment itself still reads as before; the
+// sealed one is opened anew with OpenSealed. After ErrNoSpace it may be called
+// again.
+func (a *Active) Finish(n int, checkpoint []byte) (Meta, error) {
+	if err := a.Err(); err != nil {
 		return Meta{}, err
 	}
 	meta, err := a.keep(n)
@@ -354,6 +395,15 @@ func (a *Active) Seal(n int, checkpoint []byte) (Meta, error) {
 	return meta, nil
 }
 
+// Flush makes all that was written durable, a trailer included. A failure
+// poisons the segment.
+func (a *Active) Flush() error {
+	if err := a.Err(); err != nil {
+		return err
+	}
+	return a.flush(a.end.Load())
+}
+
 // Trim gives back the room that was zeroed ahead behind a sealed segment's
 // trailer. It must not run before the manifest has the segment as sealed: until
 // then a crash makes it the active one again, which relies on that room.
@@ -362,7 +412,7 @@ func (a *Active) Trim(meta Meta) error {
 	if err != nil {
 		return err
 	}
-	at := (int64(meta.Footer+footerLen) + vfs.PageSize - 1) &^ (vfs.PageSize - 1)
+	at := int64(pageUp(meta.Footer + footerLen))
 	if at >= size {
 		return nil
 	}

@@ -121,6 +121,7 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 	if err != nil {
 		return rec, err
 	}
+	a.stale = StaleThrough(b)
 	pos := dataStart
 	var h header
 	var bad error
@@ -169,10 +170,14 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 	return rec, nil
 }
 
-// search looks through the bytes from pos on: where the last one that is not
-// zero ends, and how far the frames among them that verify say the file was
-// durable. A copy of this segment's own frames in somebody's payload says
-// nothing new: each claims only what lay before it.
+// search looks through the bytes from pos on: where the last one ends that is
+// not zero or of an earlier life, and how far the frames among them that verify
+// say the file was durable. A copy of this segment's own frames in somebody's
+// payload says nothing new: each claims only what lay before it.
+//
+// Where the file has had an earlier life, what that left cannot be told from a
+// part of a frame that has no header. Neither can ever become a frame: only
+// headers and footers with this segment's salt count there.
 func (a *Active) search(b []byte, pos Pos) (last, synced Pos, newer error) {
 	var h header
 	end := Pos(len(b)) &^ 7
@@ -192,9 +197,15 @@ func (a *Active) search(b []byte, pos Pos) (last, synced Pos, newer error) {
 				last = p
 				continue
 			}
+			if !errors.Is(err, errFrameSalt) {
+				last = max(last, min(p+FrameHeaderLen, end))
+			}
 		}
-		if le.Uint64(b[p:]) != 0 {
-			last = p + 8
+		if p+footerLen <= end && le.Uint32(b[p+8:]) == footerMagic && le.Uint32(b[p+80:]) == a.meta.Salt {
+			last = max(last, p+footerLen)
+		}
+		if le.Uint64(b[p:]) != 0 && p >= a.stale {
+			last = max(last, p+8)
 		}
 		p += 8
 	}

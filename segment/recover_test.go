@@ -404,7 +404,7 @@ func TestStaleFramesNeverVerify(t *testing.T) {
 	img := build(t, 4, always)
 	meta := img.meta
 	meta.Salt++
-	putFileHeader(img.b, &meta, 1)
+	putFileHeader(img.b, &meta, 1, 0)
 	a, rec, err := recovered(t, load(t, img.b), meta, 0)
 	must(t, err)
 	if a.Frames() != 0 || rec.TornBytes == 0 {

@@ -22,7 +22,7 @@ import (
 //	40  base offset  i64
 //	48  created      i64  ms
 //	56  salt         u32  random
-//	60  reserved     u32  0
+//	60  stale        u32  in units of 8: bytes before this position that are no frames may be of an earlier life
 const (
 	fileHeaderLen = 64
 	dataStart     = Pos(vfs.PageSize)
@@ -65,7 +65,7 @@ const (
 	CheckpointBytesMax = 64 << 20
 )
 
-func putFileHeader(b []byte, m *Meta, created int64) {
+func putFileHeader(b []byte, m *Meta, created int64, stale Pos) {
 	le.PutUint32(b[8:], fileMagic)
 	le.PutUint16(b[12:], fileVersion)
 	le.PutUint64(b[16:], m.ID)
@@ -74,6 +74,7 @@ func putFileHeader(b []byte, m *Meta, created int64) {
 	le.PutUint64(b[40:], uint64(m.BaseOffset))
 	le.PutUint64(b[48:], uint64(created))
 	le.PutUint32(b[56:], m.Salt)
+	le.PutUint32(b[60:], uint32(stale/8))
 	le.PutUint64(b, xxhash.Sum64(b[8:fileHeaderLen]))
 }
 
@@ -92,6 +93,11 @@ func readFileHeader(path string, b []byte) (m Meta, created int64, err error) {
 		BaseOffset: Offset(le.Uint64(b[40:])), Salt: le.Uint32(b[56:])}
 	return m, int64(le.Uint64(b[48:])), nil
 }
+
+// StaleThrough is the position in a file, whose verified header is b, before
+// which bytes that belong to nothing may be of an earlier life of the file; 0
+// when it has had none.
+func StaleThrough(b []byte) Pos { return Pos(le.Uint32(b[60:])) * 8 }
 
 // parseFileHeader is readFileHeader, and checks that the file is the one that
 // want describes.
@@ -192,16 +198,13 @@ func (s *Segment) readTrailer(out *mapped) error {
 	return nil
 }
 
-// writeTrailer writes and syncs a trailer at position at.
+// writeTrailer writes a trailer at position at; the caller syncs.
 func writeTrailer(f vfs.File, at Pos, meta *Meta, rowAt func(uint32) row, terms []TermRun, checkpoint []byte) error {
 	if len(checkpoint) > CheckpointBytesMax {
 		return ErrTooLarge
 	}
-	b := putTrailer(at, meta, rowAt, terms, checkpoint)
-	if _, err := f.WriteAt(b, int64(at)); err != nil {
-		return err
-	}
-	return f.Datasync()
+	_, err := f.WriteAt(putTrailer(at, meta, rowAt, terms, checkpoint), int64(at))
+	return err
 }
 
 // clip returns the runs that begin before index i.
@@ -239,7 +242,10 @@ func (s *Segment) Cut(n int) (meta Meta, err error) {
 	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	at := s.meta.Footer + footerLen
 	rowAt := func(i uint32) row { return s.rowAt(m, i) }
-	return meta, writeTrailer(f, at, &meta, rowAt, clip(terms, meta.BaseIndex+Index(n)), nil)
+	if err := writeTrailer(f, at, &meta, rowAt, clip(terms, meta.BaseIndex+Index(n)), nil); err != nil {
+		return meta, err
+	}
+	return meta, f.Datasync()
 }
 
 // keep describes the segment's first n frames, n > 0.

@@ -10,10 +10,11 @@ import (
 // terms and offsets must not go back. They are readable on return and durable
 // after Sync. It allocates nothing, and the payloads are the caller's again
 // when it returns. After an error some entries may have been added: LastIndex
-// tells.
+// tells. It waits for no sync, but for the end of a roll when the next one is
+// due already.
 func (l *Log) Append(entries []segment.Entry) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.writer.Lock()
+	defer l.writer.Unlock()
 	if err := l.writable(); err != nil {
 		return err
 	}
@@ -21,23 +22,44 @@ func (l *Log) Append(entries []segment.Entry) error {
 	if n := len(entries); n > 0 && (len(v.terms) == 0 || entries[n-1].Term != v.active.LastTerm()) {
 		defer l.announceTerms(entries)()
 	}
-	if err := l.append(entries); err != nil {
-		return err
-	}
-	if v = l.view.Load(); v.active.WantsExtend() && l.extending.CompareAndSwap(false, true) {
-		l.background.Add(1)
-		v.active.Acquire()
-		go l.extend(v.active)
-	}
-	return nil
+	err := l.append(entries)
+	l.tend()
+	return err
 }
 
 // writable says why the log takes no more changes, nil when it does.
 func (l *Log) writable() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.closed {
 		return ErrClosed
 	}
-	return l.doubt
+	return l.failure
+}
+
+// failed is what poisoned the log as a whole.
+func (l *Log) failed() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failure
+}
+
+// fail poisons the log if err is not nil.
+func (l *Log) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failure == nil {
+		l.failure = err
+	}
+}
+
+// publish has readers see a changed view. The caller holds writer or shape.
+func (l *Log) publish(change func(v *view)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := *l.view.Load()
+	change(&v)
+	l.view.Store(&v)
 }
 
 func (l *Log) append(entries []segment.Entry) error {
@@ -52,6 +74,7 @@ func (l *Log) append(entries []segment.Entry) error {
 		}
 		entries = entries[n:]
 		if len(entries) > 0 {
+			l.streaming.Store(true)
 			if err := l.roll(segment.FrameLen(len(entries[0].Payload)), entries[0].BaseOffset); err != nil {
 				return err
 			}
@@ -69,85 +92,10 @@ func (l *Log) announceTerms(entries []segment.Entry) (settle func()) {
 		e := &entries[i]
 		runs = joinTerms(runs, []TermRun{{Term: e.Term, FirstIndex: e.Index, FirstOffset: e.BaseOffset}})
 	}
-	next := *l.view.Load()
-	next.terms = joinTerms(next.terms, runs)
-	l.view.Store(&next)
+	l.publish(func(v *view) { v.terms = joinTerms(v.terms, runs) })
 	return func() {
-		v := *l.view.Load()
-		v.terms = clipTerms(v.terms, v.active.NextIndex())
-		l.view.Store(&v)
+		l.publish(func(v *view) { v.terms = clipTerms(v.terms, v.active.NextIndex()) })
 	}
-}
-
-// extend zeroes the next chunk of the active segment beside the appends.
-func (l *Log) extend(a *segment.Active) {
-	defer l.background.Done()
-	if err := a.Extend(); err != nil {
-		l.o.Logger.Error("preallocation failed", "segment", a.Path(), "err", err)
-	}
-	a.Release()
-	l.extending.Store(false)
-}
-
-// Roll seals the active segment if it has frames and begins the next.
-func (l *Log) Roll() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.writable(); err != nil {
-		return err
-	}
-	if l.view.Load().active.Frames() == 0 {
-		return nil
-	}
-	return l.roll(0, l.NextOffset())
-}
-
-// roll replaces the active segment by a new one that begins at offset off and
-// has room for a frame of need bytes. An empty one, which was too small for a
-// frame, is dropped.
-func (l *Log) roll(need int, off Offset) error {
-	v := l.view.Load()
-	a := v.active
-	if a.Frames() == 0 {
-		return l.replaceActive(v, nil, need, off)
-	}
-	var checkpoint []byte
-	if l.o.Checkpoint != nil {
-		checkpoint = l.o.Checkpoint(a.NextOffset())
-	}
-	meta, err := a.Seal(a.Frames(), checkpoint)
-	if err != nil {
-		return err
-	}
-	return l.replaceActive(v, segment.OpenSealed(l.o.FS, l.o.Maps, a.Path(), meta), need, off)
-}
-
-// replaceActive commits a view in which sealed (nil: nothing) and a new active
-// segment stand where the active one stood.
-func (l *Log) replaceActive(v *view, sealed *segment.Segment, need int, off Offset) error {
-	old := v.active
-	next, err := l.begin(old.NextIndex(), old.LastTerm(), off, need)
-	if err != nil {
-		return err
-	}
-	nv := &view{active: next, terms: v.terms, start: v.start}
-	nv.segs = append(nv.segs, v.segs[:len(v.segs)-1]...)
-	if sealed != nil {
-		nv.segs = append(nv.segs, sealed)
-	}
-	nv.segs = append(nv.segs, next.Segment)
-	if err := l.commit(nv); err != nil {
-		l.abandon(next.Segment)
-		return err
-	}
-	if sealed == nil {
-		l.discard(old.Segment)
-	} else {
-		l.trim(old, sealed.Meta())
-		old.Release()
-	}
-	l.sync.advance(next.BaseIndex()-1, next.BaseOffset())
-	return nil
 }
 
 // TruncateFrom drops entry i and all after it, as a follower does whose tail
@@ -157,9 +105,14 @@ func (l *Log) replaceActive(v *view, sealed *segment.Segment, need int, off Offs
 // The segment that holds i ends there and a new one begins, so that readers of
 // the old tail never see bytes change.
 func (l *Log) TruncateFrom(i Index) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.writer.Lock()
+	defer l.writer.Unlock()
+	l.shape.Lock()
+	defer l.shape.Unlock()
 	if err := l.writable(); err != nil {
+		return err
+	}
+	if err := l.settle(); err != nil {
 		return err
 	}
 	v := l.view.Load()
@@ -189,30 +142,39 @@ func (l *Log) TruncateFrom(i Index) error {
 	if off < v.start {
 		return fmt.Errorf("BUG: wal: truncation at offset %d below the log start %d", off, v.start)
 	}
-	next, err := l.begin(i, prev, off, 0)
+	next, err := l.beginSynced(i, prev, off)
 	if err != nil {
 		return err
 	}
 	nv.active, nv.segs = next, append(nv.segs, next.Segment)
-	before := l.cut
-	l.cut = Cut{From: i, Term: prev}
-	if err := l.commit(nv); err != nil {
-		l.cut = before
+	m := l.manifestOf(nv, next.SyncedThrough())
+	m.cut = Cut{From: i, Term: prev}
+	if err := l.commit(m); err != nil {
 		l.abandon(next.Segment)
 		return err
 	}
+	l.mu.Lock()
+	l.cut = m.cut
+	l.view.Store(nv)
+	l.mu.Unlock()
 	l.sync.cut(i-1, off)
-	if cutAt == v.active.Segment && len(nv.segs) > k+1 {
-		l.trim(v.active, nv.segs[k].Meta())
-	}
-	for j, s := range v.segs[k:] {
-		if j == 0 && len(nv.segs) > k+1 {
-			s.Release() // its file lives on, shorter
-		} else {
-			l.discard(s)
-		}
-	}
+	l.forget(v, k, nv)
 	return nil
+}
+
+// forget drops what a truncation has taken from v, whose segments from k on are
+// not those of the log any more; the first of them may live on, shorter.
+func (l *Log) forget(v *view, k int, nv *view) {
+	for j, s := range v.segs[k:] {
+		if j > 0 || len(nv.segs) == k+1 {
+			l.drop(s, l.streaming.Load())
+			continue
+		}
+		if s == v.active.Segment {
+			l.trim(v.active, nv.segs[k].Meta())
+		}
+		s.Release()
+	}
 }
 
 // trim gives back what a sealed segment does not need; failing costs room only.
@@ -240,41 +202,70 @@ func clipTerms(terms []TermRun, i Index) []TermRun {
 
 // SetStart moves the logical start of the log up to off, and drops the sealed
 // segments that end at or before it. The new start is durable before the first
-// file goes. A start at or below the present one changes nothing.
+// file goes. A start at or below the present one changes nothing. Appends may
+// go on meanwhile.
 func (l *Log) SetStart(off Offset) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err := l.writable(); err != nil {
-		return err
-	}
-	v := l.view.Load()
-	if off <= v.start {
-		return nil
-	}
-	if off > v.active.NextOffset() {
-		return ErrOffsetOutOfRange
-	}
-	if off > l.DurableOffset() { // a start beyond the end would read as lost data after a crash
-		if err := l.sync.syncActive(); err != nil {
+	for {
+		if err := l.writable(); err != nil {
+			return err
+		}
+		v, err := l.loaded()
+		if err != nil {
+			return err
+		}
+		if off <= v.start {
+			return nil
+		}
+		if off > v.active.NextOffset() {
+			return ErrOffsetOutOfRange
+		}
+		if off > l.DurableOffset() { // a start beyond the end would read as lost data after a crash
+			if err := l.sync.syncActive(); err != nil {
+				return err
+			}
+		}
+		if done, err := l.setStart(off); done || err != nil {
 			return err
 		}
 	}
+}
+
+// setStart moves the start within what is durable; done is false when off is
+// not, since a truncation came between.
+func (l *Log) setStart(off Offset) (done bool, err error) {
+	l.shape.Lock()
+	defer l.shape.Unlock()
+	if err := l.writable(); err != nil {
+		return false, err
+	}
+	v := l.view.Load()
+	if off <= v.start || off > l.DurableOffset() {
+		return off <= v.start, nil
+	}
+	c := v.committed() // what is durable ends in its last segment at the latest
 	k := 0
-	for k < len(v.segs)-1 && v.segs[k].NextOffset() <= off {
+	for k < len(c.segs)-1 && c.segs[k].NextOffset() <= off {
 		k++
 	}
-	nv := &view{segs: v.segs[k:], active: v.active, start: off, terms: v.terms}
-	if k > 0 {
-		nv.segs = append([]*segment.Segment(nil), v.segs[k:]...)
-		nv.terms = termsFrom(v.terms, nv.segs[0])
+	m := l.manifestOf(&view{segs: c.segs[k:], active: c.active, start: off, terms: termsFrom(c.terms, c.segs[k])}, c.active.SyncedThrough())
+	if err := l.commit(m); err != nil {
+		return false, err
 	}
-	if err := l.commit(nv); err != nil {
-		return err
+	l.publish(func(v *view) { // an append may have begun a segment meanwhile
+		v.start = off
+		if k > 0 {
+			v.segs = v.segs[k:]
+			v.terms = termsFrom(v.terms, v.segs[0])
+		}
+	})
+	idle := c.active.Frames() == 0
+	if idle {
+		l.discardSpares()
 	}
-	for _, s := range v.segs[:k] {
-		l.discard(s)
+	for i := k - 1; i >= 0; i-- { // the last is the likeliest to be in memory
+		l.drop(c.segs[i], !idle && l.streaming.Load())
 	}
-	return nil
+	return true, nil
 }
 
 // termsFrom drops the runs that end before the segment and moves the first one
@@ -288,9 +279,6 @@ func termsFrom(terms []TermRun, first *segment.Segment) []TermRun {
 	if len(out) == 0 || out[0].FirstIndex >= first.BaseIndex() {
 		return out
 	}
-	if first.Frames() == 0 {
-		return nil
-	}
 	out[0].FirstIndex, out[0].FirstOffset = first.BaseIndex(), first.BaseOffset()
 	return out
 }
@@ -299,20 +287,19 @@ func termsFrom(terms []TermRun, first *segment.Segment) []TermRun {
 // clean and releases the segments. Refs that readers hold stay valid. Not to
 // be called with a lock held that a function given to Sync takes.
 func (l *Log) Close() error {
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return ErrClosed
+	if err := l.shut(); err != nil {
+		return err
 	}
-	l.closed = true
 	l.background.Wait()
-	l.mu.Unlock()
-
 	l.sync.flush()
 	err := l.sync.syncActive()
+	l.writer.Lock()
+	defer l.writer.Unlock()
+	l.shape.Lock()
+	defer l.shape.Unlock()
 	v := l.view.Load()
 	if err == nil {
-		err = l.doubt
+		err = l.failed()
 	}
 	if err == nil {
 		err = v.active.Mark()
@@ -321,6 +308,23 @@ func (l *Log) Close() error {
 	for _, s := range v.segs {
 		s.Release()
 	}
+	if r := v.rolling; r != nil && r.empty {
+		r.old.Release()
+	}
+	l.discardSpares()
 	l.sync.flush() // those who came meanwhile get ErrClosed
 	return err
+}
+
+// shut has the log take no more changes, after the append that is under way.
+func (l *Log) shut() error {
+	l.writer.Lock()
+	defer l.writer.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return ErrClosed
+	}
+	l.closed = true
+	return nil
 }

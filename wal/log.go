@@ -38,6 +38,13 @@ var (
 	ErrClosed           = errors.New("wal: closed")
 )
 
+// Maps is the mappings of a node's logs.
+type Maps = mapping.Set
+
+// NewMaps returns a set in which up to filesMax sealed segments are mapped,
+// more only while they are being read. Its Tick is to be called once a second.
+func NewMaps(filesMax int) *Maps { return mapping.NewSet(filesMax) }
+
 // segmentBytesDefault is the size of a segment when Options do not say.
 const segmentBytesDefault = 64 << 20
 
@@ -47,7 +54,7 @@ type Options struct {
 	Dir string // belongs to the log alone; created when missing
 	// Maps bounds the mappings of sealed segments, with those of the node's
 	// other logs; nil: what has been read stays mapped.
-	Maps *mapping.Set
+	Maps *Maps
 	// SegmentBytes is asked when a segment is begun; nil: 64 MiB. One frame
 	// that is larger than a segment gets a segment of its own.
 	SegmentBytes func() int64
@@ -55,9 +62,13 @@ type Options struct {
 	Clock        clock.Clock // nil: clock.Real
 	Rand         *rand.Rand  // salts; nil: seeded by the operating system
 	// Checkpoint returns the owner's state as of that offset. It is asked,
-	// under the log's writer lock, when a segment is sealed; nil: none.
+	// under the log's writer lock, when a segment is complete; nil: none.
 	Checkpoint func(end Offset) []byte
 	Logger     *slog.Logger // nil: none
+	// Background runs a task beside the log: settling a roll, zeroing ahead.
+	// nil: on a goroutine of its own. Whatever it is, each task must have run
+	// before Close. For tests that want to know when.
+	Background func(task func())
 }
 
 func (o *Options) defaults() {
@@ -80,14 +91,24 @@ type Log struct {
 	o    Options
 	view atomic.Pointer[view] // nil when closed
 
-	mu         sync.Mutex // writers; held during their I/O, never taken by readers
-	closed     bool
-	generation uint64 // of the manifest
-	nextID     uint64
-	cut        Cut
-	doubt      error // not nil: it is not known which manifest the disk has
-	extending  atomic.Bool
-	background sync.WaitGroup // extensions under way
+	// Locks, in this order; readers take none.
+	writer sync.Mutex // Append and whatever else must not run beside it; held during writes
+	shape  sync.Mutex // whoever replaces the manifest; held during syncs
+	mu     sync.Mutex // the fields below, and the change of the view; held for moments
+
+	closed  bool
+	failure error // not nil: the log is poisoned
+	nextID  uint64
+	cut     Cut
+	spare   *segment.Spare // for the next segment, nil: none is ready
+	used    *used          // a file for the spare after that
+
+	generation  uint64      // of the manifest; shape's
+	unsettled   bool        // a roll wants to be settled beside; writer's
+	preparedFor uint64      // id of the segment after which a spare was asked for; writer's
+	streaming   atomic.Bool // the last roll was for want of room
+	extending   atomic.Bool
+	background  sync.WaitGroup // what is under way beside
 
 	sync syncState
 }
@@ -100,10 +121,11 @@ type Cut struct {
 
 // view is what readers look at: replaced, never changed.
 type view struct {
-	segs   []*segment.Segment // ascending; the last one is active's
-	active *segment.Active
-	terms  []TermRun // of the whole log, the first clipped to its start
-	start  Offset
+	segs    []*segment.Segment // ascending; the last one is active's
+	active  *segment.Active
+	rolling *rolling  // nil: the manifest has these segments
+	terms   []TermRun // of the whole log, the first clipped to its start
+	start   Offset
 }
 
 func (v *view) first() Index { return v.segs[0].BaseIndex() }

@@ -33,7 +33,9 @@ func TestNoSpace(t *testing.T) {
 			t.Fatalf("capacity %d: %v", capacity, err)
 		}
 		last := l.LastIndex()
-		must(t, l.SyncWait())
+		if err := l.SyncWait(); err != nil && !errors.Is(err, vfs.ErrNoSpace) { // a roll may want room to settle
+			t.Fatalf("capacity %d: %v", capacity, err)
+		}
 		check := func(l *Log, upTo Index) {
 			t.Helper()
 			out, err := l.Entries(1, upTo+1, 1<<30, nil)

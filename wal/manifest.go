@@ -195,10 +195,13 @@ func loadManifest(fsys vfs.FS, dir string) (*manifest, error) {
 	return parseManifest(name, b)
 }
 
-// manifestOf describes the log with these segments. durable is how far the
-// active one is known to be durable.
+// manifestOf describes the log with these segments, none of which is rolling.
+// durable is how far the active one is known to be durable. The caller holds
+// shape.
 func (l *Log) manifestOf(v *view, durable segment.Pos) *manifest {
+	l.mu.Lock()
 	m := &manifest{generation: l.generation + 1, nextID: l.nextID, start: v.start, cut: l.cut}
+	l.mu.Unlock()
 	for _, s := range v.segs {
 		m.segments = append(m.segments, s.Meta())
 	}
@@ -211,20 +214,33 @@ func (l *Log) manifestOf(v *view, durable segment.Pos) *manifest {
 	return m
 }
 
-// commit makes v the log: durable in the manifest, then seen by readers. When
-// it fails and the disk may have the new manifest all the same, the log is
-// poisoned: an entry appended to what the old one says could be lost.
-func (l *Log) commit(v *view) error {
-	m := l.manifestOf(v, v.active.SyncedThrough())
-	if err := vfs.ReplaceFile(l.o.FS, l.o.Dir, manifestTemp, manifestName, m.encode()); err != nil {
-		if !l.manifestStands() {
-			l.doubt = fmt.Errorf("%w: manifest: %w", ErrPoisoned, err)
-		}
+// commit replaces the manifest, durably. When it fails and the disk may have
+// the new one all the same, the log is poisoned: an entry appended to what the
+// old one says could be lost. The caller holds shape.
+func (l *Log) commit(m *manifest) error {
+	if err := l.stage(m); err != nil {
 		return err
 	}
-	l.generation = m.generation
-	l.view.Store(v)
-	return nil
+	return l.install(m)
+}
+
+// stage writes the manifest beside the one that counts, durably.
+func (l *Log) stage(m *manifest) error {
+	return vfs.WriteFile(l.o.FS, path.Join(l.o.Dir, manifestTemp), m.encode())
+}
+
+// install has the staged manifest take the other's place.
+func (l *Log) install(m *manifest) error {
+	err := l.o.FS.Rename(path.Join(l.o.Dir, manifestTemp), path.Join(l.o.Dir, manifestName))
+	if err == nil {
+		err = l.o.FS.SyncDir(l.o.Dir)
+	}
+	if err == nil {
+		l.generation = m.generation
+	} else if !l.manifestStands() {
+		l.fail(fmt.Errorf("%w: manifest: %w", ErrPoisoned, err))
+	}
+	return err
 }
 
 // manifestStands tells whether the directory still has the manifest that was
@@ -240,7 +256,7 @@ func (l *Log) manifestStands() bool {
 // abandon drops a segment whose manifest was not committed. Its file stays when
 // the disk may have that manifest; the next Open decides.
 func (l *Log) abandon(s *segment.Segment) {
-	if l.doubt != nil {
+	if l.failed() != nil {
 		s.Release()
 		return
 	}

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"chronik/internal/vfs"
 	"chronik/segment"
 )
 
@@ -78,16 +77,18 @@ func (l *Log) create(rec *Recovery) error {
 	if err := l.sweep(nil, rec); err != nil {
 		return err
 	}
-	a, err := l.begin(1, 0, 0, 0)
+	a, err := l.beginSynced(1, 0, 0)
 	if err != nil {
 		return err
 	}
 	rec.Created = true
-	err = l.commit(&view{segs: []*segment.Segment{a.Segment}, active: a})
-	if err != nil {
+	v := &view{segs: []*segment.Segment{a.Segment}, active: a}
+	if err := l.commit(l.manifestOf(v, a.SyncedThrough())); err != nil {
 		l.abandon(a.Segment)
+		return err
 	}
-	return err
+	l.view.Store(v)
+	return nil
 }
 
 // load takes the segments the manifest lists and recovers the active one.
@@ -159,39 +160,13 @@ func (l *Log) sweep(known map[string]bool, rec *Recovery) error {
 	return nil
 }
 
-// begin makes the file of a new active segment, with room for a frame of need
-// bytes. The file is in the directory durably, but counts only once the
-// manifest has it.
-func (l *Log) begin(base Index, prev Term, off Offset, need int) (*segment.Active, error) {
-	id := l.nextID
-	l.nextID++
-	a, err := segment.Create(segment.CreateOptions{
-		FS: l.o.FS, Maps: l.o.Maps, Path: l.segmentPath(id), ID: id, Salt: l.salt(), BaseIndex: base, PrevTerm: prev, BaseOffset: off,
-		Now: l.now(), Capacity: max(l.o.SegmentBytes(), int64(need)+vfs.PageSize),
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := l.o.FS.SyncDir(l.o.Dir); err != nil {
-		l.discard(a.Segment)
-		return nil, err
-	}
-	return a, nil
-}
-
-// discard forgets a segment and removes its file. A file that cannot be
-// removed now is swept by the next Open.
-func (l *Log) discard(s *segment.Segment) {
-	if err := l.o.FS.Remove(s.Path()); err != nil {
-		l.o.Logger.Error("segment not removed", "segment", s.Path(), "err", err)
-	}
-	s.Release()
-}
-
 // joinTerms appends the runs of more that are not a continuation.
 func joinTerms(terms, more []TermRun) []TermRun {
 	out := append([]TermRun(nil), terms...)
 	for _, t := range more {
+		if n := len(out); n > 0 && out[n-1].FirstIndex >= t.FirstIndex && out[n-1].Term != t.Term {
+			out = out[:n-1] // the run of a term that ended before the log begins
+		}
 		if len(out) == 0 || out[len(out)-1].Term != t.Term {
 			out = append(out, t)
 		}

@@ -21,7 +21,7 @@ func must(t testing.TB, err error) {
 }
 
 func small(fsys vfs.FS) Options {
-	return Options{FS: fsys, Dir: "/log", SegmentBytes: func() int64 { return 16 << 10 }}
+	return Options{FS: fsys, Dir: "/log", SegmentBytes: func() int64 { return 16 << 10 }, Background: func(task func()) { task() }}
 }
 
 func open(t testing.TB, o Options) *Log {

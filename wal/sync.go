@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"path"
 	"sync"
 	"sync/atomic"
@@ -190,10 +191,16 @@ func (s *syncState) End(err error) {
 	}
 }
 
-// syncActive syncs the active segment. Those before it are durable: a segment
-// is sealed only after its own sync.
+// syncActive syncs the active segment, after a roll that is under way has been
+// settled. Those before it are durable then.
 func (s *syncState) syncActive() error {
+	if _, err := s.log.settled(); err != nil {
+		return err
+	}
 	d, err := s.dirty()
+	if errors.Is(err, errRolling) {
+		return s.syncActive() // again meanwhile
+	}
 	if err != nil {
 		return err
 	}
@@ -204,6 +211,9 @@ func (s *syncState) syncActive() error {
 	}
 	return err
 }
+
+// errRolling is a log that must be settled before it can be made durable.
+var errRolling = errors.New("wal: a roll is under way")
 
 // dirty is what there is to make durable now.
 func (s *syncState) dirty() (d dirty, err error) {
@@ -216,6 +226,9 @@ func (s *syncState) dirty() (d dirty, err error) {
 		v := s.log.view.Load()
 		if v == nil {
 			return d, ErrClosed
+		}
+		if v.rolling != nil {
+			return d, errRolling
 		}
 		if !v.active.Acquire() {
 			continue // rolled meanwhile
