@@ -164,13 +164,24 @@ func ReadFile(fsys FS, name string, sizeMax int64) ([]byte, error) {
 // durably: the old or the new content is there after a crash, never a mixture.
 // tmp is a name in the same directory that nothing else uses.
 func ReplaceFile(fsys FS, dir, tmp, name string, b []byte) error {
-	tmpPath, path := dir+"/"+tmp, dir+"/"+name
-	f, err := fsys.Create(tmpPath)
+	if err := WriteFile(fsys, dir+"/"+tmp, b); err != nil {
+		return err
+	}
+	if err := fsys.Rename(dir+"/"+tmp, dir+"/"+name); err != nil {
+		return err
+	}
+	return fsys.SyncDir(dir)
+}
+
+// WriteFile makes a file with the content b, durable but for its name, in place
+// of what has the name. After an error there is none.
+func WriteFile(fsys FS, path string, b []byte) error {
+	f, err := fsys.Create(path)
 	if errors.Is(err, fs.ErrExist) {
-		if err = fsys.Remove(tmpPath); err != nil {
+		if err = fsys.Remove(path); err != nil {
 			return err
 		}
-		f, err = fsys.Create(tmpPath)
+		f, err = fsys.Create(path)
 	}
 	if err != nil {
 		return err
@@ -183,11 +194,7 @@ func ReplaceFile(fsys FS, dir, tmp, name string, b []byte) error {
 		err = cerr
 	}
 	if err != nil {
-		fsys.Remove(tmpPath) // a leftover is harmless; the next replacement removes it too
-		return err
+		fsys.Remove(path) // a leftover is harmless; the next one removes it too
 	}
-	if err := fsys.Rename(tmpPath, path); err != nil {
-		return err
-	}
-	return fsys.SyncDir(dir)
+	return err
 }
