@@ -14,7 +14,9 @@
 //     refuses to start (ErrLostData) instead of going on with less;
 //   - raft is never given an error that it does not know, since it would end
 //     the process: Storage.Err has it, and the group is stopped;
-//   - a torn tail of the hard states is told from damage.
+//   - a torn tail of the hard states is told from damage;
+//   - a full disk is told from a failure (DiskFull): what was asked for may be
+//     asked for again.
 //
 // It does not drive raft (package multiraft does), make snapshots (segment
 // hand-off is not built: Snapshot says "temporarily unavailable"), or repair.

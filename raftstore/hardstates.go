@@ -49,8 +49,10 @@ type HardStates struct {
 	mu         sync.Mutex
 	idle       *sync.Cond // signalled when a writer goroutine ends
 	groups     map[uint64]*Group
-	generation uint64
+	generation uint64   // of the records in buf
 	file       vfs.File // only the writer goroutine writes to it
+	fileGen    uint64   // its generation
+	behind     bool     // the disk was full: what the file lacks comes with the next generation
 	buf        []byte   // records not yet written, in order
 	end        int64    // file position behind what was written
 	synced     int64    // file position up to which everything is durable
@@ -96,6 +98,9 @@ func (h *HardStates) Groups() []uint64 {
 // of the log, must be quick, and gets the error that poisoned the log, if any.
 // Without done the record is written with the next durable one, at the next
 // Checkpoint or at Close, and an error shows there.
+//
+// An error for which DiskFull holds poisons nothing: what was saved is kept,
+// and the next Checkpoint, or Save with done, tries to write all of it.
 //
 // The caller sees to it that Commit is within the durable part of the log.
 func (h *HardStates) Save(group uint64, s State, done func(error)) {
@@ -174,13 +179,21 @@ func (h *HardStates) write() {
 		waiters := h.waiters
 		h.waiters, h.writeAsked = nil, false
 		var err error
-		if size := h.end + int64(len(h.buf)); size > rewriteBytesMin && size > rewriteFactor*h.liveBytes() {
+		if size := h.end + int64(len(h.buf)); h.behind || size > rewriteBytesMin && size > rewriteFactor*h.liveBytes() {
 			err = h.rewriteLocked()
 		} else {
 			err = h.writeRoundLocked(len(waiters) > 0)
 		}
-		if err != nil {
-			h.err = fmt.Errorf("raftstore: hard states: %w", err)
+		switch {
+		case err == nil:
+		case DiskFull(err):
+			err = fmt.Errorf("raftstore: hard states: %w", err)
+			if !h.behind {
+				h.logger.Warn("no room for the hard states: no group can change its term or vote before there is", "dir", h.dir, "err", err)
+			}
+			h.behind, h.buf = true, nil
+		default:
+			h.err = fmt.Errorf("raftstore: hard states: %w", poisoned(err))
 			h.logger.Error("hard states poisoned: no group can change its term or vote any more", "dir", h.dir, "err", err)
 			waiters = append(waiters, h.waiters...)
 			h.waiters, h.buf = nil, nil
@@ -209,7 +222,9 @@ func (h *HardStates) writeRoundLocked(sync bool) error {
 		_, err = file.WriteAt(buf, at)
 	}
 	if err == nil && sync {
-		err = file.Datasync()
+		if err = file.Datasync(); err != nil {
+			err = poisoned(err)
+		}
 	}
 	h.mu.Lock()
 	if err != nil {
@@ -255,7 +270,7 @@ func (h *HardStates) rewriteLocked() error {
 	}
 	image = appendSynced(image, next, int64(len(image)))
 	h.generation, h.buf = next, nil
-	old, oldName := h.file, fileName(next-1)
+	old, oldName := h.file, fileName(h.fileGen)
 	// Saves that come meanwhile are records of the new generation, behind
 	// the image. They cannot be written before this returns.
 	h.synced, h.end = int64(len(image)), int64(len(image))
@@ -265,7 +280,7 @@ func (h *HardStates) rewriteLocked() error {
 	if err != nil {
 		return err
 	}
-	h.file = file
+	h.file, h.fileGen, h.behind = file, next, false
 	if old != nil {
 		if err := old.Close(); err != nil {
 			h.logger.Warn("closing the previous hard-state file", "dir", h.dir, "err", err)

@@ -17,6 +17,7 @@ import (
 
 	"chronik/internal/vfs"
 	"chronik/segment"
+	"chronik/wal"
 
 	"github.com/cespare/xxhash/v2"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -434,4 +435,65 @@ func FuzzScan(f *testing.F) {
 			t.Fatalf("scan of the accepted prefix: %d of %d, %v", e, end, err)
 		}
 	})
+}
+
+// TestHardStatesOnAFullDisk: a save that finds no room is refused, kept, and written with the next one that finds some;
+// a sync that fails is final, whatever its reason.
+func TestHardStatesOnAFullDisk(t *testing.T) {
+	m := vfs.NewMem()
+	h, _ := openHard(t, m)
+	wait(t, func(done func(error)) { h.SaveConf(7, 0, voters(1), done) })
+	wait(t, func(done func(error)) { h.Save(7, State{Term: 2, Vote: 1}, done) })
+	settle(h)
+	u, err := m.Usage("hs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.SetCapacity(u.Total - u.Free)
+	for term := uint64(3); term < 2000; term++ {
+		if err := waitErr(func(done func(error)) { h.Save(7, State{Term: term, Vote: 1}, done) }); !errors.Is(err, vfs.ErrNoSpace) || !DiskFull(err) {
+			t.Fatalf("term %d: %v", term, err)
+		}
+		h.Save(8, State{Term: term}, nil)
+	}
+	h.mu.Lock()
+	if n := len(h.buf); n > bufferBytesMax {
+		t.Errorf("%d bytes wait for room", n)
+	}
+	h.mu.Unlock()
+	if h2, _ := openHard(t, m.Crash(1)); h2 != nil {
+		if g, _ := h2.Load(7); g.State.Term != 2 {
+			t.Errorf("after a power cut without room: %+v", g.State)
+		}
+	}
+	m.SetCapacity(0)
+	wait(t, h.Checkpoint)
+	wait(t, func(done func(error)) { h.Save(8, State{Term: 2000, Vote: 1}, done) })
+	settle(h)
+	hardFile(t, m) // one file: what was tried and failed has left nothing
+	h2, _ := openHard(t, m.Crash(2))
+	for group, want := range map[uint64]State{7: {Term: 1999, Vote: 1}, 8: {Term: 2000, Vote: 1}} {
+		if g, _ := h2.Load(group); g.State != want {
+			t.Errorf("group %d after a power cut: %+v, want %+v", group, g.State, want)
+		}
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
+	}
+
+	var on atomic.Bool
+	h, _ = openHard(t, vfs.NewFaulty(m, func(op vfs.Op, _ string) error {
+		if on.Load() && op == vfs.OpDatasync {
+			return vfs.ErrNoSpace
+		}
+		return nil
+	}))
+	save := func(done func(error)) { h.Save(7, State{Term: 3000}, done) }
+	on.Store(true)
+	first := waitErr(save)
+	on.Store(false)
+	if second := waitErr(save); !errors.Is(first, wal.ErrPoisoned) || DiskFull(first) || !errors.Is(second, wal.ErrPoisoned) {
+		t.Errorf("a failed sync: %v, then %v", first, second)
+	}
+	_ = h.Close() // it says the same again
 }

@@ -57,6 +57,7 @@ func (s *Storage) Load(o LoadOptions) error {
 		saved := make(chan error, 1)
 		s.hs.SaveConf(s.group, 0, g.Conf, func(err error) { saved <- err })
 		if err := <-saved; err != nil {
+			s.hs.Remove(s.group) // it is not known: the next attempt saves it again
 			return err
 		}
 	}

@@ -125,7 +125,7 @@ func (h *HardStates) reopen(path string, end int64) error {
 	if err != nil {
 		return fmt.Errorf("raftstore: hard states: %w", err)
 	}
-	h.file, h.end, h.synced = file, end, end
+	h.file, h.fileGen, h.end, h.synced = file, h.generation, end, end
 	return nil
 }
 

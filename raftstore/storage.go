@@ -220,7 +220,20 @@ func (s *Storage) sentinel(err error) error {
 // entries[0].Index on that are there already conflict and are dropped first.
 // They can be read at once and are durable after a sync of the log. The
 // entries are kept until they are applied and must not be changed.
+//
+// After an error for which DiskFull holds some of them may be in the log, or
+// the conflicting ones may be gone; the same call may then be made again, and
+// goes on where that one stopped.
 func (s *Storage) Append(entries []*pb.Entry) error {
+	for len(entries) > 0 {
+		if t := s.tailAt(entries[0].GetIndex()); t == nil || t.ent != entries[0] {
+			break
+		}
+		entries = entries[1:]
+	}
+	if len(entries) == 0 {
+		return nil
+	}
 	first, last := entries[0].GetIndex(), uint64(s.log.LastIndex())
 	if first > last+1 {
 		return fmt.Errorf("BUG: raftstore: group %d: append at %d, log ends at %d", s.group, first, last)
@@ -254,7 +267,7 @@ func (s *Storage) Append(entries []*pb.Entry) error {
 		s.tailBytes += len(f.Payload)
 	}
 	if err := s.log.Append(frames); err != nil {
-		s.dropTail(kept, len(s.tail))
+		s.dropTail(kept+int(uint64(s.log.LastIndex())+1-first), len(s.tail))
 		return fmt.Errorf("raftstore: group %d: %w", s.group, err)
 	}
 	for s.tailBytes > tailBytesMax && len(s.tail) > 1 {

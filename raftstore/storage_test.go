@@ -1,10 +1,13 @@
 package raftstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"sync/atomic"
 	"testing"
 
 	"chronik/internal/vfs"
@@ -353,5 +356,65 @@ func TestLoadOfSoleVoter(t *testing.T) {
 	wait(t, func(done func(error)) { s.SaveConf(3, voters(1), done) })
 	if c, a := commit(); c != 4 || a != 4 {
 		t.Errorf("commit %d, applied %d, want 4, 4", c, a)
+	}
+}
+
+// TestStorageAppendGoesOn: an append that found no room anywhere on its way, in place of a conflicting end and over
+// rolls, is made whole by the same call again.
+func TestStorageAppendGoesOn(t *testing.T) {
+	var left atomic.Int64 // so many calls that need room succeed, then one does not
+	partly := 0
+	for step := int64(0); ; step++ {
+		mem := vfs.NewMem()
+		hs, _ := openHard(t, mem)
+		left.Store(1 << 40)
+		log := openLog(t, vfs.NewFaulty(mem, func(op vfs.Op, name string) error {
+			if (op == vfs.OpWrite || op == vfs.OpCreate) && left.Add(-1) == -1 {
+				return vfs.ErrNoSpace
+			}
+			return nil
+		}), "log", 4096)
+		s := loadStorage(t, log, hs, LoadOptions{NodeID: 2, Voters: []uint64{1, 2, 3}})
+		entries := func(first, last, term uint64) (out []*pb.Entry) {
+			for i := first; i <= last; i++ {
+				out = append(out, &pb.Entry{Index: new(i), Term: new(term), Data: payload(segment.Offset(i-1), 1, 3000)})
+			}
+			return out
+		}
+		old, now := entries(1, 9, 1), entries(4, 20, 2)
+		if err := s.Append(old); err != nil {
+			t.Fatal(err)
+		}
+		left.Store(step)
+		err := s.Append(now)
+		if err == nil {
+			if step < 5 || partly == 0 {
+				t.Errorf("%d steps, %d of them in the middle", step, partly)
+			}
+			return
+		}
+		if !DiskFull(err) {
+			t.Fatalf("step %d: %v", step, err)
+		}
+		if last := log.LastIndex(); last > 9 && last < 20 {
+			partly++
+		}
+		if err := s.Append(now); err != nil {
+			t.Fatalf("step %d, again: %v", step, err)
+		}
+		want := slices.Concat(old[:3], now)
+		got, err := s.Entries(1, 21, math.MaxUint64)
+		if err != nil || len(got) != 20 {
+			t.Fatalf("step %d: %d entries, %v", step, len(got), err)
+		}
+		onDisk, err := s.read(1, 21, math.MaxUint64)
+		if err != nil || len(onDisk) != 20 {
+			t.Fatalf("step %d: %d entries on disk, %v", step, len(onDisk), err)
+		}
+		for i := range want {
+			if got[i] != want[i] || onDisk[i].GetTerm() != want[i].GetTerm() || !bytes.Equal(onDisk[i].GetData(), want[i].GetData()) {
+				t.Fatalf("step %d: entry %d: %v, on disk %v", step, i+1, got[i], onDisk[i])
+			}
+		}
 	}
 }

@@ -49,6 +49,7 @@ type Member struct {
 	queue    []byte
 	waiting  map[uint64]chan applied
 	failure  error
+	noRoom   error         // the disk is full: changes are refused; nil: it is not
 	changed  chan struct{} // capacity 1: there is something to reconcile
 	leadWait chan struct{} // closed when this node begins to lead
 }
@@ -134,8 +135,11 @@ func (m *Member) AwaitLeader(ctx context.Context) error {
 // metadata version that includes it.
 func (m *Member) Propose(ctx context.Context, c cluster.Command) (cluster.Result, uint64, error) {
 	m.mu.Lock()
-	if m.failure != nil || !m.lead {
+	if m.failure != nil || m.noRoom != nil || !m.lead {
 		err := m.failure
+		if err == nil {
+			err = m.noRoom
+		}
 		m.mu.Unlock()
 		if err == nil {
 			err = ErrNotLeader
@@ -249,6 +253,19 @@ func (mm *machine) RoleChanged(c multiraft.RoleChange) {
 		return
 	}
 	m.signalLeadLocked()
+}
+
+// NoRoom refuses changes while the disk is full. Those that wait are told so;
+// the ones that have been proposed may be made later.
+func (mm *machine) NoRoom(err error) {
+	m := (*Member)(mm)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.noRoom = nil
+	if err != nil {
+		m.noRoom = fmt.Errorf("%w: %w", ErrStorage, err)
+		m.dropLocked(m.noRoom)
+	}
 }
 
 func (mm *machine) Failed(err error) {

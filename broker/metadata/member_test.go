@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -128,4 +129,55 @@ func TestNothingAppliesBehindWhatCannotBe(t *testing.T) {
 	if m.Leading() {
 		t.Error("it still leads")
 	}
+}
+
+// TestFullDisk: changes are refused while there is no room, and made when there is.
+func TestFullDisk(t *testing.T) {
+	fs := vfs.NewMem()
+	m, stop := open(t, fs)
+	defer stop()
+	u, err := fs.Usage("metadata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fs.SetCapacity(u.Total - u.Free)
+	made := 0
+	create := func(i int) error {
+		_, _, err := m.Propose(t.Context(), &cluster.CreateTopic{Name: strings.Repeat("n", 200) + strconv.Itoa(i), ID: cluster.TopicID{byte(i), byte(i >> 8)}, Replicas: [][]int32{{1}}})
+		return err
+	}
+	for err == nil {
+		if err = create(made); err == nil {
+			made++
+		}
+	}
+	if !errors.Is(err, ErrStorage) || !errors.Is(err, vfs.ErrNoSpace) {
+		t.Fatalf("topic %d: %v", made, err)
+	}
+	if err := create(made + 1); !errors.Is(err, ErrStorage) {
+		t.Errorf("the next: %v", err)
+	}
+	if !m.Leading() {
+		t.Error("no longer leads")
+	}
+	m.View(func(s *cluster.State) {
+		if n := len(s.Topics()); n != made {
+			t.Errorf("%d topics without room, %d were made", n, made)
+		}
+	})
+	fs.SetCapacity(0)
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	deadline := time.Now().Add(time.Minute)
+	for err = create(made + 1); err != nil; err = create(made + 1) {
+		if time.Now().After(deadline) || !errors.Is(err, ErrStorage) {
+			t.Fatalf("with room: %v", err)
+		}
+		<-poll.C
+	}
+	m.View(func(s *cluster.State) {
+		if n := len(s.Topics()); n != made+2 { // the one that was on its way has been made too
+			t.Errorf("%d topics with room, want %d", n, made+2)
+		}
+	})
 }

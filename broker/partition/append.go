@@ -52,6 +52,9 @@ func (p *Partition) Append(b []byte, acks Acks, requireEpoch int32, a Acker, tok
 	if err := p.checkEpochLocked(requireEpoch); err != nil {
 		return err
 	}
+	if p.noRoom != nil {
+		return p.fullLocked(h, acks, a, token)
+	}
 	if id := h.ProducerID(); id >= 0 {
 		dup, isDup, err := p.producers.check(id, h.ProducerEpoch(), h.BaseSequence(), h.LastSequence())
 		if err != nil {
@@ -77,6 +80,28 @@ func (p *Partition) Append(b []byte, acks Acks, requireEpoch int32, a Acker, tok
 	return nil
 }
 
+// fullLocked answers an append while the disk is full: one that is in the log
+// already is acknowledged, any other is refused, whatever its sequence, for the
+// one before it may have been.
+func (p *Partition) fullLocked(h batch.View, acks Acks, a Acker, token int) error {
+	if id := h.ProducerID(); id >= 0 && a != nil {
+		dup, isDup, err := p.producers.check(id, h.ProducerEpoch(), h.BaseSequence(), h.LastSequence())
+		if err == nil && isDup && dup.lastOffset < p.reachedLocked(acks) {
+			a.Acked(token, Result{BaseOffset: dup.base, LastOffset: dup.lastOffset, Duplicate: true, Timestamp: dup.timestamp})
+			return nil
+		}
+	}
+	return p.noRoom
+}
+
+// reachedLocked is the offset below which appends with acks are acknowledged.
+func (p *Partition) reachedLocked(acks Acks) int64 {
+	if acks == AcksAll {
+		return p.committed
+	}
+	return p.durable
+}
+
 // Behind reports whether so much waits to be proposed that producers are to be
 // held back.
 func (p *Partition) Behind() bool {
@@ -91,11 +116,11 @@ func (p *Partition) enqueueLocked(acks Acks, a Acker, token int, r Result) {
 	if a == nil {
 		return
 	}
-	q, reached := &p.commitAck, p.committed
+	q := &p.commitAck
 	if acks != AcksAll {
-		q, reached = &p.durAck, p.durable
+		q = &p.durAck
 	}
-	if r.LastOffset < reached || (acks == AcksNone && len(p.pending) <= pendingBytesMax) {
+	if r.LastOffset < p.reachedLocked(acks) || (acks == AcksNone && len(p.pending) <= pendingBytesMax) {
 		a.Acked(token, r)
 		return
 	}

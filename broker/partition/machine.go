@@ -135,6 +135,22 @@ func (m *machine) RoleChanged(c multiraft.RoleChange) {
 	}
 }
 
+// NoRoom refuses appends while the disk is full. Those that wait are told so:
+// like one that has timed out, each may be in the log later, and is recognised
+// when it is sent again.
+func (m *machine) NoRoom(err error) {
+	p := (*Partition)(m)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.noRoom = nil
+	if err != nil {
+		p.noRoom = fmt.Errorf("%w: %w", ErrStorage, err)
+		p.commitAck.failAll(p.noRoom)
+		p.durAck.failAll(p.noRoom)
+	}
+	p.wakeLocked()
+}
+
 // Failed takes the partition out of service: what waits fails, and so does
 // every later call.
 func (m *machine) Failed(err error) {

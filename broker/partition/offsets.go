@@ -1,10 +1,12 @@
 package partition
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
 
+	"chronik/internal/vfs"
 	"chronik/kafka/batch"
 	"chronik/segment"
 	"chronik/wal"
@@ -220,21 +222,23 @@ func (p *Partition) setStart(offset segment.Offset) error {
 
 // Retain drops what retention.ms and retention.bytes no longer keep, in whole
 // segments, never above the high watermark. It rolls an active segment that
-// has reached segment.ms or whose records have all expired.
+// has reached segment.ms or whose records have all expired; on a full disk it
+// drops what it can all the same.
 func (p *Partition) Retain(now time.Time) error {
 	s := p.opt.Settings()
 	segs := p.log.Segments()
 	if len(segs) == 0 {
 		return nil
 	}
+	var rolled error
 	active := segs[len(segs)-1]
 	expired := func(g wal.SegmentInfo) bool {
 		return s.DeleteExpired && s.RetentionMs >= 0 && g.MaxTimestamp >= 0 && now.UnixMilli()-g.MaxTimestamp > s.RetentionMs
 	}
 	if active.NextOffset > active.BaseOffset &&
 		(now.Sub(active.FirstAppend).Milliseconds() >= s.SegmentMs || expired(active)) {
-		if err := p.log.Roll(); err != nil {
-			return err
+		if rolled = p.log.Roll(); rolled != nil && !errors.Is(rolled, vfs.ErrNoSpace) {
+			return rolled
 		}
 		segs = p.log.Segments()
 	}
@@ -252,7 +256,7 @@ func (p *Partition) Retain(now time.Time) error {
 		total -= g.Bytes
 	}
 	if start <= p.log.StartOffset() {
-		return nil
+		return rolled
 	}
-	return p.setStart(start)
+	return errors.Join(rolled, p.setStart(start))
 }

@@ -36,6 +36,7 @@ type Options struct {
 	Dir      string
 	FS       vfs.FS
 	Syncer   *wal.Syncer
+	Maps     *wal.Maps
 	Host     *multiraft.Host
 	Clock    clock.Clock
 	Rand     *rand.Rand
@@ -62,6 +63,7 @@ type Partition struct {
 	producers producers
 	current   bool  // producers covers the log up to end
 	failure   error // why the group stopped; ErrClosed after Close
+	noRoom    error // the disk is full: appends are refused; nil: it is not
 	commitAck ackQueue
 	durAck    ackQueue
 	watchers  map[*Watcher]struct{}
@@ -79,7 +81,7 @@ func Open(o Options, onRole RoleFunc) (*Partition, error) {
 	p := &Partition{opt: o, epoch: -1, watchers: make(map[*Watcher]struct{}), onRole: onRole}
 	began := o.Clock.Now()
 	log, rec, err := wal.Open(wal.Options{
-		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
+		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Maps: o.Maps, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
 		SegmentBytes: func() int64 { return o.Settings().SegmentBytes },
 		Checkpoint:   p.checkpoint,
 	})
@@ -159,6 +161,7 @@ type State struct {
 	HighWatermark int64
 	End           int64 // next offset of the written log
 	Bytes         int64
+	NoRoom        error // the disk is full: reads go on, appends are refused; nil: it is not
 	Err           error // the partition has failed or is closed
 }
 
@@ -169,7 +172,7 @@ func (p *Partition) State() State {
 	defer p.mu.Unlock()
 	return State{
 		Leading: p.leading, Leader: p.leader, Epoch: p.epoch, LogStart: int64(p.log.StartOffset()),
-		HighWatermark: p.committed, End: p.written, Bytes: bytes, Err: p.failure,
+		HighWatermark: p.committed, End: p.written, Bytes: bytes, NoRoom: p.noRoom, Err: p.failure,
 	}
 }
 
@@ -194,6 +197,8 @@ func (p *Partition) checkEpochLocked(epoch int32) error {
 	switch {
 	case p.failure != nil:
 		return p.failure
+	case !p.leading && p.noRoom != nil: // which keeps it from leading
+		return p.noRoom
 	case !p.leading:
 		return ErrNotLeader
 	case epoch >= 0 && epoch < p.epoch:

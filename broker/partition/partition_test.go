@@ -461,3 +461,65 @@ func TestOldTimestampsAreNotIdleness(t *testing.T) {
 		t.Errorf("sent again after two idle hours: %+v", again)
 	}
 }
+
+// TestFullDisk: appends are refused and told so while reads go on; with room again everything that was accepted is in
+// the log once, however often it was sent.
+func TestFullDisk(t *testing.T) {
+	r := newRig(t, nil)
+	mem := r.fs.(*vfs.Mem)
+	first := r.mustAppend(sequence{9, 0, 0}, 1, "a")
+	u, err := mem.Usage("p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem.SetCapacity(u.Total - u.Free)
+	big := strings.Repeat("x", 10_000)
+	seq, waiting := int32(1), acks(make(acks, 1000))
+	var sent [][]byte
+	for { // until it is told; what is sent meanwhile waits or is in the log
+		b := records(t, sequence{9, 0, seq}, 1, big)
+		if err := r.p.Append(b, AcksAll, -1, waiting, int(seq)); err != nil {
+			if !errors.Is(err, ErrStorage) || !errors.Is(err, vfs.ErrNoSpace) {
+				t.Fatalf("refused with %v", err)
+			}
+			break
+		}
+		sent = append(sent, b)
+		seq++
+		got := <-waiting // one in flight
+		if got.r.Err != nil && (!errors.Is(got.r.Err, ErrStorage) || !errors.Is(got.r.Err, vfs.ErrNoSpace)) {
+			t.Fatalf("append %d: %v", seq, got.r.Err)
+		}
+	}
+	s := r.p.State()
+	if !s.Leading || s.Err != nil || !errors.Is(s.NoRoom, vfs.ErrNoSpace) || s.HighWatermark < 1 || s.HighWatermark >= int64(seq) {
+		t.Errorf("without room: %+v", s)
+	}
+	if got := r.read(0, 1); got != "0=a" {
+		t.Errorf("read without room: %q", got)
+	}
+	if again := r.mustAppend(sequence{9, 0, 0}, 1, "a"); !again.Duplicate || again.BaseOffset != first.BaseOffset {
+		t.Errorf("what is in the log, sent again: %+v", again)
+	}
+	for i := range 2 { // what waits, and what comes after it whatever its sequence
+		if err := r.p.Append(records(t, sequence{9, 0, seq - 1 + int32(7*i)}, 1, big), AcksAll, -1, waiting, 0); !errors.Is(err, ErrStorage) {
+			t.Errorf("sent again: %v", err)
+		}
+	}
+	if err := r.p.Retain(r.clock.Now()); !errors.Is(err, vfs.ErrNoSpace) { // everything is old, and there is no room to roll
+		t.Errorf("retention without room: %v", err)
+	}
+	mem.SetCapacity(0)
+	r.await(func() bool { s := r.p.State(); return s.NoRoom == nil && s.HighWatermark == int64(seq) })
+	again := r.mustAppend(sequence{9, 0, seq - 1}, 1, big)
+	if !again.Duplicate || again.BaseOffset != int64(seq-1) {
+		t.Errorf("the refused append, sent again: %+v", again)
+	}
+	if next := r.mustAppend(sequence{9, 0, seq}, 1, "z"); next.Duplicate || next.BaseOffset != int64(seq) {
+		t.Errorf("the next one: %+v", next)
+	}
+	r.reopen()
+	if got := strings.Count(r.read(0, 1<<30), "="); got != int(seq)+1 {
+		t.Errorf("%d records after a restart, want %d", got, seq+1)
+	}
+}

@@ -53,6 +53,7 @@ func (p *pump) TakeProposal(_ segment.Term, bytesMax int) []byte {
 
 func (p *pump) Appended(segment.Index, segment.Offset) {}
 func (p *pump) Durable(segment.Offset)                 {}
+func (p *pump) NoRoom(error)                           {}
 
 func (p *pump) Committed(entries []segment.Entry) {
 	p.mu.Lock()

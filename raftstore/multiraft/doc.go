@@ -19,7 +19,9 @@
 //   - Leader is reported only after the first entry of the own term has been
 //     applied, and its end before an entry of another term is appended;
 //   - an I/O error, damage, or a broken invariant stops one group, for good and
-//     with one call of Failed; the others go on.
+//     with one call of Failed; the others go on;
+//   - a full disk stops nothing for good: the group keeps what found no room,
+//     says so (NoRoom), and goes on by itself when there is room.
 //
 // It does not carry messages (Transport does), compact logs, or hand over
 // segments to a peer whose entries are gone.

@@ -53,6 +53,7 @@ type Group struct {
 	reported RoleChange
 
 	writes     writeQueue
+	room       room
 	proposals  []proposal // of this term, not applied, oldest first
 	proposed   int        // bytes of them
 	unproposed []byte     // taken, but raft would not have it yet
@@ -165,12 +166,14 @@ func (g *Group) run() {
 	defer g.publish()
 	defer g.rescue()
 	g.reportRole()
+	g.tryAgain()
 	for g.err == nil && g.finishConf() {
 		g.stepInbox()
 		g.finishWrites()
 		if g.err != nil {
 			return
 		}
+		g.lookForRoom()
 		g.campaign()
 		g.propose()
 		if !g.node.HasReady() {
@@ -220,6 +223,7 @@ func (g *Group) halt(err error) {
 		g.err = err
 	}
 	g.dropProposals()
+	g.noMoreRoom()
 	g.writes = writeQueue{}
 	g.confWait = nil
 	g.publish()
@@ -251,7 +255,7 @@ func (g *Group) checkpoint() {
 
 func (g *Group) publish() {
 	s := Status{Role: g.reported.Role, Term: g.reported.Term, Leader: g.reported.Leader, Commit: segment.Index(g.commit),
-		Applied: segment.Index(g.store.Applied()), Voters: g.store.Conf().GetVoters(), Err: g.err}
+		Applied: segment.Index(g.store.Applied()), Voters: g.store.Conf().GetVoters(), NoRoom: g.room.err, Err: g.err}
 	if g.err != nil {
 		s.Role, s.Leader = Follower, 0
 	}
@@ -294,7 +298,7 @@ func (g *Group) campaign() {
 // appends wait for the disk: what arrives meanwhile rides together.
 func (g *Group) propose() {
 	o := &g.host.opt
-	if !g.serving || g.proposed >= o.InflightBytesMax || g.writes.unsynced >= o.InflightSyncsMax || (g.unproposed == nil && !g.wake.Load()) {
+	if !g.serving || g.room.err != nil || g.proposed >= o.InflightBytesMax || g.writes.unsynced >= o.InflightSyncsMax || (g.unproposed == nil && !g.wake.Load()) {
 		return
 	}
 	proposed := false
@@ -360,13 +364,13 @@ func (g *Group) settle(n int) {
 	}
 	rest := copy(g.proposals, g.proposals[n:])
 	g.proposals = g.proposals[:rest]
-	g.host.settled(n)
+	g.settled(n)
 }
 
 func (g *Group) dropProposals() {
 	n := len(g.proposals)
 	g.proposals, g.proposed, g.unproposed, g.detached = nil, 0, nil, nil
-	g.host.settled(n)
+	g.settled(n)
 }
 
 // settled counts proposals that are done with.

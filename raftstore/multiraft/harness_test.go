@@ -62,6 +62,7 @@ type machine struct {
 	roles     []RoleChange
 	failed    []error
 	takes     int
+	full      bool
 	keepNone  bool // do not collect values (benchmarks)
 }
 
@@ -162,6 +163,14 @@ func (m *machine) RoleChanged(c RoleChange) {
 	if m.leading && m.committed < 0 {
 		m.committed = c.NextOffset
 	}
+}
+
+func (m *machine) NoRoom(err error) {
+	defer m.enter()()
+	if (err != nil) == m.full {
+		m.t.Errorf("%s: NoRoom(%v) for the second time", m.name, err)
+	}
+	m.full = err != nil
 }
 
 func (m *machine) Failed(err error) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"chronik/raftstore"
 	"chronik/segment"
 
 	"go.etcd.io/raft/v3"
@@ -100,30 +101,48 @@ func (g *Group) report(c RoleChange) {
 	g.sm.RoleChanged(c)
 }
 
-// write appends entries and records term and vote. The responses go out when
-// all of it, and everything written before, is durable.
+// write has a message of raft's written in its turn.
 func (g *Group) write(m *pb.Message) {
 	if !raft.IsEmptySnap(m.GetSnapshot()) {
 		g.fail(errors.New("multiraft: a snapshot arrived, and segment hand-off is not built"))
 		return
 	}
+	if entries := m.GetEntries(); len(entries) > 0 && g.detached != nil {
+		g.attach(entries)
+	}
+	if len(g.room.appends) > 0 {
+		g.room.appends = append(g.room.appends, m)
+		return
+	}
+	switch err := g.append(m); {
+	case raftstore.DiskFull(err):
+		g.room.appends = append(g.room.appends, m)
+		g.noRoom(err)
+	case err != nil:
+		g.fail(err)
+	}
+}
+
+// append appends entries and records term and vote. The responses go out when
+// all of it, and everything written before, is durable. When the disk is full
+// it is to be called again with the same message.
+func (g *Group) append(m *pb.Message) error {
 	entries := m.GetEntries()
 	if len(entries) > 0 {
-		if g.detached != nil {
-			g.attach(entries)
+		err := g.store.Append(entries)
+		if err == nil || raftstore.DiskFull(err) { // some may be in the log
+			g.sm.Appended(g.log.LastIndex(), g.log.NextOffset())
 		}
-		if err := g.store.Append(entries); err != nil {
-			g.fail(err)
-			return
+		if err != nil {
+			return err
 		}
 		g.host.opt.Metrics.Storage.FramesAppended(frameBytes(entries))
-		g.sm.Appended(g.log.LastIndex(), g.log.NextOffset())
 	}
 	// Without a hard state in the message its fields are absent. A commit
 	// index alone is recorded at checkpoints.
 	vote := m.Term != nil && !g.store.Voted(m.GetTerm(), m.GetVote())
 	if len(entries) == 0 && !vote && len(m.GetResponses()) == 0 {
-		return
+		return nil
 	}
 	w := g.writes.begin(g, m.GetResponses(), len(entries) > 0, vote)
 	if vote {
@@ -132,6 +151,7 @@ func (g *Group) write(m *pb.Message) {
 	if len(entries) > 0 {
 		g.log.Sync(w.done)
 	}
+	return nil
 }
 
 // frameBytes is what entries take in the log.
@@ -148,6 +168,10 @@ func (g *Group) finishWrites() {
 	durable := false
 	for g.err == nil {
 		w, err := g.writes.finish(g)
+		if raftstore.DiskFull(err) {
+			g.noRoom(err)
+			return
+		}
 		if err != nil {
 			g.fail(err)
 			return
@@ -251,12 +275,15 @@ func (g *Group) noteApplied(bytes int) {
 // decide anything that a restart with the old ones could contradict.
 func (g *Group) startConf(index uint64, conf *pb.ConfState, responses []*pb.Message) {
 	g.confWait = responses
-	g.store.SaveConf(index, conf, func(err error) {
-		g.inMu.Lock()
-		g.confDone, g.confErr = true, err
-		g.inMu.Unlock()
-		g.enqueue()
-	})
+	g.store.SaveConf(index, conf, g.confSaved)
+}
+
+// confSaved takes note of what became of it.
+func (g *Group) confSaved(err error) {
+	g.inMu.Lock()
+	g.confDone, g.confErr = true, err
+	g.inMu.Unlock()
+	g.enqueue()
 }
 
 // finishConf reports whether the group may go on.
@@ -269,6 +296,11 @@ func (g *Group) finishConf() bool {
 	g.confDone = false
 	g.inMu.Unlock()
 	if !done {
+		return false
+	}
+	if raftstore.DiskFull(err) {
+		g.room.conf = true
+		g.noRoom(err)
 		return false
 	}
 	if err != nil {

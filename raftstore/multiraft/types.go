@@ -77,6 +77,10 @@ type StateMachine interface {
 	// serve as leader: the first entry of its own term is applied. The end of
 	// a leadership is reported before an entry of another term is appended.
 	RoleChanged(RoleChange)
+	// NoRoom tells that the disk is full: what waits, and what was taken and is
+	// not durable, will be written when there is room and not before; nothing
+	// is taken until NoRoom(nil) says that there is.
+	NoRoom(err error)
 	// Failed tells, once, that an I/O error or damage has stopped the group.
 	// Nothing else is called afterwards.
 	Failed(err error)
@@ -136,6 +140,7 @@ type Status struct {
 	FirstIndex segment.Index
 	LastIndex  segment.Index
 	Voters     []uint64 // must not be changed
+	NoRoom     error    // the disk is full and the group waits for room; nil: it is not
 	Err        error    // why the group has stopped, or nil
 }
 

@@ -1,11 +1,16 @@
 package multiraft
 
-import pb "go.etcd.io/raft/v3/raftpb"
+import (
+	"chronik/raftstore"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
 
 // write is one MsgStorageAppend on its way to the disk.
 type write struct {
 	responses []*pb.Message // to deliver when durable
 	entries   bool          // it appended to the log
+	vote      bool          // it saved term and vote
 	waits     int           // for so many syncs; guarded by the group's inMu, like err
 	err       error
 	done      func(error) // one of the syncs is done
@@ -39,19 +44,55 @@ func (q *writeQueue) begin(g *Group, responses []*pb.Message, entries, vote bool
 			}
 		}
 	}
-	w.responses, w.entries, w.waits = responses, entries, 0
+	w.responses, w.entries, w.vote = responses, entries, vote
 	if entries {
-		w.waits++
 		q.unsynced++
 	}
-	if vote {
-		w.waits++
-	}
+	w.expect()
 	q.queue = append(q.queue, w)
 	return w
 }
 
-// finish removes the oldest write if it is done.
+// expect sets what is to be waited for.
+func (w *write) expect() {
+	w.waits, w.err = 0, nil
+	if w.entries {
+		w.waits++
+	}
+	if w.vote {
+		w.waits++
+	}
+}
+
+// refused are the writes that found no room when they were to become durable.
+func (q *writeQueue) refused(g *Group) (out []*write) {
+	g.inMu.Lock()
+	defer g.inMu.Unlock()
+	for _, w := range q.queue {
+		if w.waits == 0 && raftstore.DiskFull(w.err) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// again has them made durable once more.
+func (q *writeQueue) again(g *Group) {
+	for _, w := range q.refused(g) {
+		g.inMu.Lock()
+		w.expect()
+		g.inMu.Unlock()
+		if w.vote {
+			g.host.opt.HardStates.Checkpoint(w.done) // it has been saved
+		}
+		if w.entries {
+			g.log.Sync(w.done)
+		}
+	}
+}
+
+// finish removes the oldest write if it is done. One that found no room stays,
+// and its error is returned with it.
 func (q *writeQueue) finish(g *Group) (*write, error) {
 	if len(q.queue) == 0 {
 		return nil, nil
@@ -62,6 +103,9 @@ func (q *writeQueue) finish(g *Group) (*write, error) {
 	g.inMu.Unlock()
 	if waits > 0 {
 		return nil, nil
+	}
+	if raftstore.DiskFull(err) {
+		return w, err
 	}
 	n := copy(q.queue, q.queue[1:])
 	q.queue[n] = nil
