@@ -5,6 +5,7 @@ BIN      := bin/chronik-server
 FUZZTIME ?= 30s
 COUNT    ?= 10
 CRASHES  ?= 20
+SEEDS    ?= 1000
 
 .DEFAULT_GOAL := help
 .PHONY: help run build test check lint race fuzz-smoke fuzz compat e2e sim crash startup demo bench bench-storage golden docs
@@ -40,7 +41,8 @@ fuzz: ## every fuzz target for ten minutes, two at a time
 compat: build ## real clients against the real binary, the protocol rule by rule over raw sockets, the program as a program
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 30m ./compat/... ./proto/... ./program/...
 
-crash: build ## kill -9 under traffic, CRASHES (20) times; everything acknowledged is looked for
+crash: build ## power cuts and failing calls at every step of the storage engine, from SEEDS (1000) seeds; then kill -9 under traffic, CRASHES (20) times
+	CHRONIK_CRASHES=$(SEEDS) $(GO) test -count=1 -timeout 30m -v -run Campaign ./segment ./wal ./raftstore/...
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) CHRONIK_CRASH_ROUNDS=$(CRASHES) $(GO) test -count=1 -timeout 30m -v ./crash/...
 
 startup: build ## time from start to ready and idle memory, printed

@@ -22,6 +22,7 @@ var campaign = crashtest.Campaign{
 	Steps:   40,
 	Kinds:   []string{"open", "append", "sync", "roll", "truncate", "start", "close", "kill", "remove"},
 	Seeds:   3,
+	Again:   8,
 	Fewer:   20,
 }
 

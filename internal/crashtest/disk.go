@@ -56,10 +56,10 @@ func newDisk(m *vfs.Mem) *Disk {
 	return d
 }
 
-// changes tells whether an operation may leave another image behind.
+// changing tells whether an operation may leave another image behind.
 func changing(op vfs.Op) bool {
 	switch op {
-	case vfs.OpRead, vfs.OpMap, vfs.OpStat, vfs.OpReadDir, vfs.OpOpen, vfs.OpLock, vfs.OpMkdir:
+	case vfs.OpRead, vfs.OpMap, vfs.OpStat, vfs.OpReadDir, vfs.OpOpen, vfs.OpLock, vfs.OpMkdir, vfs.OpLoad:
 		return false
 	}
 	return true
