@@ -23,9 +23,11 @@ test: ## go vet and go test -race: the whole module, and what needs no broker of
 	$(GO) vet ./...
 	cd test && $(GO) vet ./...
 	cd examples/flightsdemo && $(GO) vet .
+	cd bench/peers && $(GO) vet .
 	$(GO) test -race -count=1 ./...
 	cd test && $(GO) test -race -count=1 -run AuditSees ./crash
 	cd examples/flightsdemo && $(GO) test -race -count=1 .
+	cd bench/peers && $(GO) test -count=1 .
 
 race: test ## the same as test: tests always run with the race detector
 
@@ -60,8 +62,9 @@ sim: ## (not built yet) a whole cluster in one process from one seed
 bench: ## benchmarks of the storage engine and the codec, COUNT (10) runs each, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./segment ./wal ./kafka/...
 
-bench-storage: ## append, read, lookup and recovery, once, against the raw device
+bench-storage: ## append, read, lookup and recovery against the raw device, then against other logs and stores, into bench/results
 	$(GO) test -run '^$$' -bench . -benchmem ./segment ./wal
+	cd bench/peers && $(GO) run . -dir $(CURDIR)/bench/results -out $(CURDIR)/bench/results/peers
 
 golden: ## write the golden transcripts anew; the diff is the review
 	$(GO) test -count=1 ./broker/group ./broker/fetchsession -rewrite
