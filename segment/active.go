@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"chronik/internal/vfs"
+	"chronik/segment/frame"
 	"chronik/segment/mapping"
 )
 
@@ -60,7 +61,7 @@ type CreateOptions struct {
 // capacityOf rounds up to pages and bounds.
 func capacityOf(n int64) Pos {
 	n = max(n, zeroFirst)
-	n = min(n, int64(posMax))
+	n = min(n, int64(frame.PosMax))
 	return pageUp(Pos(n))
 }
 
@@ -177,7 +178,7 @@ func (a *Active) Append(entries []Entry, now int64) (int, error) {
 		}
 	}
 	if !a.straight {
-		if err := a.write(entries[:n], end); err != nil {
+		if err := frame.Write(a.file, end, entries[:n], a.meta.Salt, Pos(a.synced.Load())); err != nil {
 			return 0, a.undo(end, bytes, err)
 		}
 	}
@@ -191,7 +192,7 @@ func (a *Active) Append(entries []Entry, now int64) (int, error) {
 // writeStraight writes one large frame beyond the room that is written ahead.
 // Its first page is zeroed, since the header comes last: the file grows without
 // a hole, and after a full disk undo finds all that there is within its size.
-func (a *Active) writeStraight(frame []Entry, end, bytes Pos) error {
+func (a *Active) writeStraight(one []Entry, end, bytes Pos) error {
 	a.extendMu.Lock()
 	defer a.extendMu.Unlock()
 	z := Pos(a.zeroed.Load())
@@ -204,7 +205,7 @@ func (a *Active) writeStraight(frame []Entry, end, bytes Pos) error {
 		}
 		a.zeroed.Store(int64(head))
 	}
-	if err := a.write(frame, end); err != nil {
+	if err := frame.Write(a.file, end, one, a.meta.Salt, Pos(a.synced.Load())); err != nil {
 		size, serr := a.file.Size()
 		if serr != nil {
 			return a.poison(errors.Join(err, serr))
@@ -236,7 +237,7 @@ func (a *Active) publish(entries []Entry, pos Pos) {
 		running = max(running, e.MaxTimestamp)
 		a.tab.put(frames, row{uint32(pos / 8), uint32(e.BaseOffset - a.meta.BaseOffset), running})
 		if e.Term != a.last || len(a.terms) == 0 {
-			a.terms = append(a.terms, TermRun{e.Term, e.Index, e.BaseOffset})
+			a.terms = append(a.terms, TermRun{Term: e.Term, FirstIndex: e.Index, FirstOffset: e.BaseOffset})
 			a.last = e.Term
 		}
 		pos += Pos(FrameLen(len(e.Payload)))
@@ -351,9 +352,9 @@ func (a *Active) Mark() error {
 		return nil
 	}
 	b := make([]byte, FrameHeaderLen)
-	e := Entry{Index: a.NextIndex(), Term: a.last, Kind: kindMark, BaseOffset: a.NextOffset(), MaxTimestamp: -1}
-	putHeader(b, &e, a.meta.Salt, Pos(a.synced.Load()))
-	sealHash(b)
+	e := Entry{Index: a.NextIndex(), Term: a.last, Kind: frame.KindMark, BaseOffset: a.NextOffset(), MaxTimestamp: -1}
+	frame.PutHeader(b, &e, a.meta.Salt, Pos(a.synced.Load()))
+	frame.Seal(b)
 	_, err := a.file.WriteAt(b, int64(end))
 	return err
 }

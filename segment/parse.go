@@ -1,6 +1,10 @@
 package segment
 
-import "fmt"
+import (
+	"fmt"
+
+	"chronik/segment/frame"
+)
 
 // This file is for tools, which read a file that is not theirs with ReadAt and
 // keep nothing of it: the same parsers that recovery and the readers use, each
@@ -14,7 +18,7 @@ const (
 	RowBytes     = rowLen              // of a row of the table
 	TermRunBytes = termLen             // of a term run
 	FooterMagic  = uint32(footerMagic) // at MagicAt of a footer
-	FrameMagic   = uint32(frameMagic)  // at the same place of a frame
+	FrameMagic   = uint32(frame.Magic) // at the same place of a frame
 	MagicAt      = 8                   // in headers, footers and frames
 	lengthAt     = 16                  // in frames
 )
@@ -31,7 +35,7 @@ type Frame struct {
 // as they claim it. ok is false when no frame begins there: another magic, or
 // a payload beyond PayloadBytesMax. Nothing else is checked.
 func FrameBytes(h []byte) (n int, ok bool) {
-	if len(h) < FrameHeaderLen || le.Uint32(h[MagicAt:]) != frameMagic || le.Uint32(h[lengthAt:]) > PayloadBytesMax {
+	if len(h) < FrameHeaderLen || le.Uint32(h[MagicAt:]) != frame.Magic || le.Uint32(h[lengthAt:]) > PayloadBytesMax {
 		return 0, false
 	}
 	return FrameLen(int(le.Uint32(h[lengthAt:]))), true
@@ -41,11 +45,11 @@ func FrameBytes(h []byte) (n int, ok bool) {
 // file. The payload aliases b. A bad frame is a *CorruptError, a good one of a
 // newer format a *VersionError.
 func VerifyFrame(path string, pos Pos, b []byte, salt uint32) (Frame, error) {
-	var h header
-	if err := verifyFrame(b, salt, &h); err != nil {
-		return Frame{}, frameErrorAt(path, pos, b, salt, err)
+	var h frame.Header
+	if err := frame.Verify(b, salt, &h); err != nil {
+		return Frame{}, frame.Explain(path, pos, b, salt, err)
 	}
-	return Frame{Entry: h.Entry, Length: h.length, SyncedThrough: h.synced, Mark: h.Kind == kindMark}, nil
+	return Frame{Entry: h.Entry, Length: h.Length, SyncedThrough: h.Synced, Mark: h.Kind == frame.KindMark}, nil
 }
 
 // ParseHeader checks the hash, the magic and then the version of a file header
@@ -77,4 +81,23 @@ func ParseFooter(path string, b []byte, at Pos) (Footer, error) {
 	}
 	m, terms, checkpoint, sum, err := parseFooter(path, b, at)
 	return Footer{Meta: m, Terms: terms, Checkpoint: checkpoint, BodyHash: sum}, err
+}
+
+// Row is a row of a segment's table.
+type Row struct {
+	Pos          Pos    // where the frame begins
+	Offset       Offset // its base offset
+	MaxTimestamp int64  // ms, the greatest so far
+}
+
+// Trailer encodes the trailer that belongs right behind the last frame, at
+// meta.DataEnd, of a segment with these rows, one a frame, and term runs. It
+// sets meta.Frames and meta.Footer.
+func Trailer(meta *Meta, rows []Row, terms []TermRun, checkpoint []byte) []byte {
+	meta.Frames = uint32(len(rows))
+	rowAt := func(i uint32) row {
+		r := rows[i]
+		return row{pos8: uint32(r.Pos / 8), delta: uint32(r.Offset - meta.BaseOffset), maxTimestamp: r.MaxTimestamp}
+	}
+	return putTrailer(meta.DataEnd, meta, rowAt, terms, checkpoint)
 }

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 
 	"chronik/internal/vfs"
+	"chronik/segment/frame"
 	"chronik/segment/mapping"
 )
 
@@ -123,14 +124,14 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 	}
 	a.stale = StaleThrough(b)
 	pos := dataStart
-	var h header
+	var h frame.Header
 	var bad error
 	for a.Frames() < FramesMax {
-		if bad = verifyFrame(b[pos:], a.meta.Salt, &h); bad != nil {
+		if bad = frame.Verify(b[pos:], a.meta.Salt, &h); bad != nil {
 			break
 		}
-		synced = max(synced, h.synced)
-		if h.Kind == kindMark {
+		synced = max(synced, h.Synced)
+		if h.Kind == frame.KindMark {
 			break
 		}
 		if h.Index != a.NextIndex() || h.Term < a.last || h.BaseOffset < a.NextOffset() || h.BaseOffset-a.meta.BaseOffset > math.MaxUint32 {
@@ -142,14 +143,14 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 			a.firstAppend.Store(created)
 		}
 		a.publish([]Entry{h.Entry}, pos)
-		pos += Pos(h.length)
+		pos += Pos(h.Length)
 	}
 	rec.Frames = a.Frames()
-	if errors.Is(bad, errFrameVersion) {
+	if errors.Is(bad, frame.ErrVersion) {
 		return rec, a.frameError(pos, b[pos:], bad)
 	}
 	tail := pos
-	if bad == nil && h.Kind == kindMark {
+	if bad == nil && h.Kind == frame.KindMark {
 		tail += FrameHeaderLen
 		rec.Marked = true
 	}
@@ -179,25 +180,25 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 // part of a frame that has no header. Neither can ever become a frame: only
 // headers and footers with this segment's salt count there.
 func (a *Active) search(b []byte, pos Pos) (last, synced Pos, newer error) {
-	var h header
+	var h frame.Header
 	end := Pos(len(b)) &^ 7
 	for p := pos; p < end; {
 		if le.Uint64(b[p:]) == 0 && (p+16 > end || le.Uint64(b[p+8:]) == 0) {
 			p += 8
 			continue
 		}
-		if p+16 <= end && le.Uint32(b[p+8:]) == frameMagic {
-			err := verifyFrame(b[p:], a.meta.Salt, &h)
-			if errors.Is(err, errFrameVersion) {
+		if p+16 <= end && le.Uint32(b[p+8:]) == frame.Magic {
+			err := frame.Verify(b[p:], a.meta.Salt, &h)
+			if errors.Is(err, frame.ErrVersion) {
 				return 0, 0, a.frameError(p, b[p:], err)
 			}
 			if err == nil {
-				synced = max(synced, h.synced)
-				p += Pos(h.length)
+				synced = max(synced, h.Synced)
+				p += Pos(h.Length)
 				last = p
 				continue
 			}
-			if !errors.Is(err, errFrameSalt) {
+			if !errors.Is(err, frame.ErrSalt) {
 				last = max(last, min(p+FrameHeaderLen, end))
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"chronik/internal/vfs"
+	"chronik/segment/frame"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -383,14 +384,14 @@ func TestRecoverState9Order(t *testing.T) {
 // TestRecoverState10Newer: a newer frame is not damage, wherever it stands,
 // and nothing is cut.
 func TestRecoverState10Newer(t *testing.T) {
-	for frame := range 3 {
+	for i := range 3 {
 		img := build(t, 3, never)
-		f := img.b[img.pos[frame]:img.pos[frame+1]]
-		f[12] = frameVersion + 1
+		f := img.b[img.pos[i]:img.pos[i+1]]
+		f[12] = frame.Version + 1
 		rehash(f)
 		_, _, err := recovered(t, load(t, img.b), img.meta, 0)
 		wantNewer(t, err)
-		if frame == 2 {
+		if i == 2 {
 			clear(img.b[img.pos[1]:img.pos[2]])
 			_, _, err = recovered(t, load(t, img.b), img.meta, 0)
 			wantNewer(t, err)

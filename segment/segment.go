@@ -1,16 +1,14 @@
 package segment
 
 import (
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
 
 	"chronik/internal/vfs"
+	"chronik/segment/frame"
 	"chronik/segment/mapping"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // Meta describes a sealed segment completely enough to answer which lookups
@@ -310,18 +308,18 @@ func (s *Segment) Frame(i int, e *Entry) (err error) {
 			return err
 		}
 	}
-	var h header
+	var h frame.Header
 	b := m.Bytes[pos:end]
-	if err := parseHeader(b, s.meta.Salt, &h); err != nil {
+	if err := frame.ParseHeader(b, s.meta.Salt, &h); err != nil {
 		return s.frameError(pos, b, err)
 	}
-	if last := pos + Pos(h.length) - 1; last/mapping.Chunk != pos/mapping.Chunk {
+	if last := pos + Pos(h.Length) - 1; last/mapping.Chunk != pos/mapping.Chunk {
 		if err := m.Need(int64(pos), int64(last+1), s.limit(m)); err != nil {
 			return err
 		}
 	}
 	if m.verified != nil && m.verified[i/32].Load()&(1<<(i%32)) == 0 {
-		if err := verifyFrame(b, s.meta.Salt, &h); err != nil {
+		if err := frame.Verify(b, s.meta.Salt, &h); err != nil {
 			return s.frameError(pos, b, err)
 		}
 		m.verified[i/32].Or(1 << (i % 32))
@@ -335,24 +333,7 @@ func (s *Segment) Frame(i int, e *Entry) (err error) {
 
 // frameError puts a verification failure in its place.
 func (s *Segment) frameError(pos Pos, b []byte, err error) error {
-	return frameErrorAt(s.path, pos, b, s.meta.Salt, err)
-}
-
-func frameErrorAt(path string, pos Pos, b []byte, salt uint32, err error) error {
-	switch {
-	case errors.Is(err, errFrameVersion):
-		return &VersionError{Path: path, Offset: pos, Got: uint16(b[12]), Most: frameVersion}
-	case errors.Is(err, errFrameHash):
-		n := FrameLen(int(le.Uint32(b[16:])))
-		return corrupt(path, pos, "frame hash", fmt.Sprintf("%#x", le.Uint64(b)), fmt.Sprintf("%#x", xxhash.Sum64(b[8:n])))
-	case errors.Is(err, errFrameMagic):
-		return corrupt(path, pos, "frame magic", fmt.Sprintf("%#x", frameMagic), fmt.Sprintf("%#x", le.Uint32(b[8:])))
-	case errors.Is(err, errFrameSalt):
-		return corrupt(path, pos, "frame salt", fmt.Sprintf("%#x", salt), fmt.Sprintf("%#x", le.Uint32(b[56:])))
-	case errors.Is(err, errFrameShort) && len(b) >= FrameHeaderLen:
-		return corrupt(path, pos, "frame's payload length", fmt.Sprint("<= ", min(PayloadBytesMax, len(b)-FrameHeaderLen)), le.Uint32(b[16:]))
-	}
-	return corrupt(path, pos, err.Error(), "a frame", "none")
+	return frame.Explain(s.path, pos, b, s.meta.Salt, err)
 }
 
 // Terms appends the segment's term runs to dst. Only for a sealed segment.
@@ -364,7 +345,7 @@ func (s *Segment) Terms(dst []TermRun) (_ []TermRun, err error) {
 	defer done()
 	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
 	for b := m.terms; len(b) > 0; b = b[termLen:] {
-		dst = append(dst, TermRun{Term(le.Uint64(b)), Index(le.Uint64(b[8:])), Offset(le.Uint64(b[16:]))})
+		dst = append(dst, TermRun{Term: Term(le.Uint64(b)), FirstIndex: Index(le.Uint64(b[8:])), FirstOffset: Offset(le.Uint64(b[16:]))})
 	}
 	return dst, nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"chronik/internal/vfs"
+	"chronik/segment/frame"
 )
 
 func must(t testing.TB, err error) {
@@ -159,7 +160,7 @@ func TestAppendRefusesWhatDoesNotFollow(t *testing.T) {
 		"term":     func(e *Entry) { e.Term = 0 },
 		"offset":   func(e *Entry) { e.BaseOffset = 1 },
 		"kind":     func(e *Entry) { e.Kind = 9 },
-		"mark":     func(e *Entry) { e.Kind = kindMark },
+		"mark":     func(e *Entry) { e.Kind = frame.KindMark },
 		"overflow": func(e *Entry) { e.BaseOffset = 1<<63 - 2 },
 	} {
 		e := good

@@ -148,13 +148,13 @@ func (l *Log) TruncateFrom(i Index) error {
 	}
 	nv.active, nv.segs = next, append(nv.segs, next.Segment)
 	m := l.manifestOf(nv, next.SyncedThrough())
-	m.cut = Cut{From: i, Term: prev}
+	m.Cut = Cut{From: i, Term: prev}
 	if err := l.commit(m); err != nil {
 		l.abandon(next.Segment)
 		return err
 	}
 	l.mu.Lock()
-	l.cut = m.cut
+	l.cut = m.Cut
 	l.view.Store(nv)
 	l.mu.Unlock()
 	l.sync.cut(i-1, off)
@@ -175,6 +175,23 @@ func (l *Log) forget(v *view, k int, nv *view) {
 		}
 		s.Release()
 	}
+}
+
+// drop forgets a segment that the manifest does not name any more. With keep its
+// file may become that of a segment to come.
+func (l *Log) drop(s *segment.Segment, keep bool) {
+	if !keep || !l.spares.Keep(s) {
+		l.discard(s)
+	}
+}
+
+// discard forgets a segment and removes its file. A file that cannot be
+// removed now is swept by the next Open.
+func (l *Log) discard(s *segment.Segment) {
+	if err := l.o.FS.Remove(s.Path()); err != nil {
+		l.o.Logger.Error("segment not removed", "segment", s.Path(), "err", err)
+	}
+	s.Release()
 }
 
 // trim gives back what a sealed segment does not need; failing costs room only.
@@ -260,7 +277,7 @@ func (l *Log) setStart(off Offset) (done bool, err error) {
 	})
 	idle := c.active.Frames() == 0
 	if idle {
-		l.discardSpares()
+		l.spares.Discard()
 	}
 	for i := k - 1; i >= 0; i-- { // the last is the likeliest to be in memory
 		l.drop(c.segs[i], !idle && l.streaming.Load())
@@ -311,7 +328,7 @@ func (l *Log) Close() error {
 	if r := v.rolling; r != nil && r.empty {
 		r.old.Release()
 	}
-	l.discardSpares()
+	l.spares.Close()
 	l.sync.flush() // those who came meanwhile get ErrClosed
 	return err
 }

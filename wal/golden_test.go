@@ -16,6 +16,7 @@ import (
 	"chronik/internal/clock"
 	"chronik/internal/vfs"
 	"chronik/segment"
+	"chronik/wal/manifest"
 )
 
 var update = flag.Bool("update", false, "write the golden files and print the manifest's dump")
@@ -79,7 +80,7 @@ func TestGolden(t *testing.T) {
 			b, err := vfs.ReadFile(m, "/log/"+name, 1<<20)
 			must(t, err)
 			must(t, os.WriteFile("testdata/v1/"+name, b, 0o644))
-			if name == manifestName {
+			if name == manifest.Name {
 				fmt.Print(dump(b))
 			}
 		}
@@ -99,7 +100,7 @@ func TestGolden(t *testing.T) {
 		if !bytes.Equal(b, now) {
 			t.Fatalf("%s: this build writes other bytes than version 1", e.Name())
 		}
-		if e.Name() == manifestName && !bytes.Equal(b, undump(t, "FORMAT.md")) {
+		if e.Name() == manifest.Name && !bytes.Equal(b, undump(t, "FORMAT.md")) {
 			t.Fatal("the manifest of FORMAT.md and testdata differ")
 		}
 	}

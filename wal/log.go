@@ -14,6 +14,8 @@ import (
 	"chronik/internal/vfs"
 	"chronik/segment"
 	"chronik/segment/mapping"
+	"chronik/wal/manifest"
+	"chronik/wal/spares"
 )
 
 // Shorter names for what the log is made of.
@@ -98,10 +100,7 @@ type Log struct {
 
 	closed  bool
 	failure error // not nil: the log is poisoned
-	nextID  uint64
 	cut     Cut
-	spare   *segment.Spare // for the next segment, nil: none is ready
-	used    *used          // a file for the spare after that
 
 	generation  uint64      // of the manifest; shape's
 	unsettled   bool        // a roll wants to be settled beside; writer's
@@ -109,15 +108,13 @@ type Log struct {
 	streaming   atomic.Bool // the last roll was for want of room
 	extending   atomic.Bool
 	background  sync.WaitGroup // what is under way beside
+	spares      spares.Set
 
 	sync syncState
 }
 
 // Cut is a truncation of the log's end.
-type Cut struct {
-	From Index // entries from here on were dropped; 0 when there never was one
-	Term Term  // of the entry before
-}
+type Cut = manifest.Cut
 
 // view is what readers look at: replaced, never changed.
 type view struct {

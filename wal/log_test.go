@@ -14,6 +14,7 @@ import (
 
 	"chronik/internal/vfs"
 	"chronik/segment"
+	"chronik/wal/manifest"
 )
 
 // TestNoSpace: a full disk stops appends with an error, at whatever step of a
@@ -197,7 +198,7 @@ func TestTruncateDuringSync(t *testing.T) {
 	var l *Log
 	cutting := false
 	fsys := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op, name string) error {
-		if op == vfs.OpDatasync && cutting && strings.HasSuffix(name, manifestName) {
+		if op == vfs.OpDatasync && cutting && strings.HasSuffix(name, manifest.Name) {
 			cutting = false
 			return l.TruncateFrom(3)
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"chronik/segment"
+	"chronik/wal/manifest"
+	"chronik/wal/spares"
 )
 
 // Recovery says how a log was found.
@@ -32,9 +34,10 @@ func Open(o Options) (*Log, Recovery, error) {
 	if err := o.FS.MkdirAll(o.Dir); err != nil {
 		return nil, rec, err
 	}
-	l := &Log{o: o, nextID: 1}
+	l := &Log{o: o}
+	l.initSpares(1)
 	l.sync.log = l
-	m, err := loadManifest(o.FS, o.Dir)
+	m, err := manifest.Load(o.FS, o.Dir)
 	switch {
 	case err == nil:
 		err = l.load(m, &rec)
@@ -49,6 +52,10 @@ func Open(o Options) (*Log, Recovery, error) {
 	}
 	l.sync.opened()
 	return l, rec, nil
+}
+
+func (l *Log) initSpares(nextID uint64) {
+	l.spares.Init(spares.Options{FS: l.o.FS, Dir: l.o.Dir, Name: SegmentName, Logger: l.o.Logger}, nextID)
 }
 
 // create begins an empty log at index 1, offset 0. Segments without a manifest
@@ -71,7 +78,7 @@ func (l *Log) create(rec *Recovery) error {
 			return err
 		}
 		if used {
-			return &segment.CorruptError{Path: path.Join(l.o.Dir, manifestName), What: "manifest", Want: "present beside " + name, Got: "missing"}
+			return &segment.CorruptError{Path: path.Join(l.o.Dir, manifest.Name), What: "manifest", Want: "present beside " + name, Got: "missing"}
 		}
 	}
 	if err := l.sweep(nil, rec); err != nil {
@@ -92,12 +99,13 @@ func (l *Log) create(rec *Recovery) error {
 }
 
 // load takes the segments the manifest lists and recovers the active one.
-func (l *Log) load(m *manifest, rec *Recovery) error {
-	l.generation, l.nextID, l.cut = m.generation, m.nextID, m.cut
-	v := &view{start: m.start, terms: m.terms}
+func (l *Log) load(m *manifest.Manifest, rec *Recovery) error {
+	l.generation, l.cut = m.Generation, m.Cut
+	l.initSpares(m.NextID)
+	v := &view{start: m.Start, terms: m.Terms}
 	known := map[string]bool{}
-	for i := range m.segments {
-		meta := &m.segments[i]
+	for i := range m.Segments {
+		meta := &m.Segments[i]
 		p := l.segmentPath(meta.ID)
 		known[path.Base(p)] = true
 		if _, err := l.o.FS.Stat(p); errors.Is(err, fs.ErrNotExist) {
@@ -105,21 +113,21 @@ func (l *Log) load(m *manifest, rec *Recovery) error {
 		} else if err != nil {
 			return err
 		}
-		if i < len(m.segments)-1 {
+		if i < len(m.Segments)-1 {
 			v.segs = append(v.segs, segment.OpenSealed(l.o.FS, l.o.Maps, p, *meta))
 		}
 	}
-	meta := m.segments[len(m.segments)-1]
+	meta := m.Segments[len(m.Segments)-1]
 	a, r, err := segment.Recover(segment.RecoverOptions{FS: l.o.FS, Maps: l.o.Maps, Path: l.segmentPath(meta.ID), Meta: meta,
 		Capacity: l.o.SegmentBytes(), SyncedThrough: meta.DataEnd})
 	if err != nil {
 		return err
 	}
 	rec.Scanned, rec.TornAt, rec.TornBytes, rec.TornPath = r.Frames, r.TornAt, r.TornBytes, a.Path()
-	if m.start < 0 || m.start > a.NextOffset() {
+	if m.Start < 0 || m.Start > a.NextOffset() {
 		a.Release()
-		return &segment.CorruptError{Path: path.Join(l.o.Dir, manifestName), Offset: 48, What: "start offset",
-			Want: fmt.Sprint("<= ", a.NextOffset()), Got: fmt.Sprint(m.start)}
+		return &segment.CorruptError{Path: path.Join(l.o.Dir, manifest.Name), Offset: 48, What: "start offset",
+			Want: fmt.Sprint("<= ", a.NextOffset()), Got: fmt.Sprint(m.Start)}
 	}
 	v.active, v.segs = a, append(v.segs, a.Segment)
 	v.terms = joinTerms(v.terms, a.Terms())
@@ -149,7 +157,7 @@ func (l *Log) sweep(known map[string]bool, rec *Recovery) error {
 		return err
 	}
 	for _, name := range names {
-		if known[name] || (name != manifestTemp && !strings.HasSuffix(name, ".seg")) {
+		if known[name] || (name != manifest.Temp && !strings.HasSuffix(name, ".seg")) {
 			continue
 		}
 		if err := l.o.FS.Remove(path.Join(l.o.Dir, name)); err != nil {

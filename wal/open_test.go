@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,9 +10,12 @@ import (
 
 	"chronik/internal/vfs"
 	"chronik/segment"
+	"chronik/wal/manifest"
 
 	"github.com/cespare/xxhash/v2"
 )
+
+var le = binary.LittleEndian
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -190,7 +194,7 @@ func TestOpenState4ManifestDamaged(t *testing.T) {
 func TestOpenState5ManifestNewer(t *testing.T) {
 	m := rolled(t)
 	edit(t, m, "/log/MANIFEST", func(b []byte) {
-		le.PutUint16(b[12:], manifestVersion+1)
+		le.PutUint16(b[12:], manifest.Version+1)
 		le.PutUint64(b, xxhash.Sum64(b[8:]))
 	})
 	before := snapshot(t, m)
@@ -214,7 +218,7 @@ func TestOpenState7Order(t *testing.T) {
 	for name, at := range map[string]int{"index": 8, "offset": 24, "next offset": 32, "id": 0, "frames": 76, "footer": 48, "flags": 80} {
 		m := rolled(t)
 		edit(t, m, "/log/MANIFEST", func(b []byte) {
-			if s := b[manifestHead+manifestSegment:]; name == "footer" {
+			if s := b[manifest.HeadBytes+manifest.SegmentBytes:]; name == "footer" {
 				clear(s[at : at+8])
 			} else {
 				s[at+1] ^= 0xff

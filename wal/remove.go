@@ -7,11 +7,12 @@ import (
 	"slices"
 
 	"chronik/internal/vfs"
+	"chronik/wal/manifest"
 )
 
 // RemovedName is what the manifest is called once Remove has begun: a
 // directory with this and without a manifest holds no log any more.
-const RemovedName = manifestName + ".removed"
+const RemovedName = manifest.Name + ".removed"
 
 // ErrRemoved is a log whose removal was begun and not finished. Remove
 // finishes it.
@@ -30,8 +31,8 @@ func Remove(fsys vfs.FS, dir string) error {
 	if err != nil {
 		return err
 	}
-	if slices.Contains(names, manifestName) {
-		if err := fsys.Rename(path.Join(dir, manifestName), path.Join(dir, RemovedName)); err != nil {
+	if slices.Contains(names, manifest.Name) {
+		if err := fsys.Rename(path.Join(dir, manifest.Name), path.Join(dir, RemovedName)); err != nil {
 			return err
 		}
 	}
@@ -40,7 +41,7 @@ func Remove(fsys vfs.FS, dir string) error {
 		return err
 	}
 	for _, name := range names {
-		if name == manifestName || name == RemovedName {
+		if name == manifest.Name || name == RemovedName {
 			continue
 		}
 		if err := fsys.Remove(path.Join(dir, name)); err != nil {

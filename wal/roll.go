@@ -190,7 +190,7 @@ func (l *Log) together(steps ...func() error) error {
 // Nothing is synced, and it counts only once the manifest has it. The caller
 // holds writer.
 func (l *Log) begin(base Index, prev Term, off Offset, need int) (a *segment.Active, named bool, err error) {
-	sp, named, err := l.takeSpare()
+	sp, named, err := l.spares.Take()
 	if err == nil {
 		a, err = sp.Begin(l.createOptions(base, prev, off, need))
 	}
@@ -199,7 +199,7 @@ func (l *Log) begin(base Index, prev Term, off Offset, need int) (a *segment.Act
 
 // beginSynced is begin, durable on return with the name.
 func (l *Log) beginSynced(base Index, prev Term, off Offset) (*segment.Active, error) {
-	sp, named, err := l.takeSpare()
+	sp, named, err := l.spares.Take()
 	if err != nil {
 		return nil, err
 	}
@@ -217,24 +217,6 @@ func (l *Log) createOptions(base Index, prev Term, off Offset, need int) segment
 		Now: l.now(), Capacity: max(l.o.SegmentBytes(), int64(need)+vfs.PageSize)}
 }
 
-// takeSpare takes the spare, or makes a file when there is none; named tells
-// whether its name is durable.
-func (l *Log) takeSpare() (sp *segment.Spare, named bool, err error) {
-	l.mu.Lock()
-	sp = l.spare
-	l.spare = nil
-	id := l.nextID
-	if sp == nil {
-		l.nextID++
-	}
-	l.mu.Unlock()
-	if sp != nil {
-		return sp, true, nil
-	}
-	sp, err = segment.NewSpare(l.o.FS, l.segmentPath(id), id, 0)
-	return sp, false, err
-}
-
 // tend starts, beside the appends, what the log will need before long. The
 // caller holds writer.
 func (l *Log) tend() {
@@ -249,7 +231,7 @@ func (l *Log) tend() {
 	}
 	if a.HalfFull() && l.preparedFor != a.ID() {
 		l.preparedFor = a.ID()
-		l.spawn(func() { l.prepare(a.Capacity()) })
+		l.spawn(func() { l.spares.Prepare(a.Capacity()) })
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"chronik/internal/vfs"
 	"chronik/segment"
 	"chronik/wal/flush"
+	"chronik/wal/manifest"
 )
 
 // Syncer makes the logs of a node durable together; see package flush.
@@ -174,7 +175,7 @@ func (s *syncState) Sync() error { return s.syncActive() }
 
 // OpenClean implements flush.Member: a manifest is replaced, never written to.
 func (s *syncState) OpenClean() (vfs.File, error) {
-	return s.log.o.FS.OpenReadOnly(path.Join(s.log.o.Dir, manifestName))
+	return s.log.o.FS.OpenReadOnly(path.Join(s.log.o.Dir, manifest.Name))
 }
 
 // End implements flush.Member.

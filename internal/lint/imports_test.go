@@ -40,10 +40,13 @@ var table = map[string]packageRule{
 	"internal/crashtest": {level: 5, imports: []string{"internal/vfs"}},
 
 	"segment/mapping": {level: 9, imports: []string{"internal/vfs"}},
-	"segment":         {level: 10, imports: []string{"segment/mapping", "internal/vfs"}, others: []string{xxhash}},
-	"wal/flush":       {level: 12, imports: []string{"internal/vfs", "internal/clock"}},
+	"segment/frame":   {level: 9, imports: []string{"internal/vfs"}, others: []string{xxhash}},
+	"segment":         {level: 10, imports: []string{"segment/frame", "segment/mapping", "internal/vfs"}, others: []string{xxhash}},
 	"segment/scan":    {level: 14, imports: []string{"segment", "internal/vfs"}, others: []string{xxhash}},
-	"wal":             {level: 15, imports: []string{"wal/flush", "segment", "segment/mapping", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
+	"wal/flush":       {level: 12, imports: []string{"internal/vfs", "internal/clock"}},
+	"wal/manifest":    {level: 13, imports: []string{"segment", "internal/vfs"}, others: []string{xxhash}},
+	"wal/spares":      {level: 13, imports: []string{"segment", "internal/vfs"}},
+	"wal":             {level: 15, imports: []string{"wal/flush", "wal/manifest", "wal/spares", "segment", "segment/mapping", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
 	"wal/inspect":     {level: 16, imports: []string{"wal", "segment", "segment/scan", "kafka/batch", "internal/vfs", "internal/clock"}},
 
 	"raftstore":           {level: 20, imports: []string{"wal", "segment", "internal/vfs"}, others: append(etcdRaft, xxhash)},

@@ -1,4 +1,4 @@
-package segment
+package frame
 
 import (
 	"sync"
@@ -52,20 +52,21 @@ func (s *stage) closeRun() {
 
 var padding [8]byte
 
-func sealHash(frame []byte) { le.PutUint64(frame, xxhash.Sum64(frame[8:])) }
+// Seal writes the hash of a frame.
+func Seal(frame []byte) { le.PutUint64(frame, xxhash.Sum64(frame[8:])) }
 
 // add stages one frame; the caller has made sure that there is room.
 func (s *stage) add(e *Entry, salt uint32, synced Pos) {
-	length, at := FrameLen(len(e.Payload)), len(s.buf)
-	pad := padding[:length-FrameHeaderLen-len(e.Payload)]
-	s.buf = s.buf[:at+FrameHeaderLen]
+	length, at := Len(len(e.Payload)), len(s.buf)
+	pad := padding[:length-HeaderLen-len(e.Payload)]
+	s.buf = s.buf[:at+HeaderLen]
 	h := s.buf[at:]
-	putHeader(h, e, salt, synced)
+	PutHeader(h, e, salt, synced)
 	s.bytes += length
 	if len(e.Payload) <= copyMost {
 		s.buf = append(s.buf, e.Payload...)
 		s.buf = append(s.buf, pad...)
-		sealHash(s.buf[at:])
+		Seal(s.buf[at:])
 		return
 	}
 	s.digest.Reset()
@@ -79,46 +80,47 @@ func (s *stage) add(e *Entry, salt uint32, synced Pos) {
 }
 
 func (s *stage) full(e *Entry) bool {
-	need := FrameHeaderLen + 8
+	need := HeaderLen + 8
 	if len(e.Payload) <= copyMost {
 		need += len(e.Payload)
 	}
 	return len(s.buf)+need > cap(s.buf) || len(s.bufs)+3 > vectorMost
 }
 
-// write puts the frames of entries at pos, in as few system calls as fit.
-func (a *Active) write(entries []Entry, pos Pos) error {
+// Write puts the frames of entries at pos of f, in as few system calls as fit.
+// The bytes before synced are durable. A write that fails may have been done in
+// any part.
+func Write(f vfs.File, pos Pos, entries []Entry, salt uint32, synced Pos) error {
 	s := stages.Get().(*stage)
 	defer stages.Put(s)
 	defer s.reset()
-	synced := Pos(a.synced.Load())
 	for i := range entries {
 		if len(entries[i].Payload) >= overlapFrom && pos-synced <= overlapBehind {
-			if err := s.flush(a, &pos); err != nil {
+			if err := s.flush(f, &pos); err != nil {
 				return err
 			}
-			if err := s.overlap(a, &entries[i], synced, pos); err != nil {
+			if err := s.overlap(f, &entries[i], salt, synced, pos); err != nil {
 				return err
 			}
-			pos += Pos(FrameLen(len(entries[i].Payload)))
+			pos += Pos(Len(len(entries[i].Payload)))
 			continue
 		}
 		if s.full(&entries[i]) {
-			if err := s.flush(a, &pos); err != nil {
+			if err := s.flush(f, &pos); err != nil {
 				return err
 			}
 		}
-		s.add(&entries[i], a.meta.Salt, synced)
+		s.add(&entries[i], salt, synced)
 	}
-	return s.flush(a, &pos)
+	return s.flush(f, &pos)
 }
 
-func (s *stage) flush(a *Active, pos *Pos) error {
+func (s *stage) flush(f vfs.File, pos *Pos) error {
 	s.closeRun()
 	if s.bytes == 0 {
 		return nil
 	}
-	err := a.file.Writev(s.bufs, int64(*pos))
+	err := f.Writev(s.bufs, int64(*pos))
 	*pos += Pos(s.bytes)
 	s.reset()
 	return err
@@ -127,14 +129,14 @@ func (s *stage) flush(a *Active, pos *Pos) error {
 // overlap writes one large frame at pos: the payload from the first whole page
 // on, each chunk sent to the device before it is hashed, and the header last.
 // A crash in between leaves a payload without a header, which is a torn tail.
-func (s *stage) overlap(a *Active, e *Entry, synced, pos Pos) error {
+func (s *stage) overlap(f vfs.File, e *Entry, salt uint32, synced, pos Pos) error {
 	defer s.reset()
-	s.buf = s.buf[:FrameHeaderLen]
-	putHeader(s.buf, e, a.meta.Salt, synced)
-	body := int64(pos + FrameHeaderLen)
+	s.buf = s.buf[:HeaderLen]
+	PutHeader(s.buf, e, salt, synced)
+	body := int64(pos + HeaderLen)
 	first := int(-body & (vfs.PageSize - 1))
 	head, rest := e.Payload[:first], e.Payload[first:]
-	pad := padding[:FrameLen(len(e.Payload))-FrameHeaderLen-len(e.Payload)]
+	pad := padding[:Len(len(e.Payload))-HeaderLen-len(e.Payload)]
 	s.digest.Reset()
 	s.digest.Write(s.buf[8:])
 	s.digest.Write(head)
@@ -145,15 +147,15 @@ func (s *stage) overlap(a *Active, e *Entry, synced, pos Pos) error {
 		if len(rest) == 0 {
 			s.bufs = append(s.bufs, pad)
 		}
-		if err := a.file.Writev(s.bufs, at); err != nil {
+		if err := f.Writev(s.bufs, at); err != nil {
 			return err
 		}
-		a.file.WriteOut(at, int64(len(chunk))&^(vfs.PageSize-1))
+		f.WriteOut(at, int64(len(chunk))&^(vfs.PageSize-1))
 		s.digest.Write(chunk)
 		at += int64(len(chunk))
 	}
 	s.digest.Write(pad)
 	le.PutUint64(s.buf, s.digest.Sum64())
 	s.bufs = append(s.bufs[:0], s.buf, head)
-	return a.file.Writev(s.bufs, int64(pos))
+	return f.Writev(s.bufs, int64(pos))
 }
