@@ -25,7 +25,7 @@ test: ## go vet and go test -race: the whole module, and what needs no broker of
 	cd examples/flightsdemo && $(GO) vet .
 	cd bench/peers && $(GO) vet .
 	$(GO) test -race -count=1 ./...
-	cd test && $(GO) test -race -count=1 -run AuditSees ./crash
+	cd test && $(GO) test -race -count=1 -run AuditSees ./load
 	cd examples/flightsdemo && $(GO) test -race -count=1 .
 	cd bench/peers && $(GO) test -count=1 .
 

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"chronik/test/harness"
+	"chronik/test/load"
 )
 
 // churn is a broker whose segments come and go quickly, and what its readers met.
@@ -50,7 +51,7 @@ func (c *churn) check() {
 }
 
 func (c *churn) client(opts ...kgo.Opt) *kgo.Client {
-	cl, err := kgo.NewClient(steady(c.b.Addr, opts...)...)
+	cl, err := kgo.NewClient(load.Steady(c.b.Addr, opts...)...)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func (c *churn) follow(ctx context.Context, seed uint64, topic string, parts int
 					c.failed(fmt.Errorf("%s/%d: offset %d after %d", topic, r.Partition, r.Offset, last[r.Partition]))
 				}
 				last[r.Partition] = r.Offset
-				if _, err := unseal(r.Value); err != nil {
+				if _, err := load.Unseal(r.Value); err != nil {
 					c.failed(fmt.Errorf("%s/%d offset %d: %w", topic, r.Partition, r.Offset, err))
 				}
 				c.read.Add(1)
@@ -102,8 +103,7 @@ func TestReadersMeetRetention(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(c.ctx)
 	var wg sync.WaitGroup
-	seed := number(t, "CHRONIK_CRASH_SEED", rand.Uint64())
-	t.Logf("replay: CHRONIK_CRASH_SEED=%d go test ./crash -run '^%s$' -count=1", seed, t.Name())
+	seed := load.Seed(t, "CHRONIK_CRASH_SEED", "crash")
 	for i := range uint64(4) {
 		wg.Go(func() { c.follow(ctx, seed+i, "churn", parts) })
 	}
@@ -111,7 +111,7 @@ func TestReadersMeetRetention(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 6))
 	for sent, n := 0, uint64(0); sent < total; n++ {
 		fill := rng.IntN(20_000)
-		r := &kgo.Record{Partition: int32(n % parts), Value: seal(stamp{1, n}, rng, fill)}
+		r := &kgo.Record{Partition: int32(n % parts), Value: load.Seal(load.Stamp{Producer: 1, Seq: n}, rng, fill)}
 		p.Produce(c.ctx, r, func(_ *kgo.Record, err error) {
 			if err != nil {
 				c.failed(err)
@@ -160,8 +160,7 @@ func TestDeleteUnderTraffic(t *testing.T) {
 	c := newChurn(t)
 	adm := kadm.NewClient(c.client())
 	defer adm.Close()
-	seed := number(t, "CHRONIK_CRASH_SEED", rand.Uint64())
-	t.Logf("replay: CHRONIK_CRASH_SEED=%d go test ./crash -run '^%s$' -count=1", seed, t.Name())
+	seed := load.Seed(t, "CHRONIK_CRASH_SEED", "crash")
 	rounds, sent := 25, atomic.Int64{}
 	for i := range rounds {
 		name := fmt.Sprintf("short-%d", i%3)
@@ -179,7 +178,7 @@ func TestDeleteUnderTraffic(t *testing.T) {
 		}
 		rng := rand.New(rand.NewPCG(seed, uint64(i)))
 		for n := range uint64(300) {
-			p.Produce(ctx, &kgo.Record{Value: seal(stamp{1, n}, rng, rng.IntN(10_000))}, func(_ *kgo.Record, err error) {
+			p.Produce(ctx, &kgo.Record{Value: load.Seal(load.Stamp{Producer: 1, Seq: n}, rng, rng.IntN(10_000))}, func(_ *kgo.Record, err error) {
 				if err == nil {
 					sent.Add(1)
 				}

@@ -1,4 +1,4 @@
-package crash
+package load
 
 import (
 	"encoding/binary"
@@ -9,19 +9,19 @@ import (
 	"sync"
 )
 
-// stamp is what a record says about itself: who sent it, and its number among that producer's in its partition.
-type stamp struct {
-	producer uint32
-	seq      uint64
+// Stamp is what a record says about itself: who sent it, and its number among that producer's in its partition.
+type Stamp struct {
+	Producer uint32
+	Seq      uint64
 }
 
 const stampBytes = 4 + 8 + 4
 
-// seal makes a record's value: stamp, CRC-32 over everything else, filler.
-func seal(s stamp, rng *rand.Rand, fill int) []byte {
+// Seal makes a record's value: stamp, CRC-32 over everything else, filler.
+func Seal(s Stamp, rng *rand.Rand, fill int) []byte {
 	v := make([]byte, stampBytes+fill)
-	binary.BigEndian.PutUint32(v, s.producer)
-	binary.BigEndian.PutUint64(v[4:], s.seq)
+	binary.BigEndian.PutUint32(v, s.Producer)
+	binary.BigEndian.PutUint64(v[4:], s.Seq)
 	for i := stampBytes; i < len(v); i++ {
 		v[i] = byte(rng.Uint32() & 0x3f)
 	}
@@ -33,14 +33,14 @@ func checksum(v []byte) uint32 {
 	return crc32.Update(crc32.ChecksumIEEE(v[:12]), crc32.IEEETable, v[stampBytes:])
 }
 
-func unseal(v []byte) (stamp, error) {
+func Unseal(v []byte) (Stamp, error) {
 	if len(v) < stampBytes {
-		return stamp{}, fmt.Errorf("a value of %d bytes is not ours", len(v))
+		return Stamp{}, fmt.Errorf("a value of %d bytes is not ours", len(v))
 	}
 	if got, want := checksum(v), binary.BigEndian.Uint32(v[12:]); got != want {
-		return stamp{}, fmt.Errorf("checksum %08x, the record says %08x", got, want)
+		return Stamp{}, fmt.Errorf("checksum %08x, the record says %08x", got, want)
 	}
-	return stamp{binary.BigEndian.Uint32(v), binary.BigEndian.Uint64(v[4:])}, nil
+	return Stamp{binary.BigEndian.Uint32(v), binary.BigEndian.Uint64(v[4:])}, nil
 }
 
 // ledger keeps every acknowledgement: per partition, the record at each offset.
@@ -53,7 +53,7 @@ type ledger struct {
 }
 
 type promise struct {
-	stamp
+	Stamp
 	made bool
 }
 
@@ -68,7 +68,7 @@ func (l *ledger) enrol(producer uint32, idempotent bool) {
 }
 
 // acknowledge notes that the broker promised s at an offset.
-func (l *ledger) acknowledge(partition int32, offset int64, s stamp) {
+func (l *ledger) acknowledge(partition int32, offset int64, s Stamp) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.count++
@@ -76,8 +76,8 @@ func (l *ledger) acknowledge(partition int32, offset int64, s stamp) {
 	for int64(len(*a)) <= offset {
 		*a = append(*a, promise{})
 	}
-	if p := (*a)[offset]; p.made && p.stamp != s {
-		l.refused = append(l.refused, fmt.Errorf("partition %d offset %d was acknowledged for %+v and for %+v", partition, offset, p.stamp, s))
+	if p := (*a)[offset]; p.made && p.Stamp != s {
+		l.refused = append(l.refused, fmt.Errorf("partition %d offset %d was acknowledged for %+v and for %+v", partition, offset, p.Stamp, s))
 	}
 	(*a)[offset] = promise{s, true}
 }
@@ -93,6 +93,7 @@ type audit struct {
 	ledger     *ledger
 	partition  int32
 	next       int64             // next offset
+	late       bool              // the log may begin in the middle of what producers sent
 	seqs       map[uint32]uint64 // next sequence number of each producer
 	duplicates int               // of producers that are not idempotent
 }
@@ -108,28 +109,32 @@ func (a *audit) record(offset int64, value []byte) error {
 		return fmt.Errorf("partition %d: offset %d follows %d", a.partition, offset, a.next-1)
 	}
 	a.next++
-	s, err := unseal(value)
+	s, err := Unseal(value)
 	if err != nil {
 		return fmt.Errorf("partition %d offset %d: %w", a.partition, offset, err)
 	}
 	a.ledger.mu.Lock()
 	defer a.ledger.mu.Unlock()
-	idempotent, known := a.ledger.idempotent[s.producer]
-	want := a.seqs[s.producer]
+	idempotent, known := a.ledger.idempotent[s.Producer]
+	want, met := a.seqs[s.Producer]
+	if !met && a.late {
+		want = s.Seq
+		a.seqs[s.Producer] = want
+	}
 	switch {
 	case !known:
-		return fmt.Errorf("partition %d offset %d: nobody is producer %d", a.partition, offset, s.producer)
-	case s.seq == want:
-		a.seqs[s.producer]++
-	case s.seq > want:
-		return fmt.Errorf("partition %d offset %d: producer %d (idempotent: %v) has number %d, %d is missing", a.partition, offset, s.producer, idempotent, s.seq, want)
+		return fmt.Errorf("partition %d offset %d: nobody is producer %d", a.partition, offset, s.Producer)
+	case s.Seq == want:
+		a.seqs[s.Producer]++
+	case s.Seq > want:
+		return fmt.Errorf("partition %d offset %d: producer %d (idempotent: %v) has number %d, %d is missing", a.partition, offset, s.Producer, idempotent, s.Seq, want)
 	case idempotent:
-		return fmt.Errorf("partition %d offset %d: number %d of idempotent producer %d is there twice", a.partition, offset, s.seq, s.producer)
+		return fmt.Errorf("partition %d offset %d: number %d of idempotent producer %d is there twice", a.partition, offset, s.Seq, s.Producer)
 	default:
 		a.duplicates++
 	}
-	if acked := a.ledger.acked[a.partition]; offset < int64(len(acked)) && acked[offset].made && acked[offset].stamp != s {
-		return fmt.Errorf("partition %d offset %d holds %+v, acknowledged was %+v", a.partition, offset, s, acked[offset].stamp)
+	if acked := a.ledger.acked[a.partition]; offset < int64(len(acked)) && acked[offset].made && acked[offset].Stamp != s {
+		return fmt.Errorf("partition %d offset %d holds %+v, acknowledged was %+v", a.partition, offset, s, acked[offset].Stamp)
 	}
 	return nil
 }
@@ -140,9 +145,14 @@ func (a *audit) whole() error {
 	defer a.ledger.mu.Unlock()
 	acked := a.ledger.acked[a.partition]
 	if n := int64(len(acked)); n > a.next {
-		return fmt.Errorf("partition %d ends at offset %d, but offset %d was acknowledged (%+v)", a.partition, a.next, n-1, acked[n-1].stamp)
+		return fmt.Errorf("partition %d ends at offset %d, but offset %d was acknowledged (%+v)", a.partition, a.next, n-1, acked[n-1].Stamp)
 	}
 	return errors.Join(a.ledger.refused...)
 }
 
-func (a *audit) clone() *audit { return newAudit(a.ledger, a.partition) }
+// end is the offset behind the last one that was acknowledged.
+func (l *ledger) end(partition int32) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return int64(len(l.acked[partition]))
+}

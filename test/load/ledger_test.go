@@ -1,4 +1,4 @@
-package crash
+package load
 
 import (
 	"math/rand/v2"
@@ -9,7 +9,7 @@ import (
 // TestAuditSees shows that each defect this suite is for is seen.
 func TestAuditSees(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	rec := func(p uint32, seq uint64) []byte { return seal(stamp{p, seq}, rng, 10) }
+	rec := func(p uint32, seq uint64) []byte { return Seal(Stamp{p, seq}, rng, 10) }
 	broken := rec(1, 0)
 	broken[len(broken)-1] ^= 1
 	cases := []struct {
@@ -30,8 +30,8 @@ func TestAuditSees(t *testing.T) {
 			l := newLedger(1)
 			l.enrol(1, true)
 			l.enrol(2, false)
-			l.acknowledge(0, 0, stamp{1, 0})
-			l.acknowledge(0, 4, stamp{2, 1})
+			l.acknowledge(0, 0, Stamp{1, 0})
+			l.acknowledge(0, 4, Stamp{2, 1})
 			if c.name == "out of order" {
 				l = newLedger(1)
 				l.enrol(2, false)

@@ -1,149 +1,22 @@
-package crash
+package load
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"strconv"
-	"sync"
-	"sync/atomic"
-	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"chronik/test/harness"
 )
 
-// rig is a broker under load: what runs, what was promised, and what went wrong.
-type rig struct {
-	t       *testing.T
-	b       *harness.Broker
-	seed    uint64
-	rng     *rand.Rand
-	ledger  *ledger
-	members *commits // by partition
-	lone    *commits // by group
-	seen    atomic.Int64
-	audits  [partitions]*audit
-	ids     map[int64]bool // producer ids handed out so far
-	nextID  uint32
-	topics  map[string]bool // made or deleted in earlier rounds: must (not) be there
-
-	mu     sync.Mutex
-	faults []error
-
-	stopSenders, stopOthers context.CancelFunc
-	senders, others         sync.WaitGroup
-}
-
-// number reads an environment variable or falls back.
-func number(t testing.TB, name string, fallback uint64) uint64 {
-	v := os.Getenv(name)
-	if v == "" {
-		return fallback
-	}
-	n, err := strconv.ParseUint(v, 10, 64)
-	if err != nil {
-		t.Fatalf("%s=%q: %v", name, v, err)
-	}
-	return n
-}
-
-// newRig starts a broker, the topic and all of the load.
-func newRig(t *testing.T) *rig {
-	t.Helper()
-	seed := number(t, "CHRONIK_CRASH_SEED", rand.Uint64())
-	t.Logf("replay: CHRONIK_CRASH_SEED=%d go test ./crash -run '^%s$' -count=1", seed, t.Name())
-	r := &rig{
-		t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 99)), ledger: newLedger(partitions), members: newCommits(),
-		lone: newCommits(), ids: map[int64]bool{}, topics: map[string]bool{}, nextID: 1,
-	}
-	for p := range r.audits {
-		r.audits[p] = newAudit(r.ledger, int32(p))
-	}
-	r.b = harness.Start(t, harness.Config{Set: map[string]string{"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "4"}})
-	r.b.Owned(t)
-	adm, done := r.admin()
-	defer done()
-	small := "1048576" // segments of a mebibyte, so that rounds cross rolls
-	if _, err := adm.CreateTopic(r.ctx(time.Minute), partitions, 1, map[string]*string{"segment.bytes": &small}, topic); err != nil {
-		t.Fatal(err)
-	}
-	r.start()
-	return r
-}
-
-func (r *rig) ctx(limit time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	r.t.Cleanup(cancel)
-	return ctx
-}
-
-func (r *rig) admin() (*kadm.Client, func()) {
-	c, err := kgo.NewClient(steady(r.b.Addr)...)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return kadm.NewClient(c), c.Close
-}
-
-func (r *rig) fault(err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.faults = append(r.faults, err)
-}
-
-func (r *rig) start() {
-	var sctx, octx context.Context
-	sctx, r.stopSenders = context.WithCancel(context.Background())
-	octx, r.stopOthers = context.WithCancel(context.Background())
-	for _, kind := range senderKinds {
-		s := newSender(r.t, r.b.Addr, r.nextID, kind, r.ledger, r.seed, r.fault)
-		r.nextID++
-		r.senders.Go(func() { s.run(sctx) })
-	}
-	for range 2 {
-		r.others.Go(func() { member(octx, r.b.Addr, r.members, &r.seen, r.fault) })
-	}
-	r.others.Go(func() { commitAlone(octx, r.b.Addr, r.lone, r.fault) })
-	r.t.Cleanup(func() { r.stopSenders(); r.stopOthers() })
-}
-
-// awaitTraffic returns once this run of the process has acknowledged records and commits, and then a little later, so
-// that the moment of what follows is random.
-func (r *rig) awaitTraffic() {
-	r.t.Helper()
-	records, commits := r.ledger.total(), r.lone.snapshot()
-	harness.Eventually(r.t, time.Minute, "traffic", func() error {
-		if n := r.ledger.total() - records; n < 50 {
-			return fmt.Errorf("%d records acknowledged since the start", n)
-		}
-		for g, n := range r.lone.snapshot() {
-			if n > commits[g] {
-				return r.failed()
-			}
-		}
-		return errors.New("no commit acknowledged since the start")
-	})
-	time.Sleep(time.Duration(r.rng.IntN(400)) * time.Millisecond) // the moment of the kill
-}
-
-func (r *rig) failed() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.faults) > 0 {
-		r.t.Fatalf("the load met %d faults, first: %v", len(r.faults), r.faults[0])
-	}
-	return nil
-}
-
-// check compares the restarted broker with what was promised before: topics, commits, and the log from where the last
+// Check compares the restarted broker with what was promised before: topics, commits, and the log from where the last
 // check ended up to the present end, while the load goes on.
-func (r *rig) check() {
+func (r *Rig) Check() {
 	r.t.Helper()
 	members, lone := r.members.snapshot(), r.lone.snapshot()
 	adm, done := r.admin()
@@ -152,6 +25,7 @@ func (r *rig) check() {
 	r.checkTopics(ctx, adm)
 	r.checkCommits(ctx, adm, members, lone)
 	r.checkLog(ctx, adm, &r.audits)
+	r.checkTrimmed(ctx, adm)
 	r.newProducer()
 	if err := r.failed(); err != nil {
 		r.t.Fatal(err)
@@ -159,7 +33,7 @@ func (r *rig) check() {
 }
 
 // checkTopics makes one topic a round and deletes the one of two rounds before.
-func (r *rig) checkTopics(ctx context.Context, adm *kadm.Client) {
+func (r *Rig) checkTopics(ctx context.Context, adm *kadm.Client) {
 	r.t.Helper()
 	have, err := adm.ListTopics(ctx)
 	if err != nil {
@@ -186,7 +60,7 @@ func (r *rig) checkTopics(ctx context.Context, adm *kadm.Client) {
 }
 
 // checkCommits wants every commit at least as high as acknowledged, and never higher than tried.
-func (r *rig) checkCommits(ctx context.Context, adm *kadm.Client, members, lone map[string]int64) {
+func (r *Rig) checkCommits(ctx context.Context, adm *kadm.Client, members, lone map[string]int64) {
 	r.t.Helper()
 	os, err := adm.FetchOffsets(ctx, memberGroup)
 	if err != nil {
@@ -212,8 +86,12 @@ func (r *rig) checkCommits(ctx context.Context, adm *kadm.Client, members, lone 
 }
 
 // checkLog reads every partition from where its audit stands to the present end.
-func (r *rig) checkLog(ctx context.Context, adm *kadm.Client, audits *[partitions]*audit) {
+func (r *Rig) checkLog(ctx context.Context, adm *kadm.Client, audits *[partitions]*audit) {
 	r.t.Helper()
+	var acked [partitions]int64
+	for p := range acked {
+		acked[p] = r.ledger.end(int32(p))
+	}
 	ends, err := adm.ListEndOffsets(ctx, topic)
 	if err = errors.Join(err, ends.Error()); err != nil {
 		r.t.Fatal(err)
@@ -222,6 +100,9 @@ func (r *rig) checkLog(ctx context.Context, adm *kadm.Client, audits *[partition
 	left := 0
 	for p, a := range audits {
 		end, _ := ends.Lookup(topic, int32(p))
+		if end.Offset < acked[p] {
+			r.t.Fatalf("partition %d ends at %d, but offset %d was acknowledged", p, end.Offset, acked[p]-1)
+		}
 		if end.Offset < a.next {
 			r.t.Fatalf("partition %d ends at %d, but offset %d was read before", p, end.Offset, a.next-1)
 		}
@@ -233,7 +114,7 @@ func (r *rig) checkLog(ctx context.Context, adm *kadm.Client, audits *[partition
 	if left == 0 {
 		return
 	}
-	c, err := kgo.NewClient(steady(r.b.Addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
+	c, err := kgo.NewClient(Steady(r.b.Addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(100*time.Millisecond))...)
 	if err != nil {
 		r.t.Fatal(err)
@@ -259,11 +140,64 @@ func (r *rig) checkLog(ctx context.Context, adm *kadm.Client, audits *[partition
 	}
 }
 
-// newProducer sends from an idempotent producer made for this round; its id must not have been given to anybody.
-func (r *rig) newProducer() {
+// checkTrimmed reads the topic that retention shortens, from its start to its present end.
+func (r *Rig) checkTrimmed(ctx context.Context, adm *kadm.Client) {
 	r.t.Helper()
-	s := newSender(r.t, r.b.Addr, r.nextID, senderKinds[0], r.ledger, r.seed, r.fault)
-	r.nextID++
+	acked := r.trimmed.end(0)
+	for {
+		starts, err := adm.ListStartOffsets(ctx, trimmedTopic)
+		ends, err2 := adm.ListEndOffsets(ctx, trimmedTopic)
+		if err = errors.Join(err, err2, starts.Error(), ends.Error()); err != nil {
+			r.t.Fatal(err)
+		}
+		start, _ := starts.Lookup(trimmedTopic, 0)
+		end, _ := ends.Lookup(trimmedTopic, 0)
+		if end.Offset < acked {
+			r.t.Fatalf("%s ends at %d, but offset %d was acknowledged", trimmedTopic, end.Offset, acked-1)
+		}
+		err = r.readTrimmed(ctx, start.Offset, end.Offset)
+		if !errors.Is(err, kerr.OffsetOutOfRange) { // else retention was faster
+			if err != nil {
+				r.t.Fatalf("%s: %v", trimmedTopic, err)
+			}
+			return
+		}
+	}
+}
+
+func (r *Rig) readTrimmed(ctx context.Context, start, end int64) error {
+	if start == end {
+		return nil
+	}
+	c, err := kgo.NewClient(Steady(r.b.Addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{trimmedTopic: {0: kgo.NewOffset().At(start)}}),
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(100*time.Millisecond))...)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	a := newAudit(r.trimmed, 0)
+	a.next, a.late = start, true
+	for a.next < end {
+		fetches := c.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			return err
+		}
+		fetches.EachRecord(func(k *kgo.Record) {
+			if err == nil && k.Offset < end {
+				err = a.record(k.Offset, k.Value)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newProducer sends from an idempotent producer made for this round; its id must not have been given to anybody.
+func (r *Rig) newProducer() {
+	r.t.Helper()
+	s := r.sender(topic, partitions, senderKinds[0], r.ledger)
 	ctx := r.ctx(time.Minute)
 	s.burst(ctx, 20)
 	if err := s.client.Flush(ctx); err != nil {
@@ -280,8 +214,8 @@ func (r *rig) newProducer() {
 	s.client.Close()
 }
 
-// finish stops the load, waits until the group has read everything, and audits the whole log from its start.
-func (r *rig) finish() {
+// Finish stops the load, waits until the group has read everything, and audits the whole log from its start.
+func (r *Rig) Finish() {
 	r.t.Helper()
 	r.stopSenders()
 	r.senders.Wait()
@@ -311,6 +245,7 @@ func (r *rig) finish() {
 		whole[p] = newAudit(r.ledger, int32(p))
 	}
 	r.checkLog(ctx, adm, &whole)
+	r.checkTrimmed(ctx, adm)
 	duplicates, records := 0, int64(0)
 	for _, a := range whole {
 		if err := a.whole(); err != nil {
