@@ -8,7 +8,7 @@ CRASHES  ?= 20
 SEEDS    ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check lint race fuzz-smoke fuzz compat e2e sim crash startup demo bench bench-storage golden docs
+.PHONY: help run build test check lint race fuzz-smoke fuzz compat e2e sim crash startup scale demo bench bench-storage golden docs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ crash: build ## power cuts and failing calls at every step of the storage engine
 
 startup: build ## time from start to ready and idle memory, printed
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) run ./startup
+
+scale: build ## restart with 10,000 partitions of mixed size after kill -9: time to ready, memory, descriptors, mappings, printed
+	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) run ./scale
 
 demo: build ## real flights and earthquakes through a broker, counted and compared
 	cd examples/flightsdemo && $(GO) run . -bin $(CURDIR)/$(BIN)

@@ -33,6 +33,7 @@ type Options struct {
 	DataDir string
 	FS      vfs.FS
 	Syncer  *wal.Syncer
+	Maps    *wal.Maps
 	Raft    *multiraft.Host
 	Clock   clock.Clock
 	Rand    *rand.Rand // used under the broker's lock

@@ -147,7 +147,7 @@ func (b *Broker) openPartition(t *topic, i int) (*partition.Partition, error) {
 	}
 	return partition.Open(partition.Options{
 		Topic: t.info.Name, Partition: int32(i), GroupID: info.GroupID, Voters: voters,
-		Dir: b.partitionDir(t.info, i), FS: b.opt.FS, Syncer: b.opt.Syncer, Host: b.opt.Raft, Clock: b.opt.Clock,
+		Dir: b.partitionDir(t.info, i), FS: b.opt.FS, Syncer: b.opt.Syncer, Maps: b.opt.Maps, Host: b.opt.Raft, Clock: b.opt.Clock,
 		Rand: b.newRand(), Logger: b.opt.Logger, Metrics: b.opt.Metrics, Settings: t.conf.Load,
 	}, onRole)
 }

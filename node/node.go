@@ -179,7 +179,7 @@ func (n *Node) openBroker(ctx context.Context) error {
 	n.onStop("the raft host", n.raft.Stop)
 	n.broker, err = broker.Open(ctx, broker.Options{
 		NodeID: int32(n.conf.Cluster.NodeID), Host: n.conf.Server.AdvertisedAddr, Port: int32(n.conf.Server.AdvertisedPort), Rack: n.conf.Server.Rack,
-		DataDir: dir, FS: n.fs, Syncer: syncer, Raft: n.raft, Clock: n.clock, Rand: newRand(),
+		DataDir: dir, FS: n.fs, Syncer: syncer, Maps: n.openMaps(), Raft: n.raft, Clock: n.clock, Rand: newRand(),
 		Logger: n.log, Metrics: n.metrics, Static: n.conf.Kafka,
 	})
 	if err != nil {

@@ -14,6 +14,9 @@ var (
 	// those bytes, unless they are written again: they are in memory only and
 	// not marked so any more. Over a Mem; elsewhere it just fails.
 	ErrForgotten = errors.New("vfs: injected: the sync failed and the bytes are forgotten")
+	// ErrUnloaded is no error: pages that were to be loaded are left to the
+	// fault of the first touch.
+	ErrUnloaded = errors.New("vfs: injected: pages not loaded")
 )
 
 // Op names a call for the rule of a Faulty file system.
@@ -222,7 +225,10 @@ func (f *faultyFile) Map(n int64) (*Mapping, error) {
 	}
 	load := m.load
 	m.load = func(b []byte) error {
-		if err := f.rule(OpLoad, f.name); err != nil || load == nil {
+		switch err := f.rule(OpLoad, f.name); {
+		case errors.Is(err, ErrUnloaded) || err == nil && load == nil:
+			return nil
+		case err != nil:
 			return err
 		}
 		return load(b)

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -26,6 +27,12 @@ func wrap(op, name string, err error) error {
 	}
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		return &fs.PathError{Op: op, Path: name, Err: ErrNoSpace}
+	}
+	if errors.Is(err, unix.EMFILE) {
+		var most unix.Rlimit
+		_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &most)
+		return &fs.PathError{Op: op, Path: name, Err: fmt.Errorf(
+			"%w: this process may have %d (ulimit -n); each partition needs one, each connection one", unix.EMFILE, most.Cur)}
 	}
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
