@@ -408,7 +408,7 @@ func TestFormatExample(t *testing.T) {
 		t.Fatalf("FORMAT.md says\n%swe write\n%s", hex.Dump(want), hex.Dump(got))
 	}
 	groups := map[uint64]*Group{}
-	if end, err := scan("x", want, 1, groups); err != nil || end != int64(len(want)) {
+	if end, _, err := scan("x", want, 1, groups); err != nil || end != int64(len(want)) {
 		t.Fatalf("scan: %d, %v", end, err)
 	}
 	if g := groups[7]; g == nil || g.State != (State{2, 1, 0}) || !slices.Equal(g.Conf.Voters, []uint64{1}) {
@@ -427,11 +427,11 @@ func FuzzScan(f *testing.F) {
 	f.Add(b[:len(b)-3])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		groups, again := map[uint64]*Group{}, map[uint64]*Group{}
-		end, err := scan("x", data, 1, groups)
+		end, _, err := scan("x", data, 1, groups)
 		if err != nil {
 			return
 		}
-		if e, err := scan("x", data[:end], 1, again); err != nil || e != end || len(again) != len(groups) {
+		if e, _, err := scan("x", data[:end], 1, again); err != nil || e != end || len(again) != len(groups) {
 			t.Fatalf("scan of the accepted prefix: %d of %d, %v", e, end, err)
 		}
 	})

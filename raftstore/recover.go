@@ -96,13 +96,13 @@ func (h *HardStates) open(generation uint64) (Recovery, error) {
 		if err != nil {
 			return rec, fmt.Errorf("raftstore: hard states: %w", err)
 		}
-		end, err := scan(path, data, generation, h.groups)
+		end, synced, err := scan(path, data, generation, h.groups)
 		if err != nil {
 			return rec, err
 		}
 		rec = Recovery{Groups: len(h.groups), TornBytes: int64(len(data)) - end}
 		if rec.TornBytes == 0 {
-			return rec, h.reopen(path, end)
+			return rec, h.reopen(path, data, synced)
 		}
 		h.logger.Warn("cut a torn tail off the hard states", "path", path, "bytes", rec.TornBytes, "at", end)
 	}
@@ -113,12 +113,16 @@ func (h *HardStates) open(generation uint64) (Recovery, error) {
 
 // reopen goes on with a clean file. What it holds may be in the page cache
 // only, left there by a process that ended before its sync: states that were
-// read, and may be acted on, must not vanish, so it is synced first.
-func (h *HardStates) reopen(path string, end int64) error {
+// read, and may be acted on, must not vanish, so it is synced first. A sync that
+// failed may have left pages marked as written though they were not: what is
+// not known to be durable is written again, for this sync to mean it.
+func (h *HardStates) reopen(path string, data []byte, synced int64) error {
+	end := int64(len(data))
 	file, err := h.fs.Open(path)
 	if err == nil {
 		// And its name: that process may have ended in the middle of a rewrite.
-		if err = errors.Join(file.Datasync(), h.fs.SyncDir(h.dir)); err != nil {
+		_, err = file.WriteAt(data[synced:], synced)
+		if err = errors.Join(err, file.Datasync(), h.fs.SyncDir(h.dir)); err != nil {
 			file.Close()
 		}
 	}
@@ -129,17 +133,18 @@ func (h *HardStates) reopen(path string, end int64) error {
 	return nil
 }
 
-// scan replays a file into groups and returns the end of its last good record.
+// scan replays a file into groups and returns the end of its last good record,
+// and how much of it the records say was durable.
 //
 // A bad record is corruption when any record says that more than its position
 // was durable: an acknowledged record is gone. Otherwise everything from it on
 // was in flight together when power failed (pages of one write reach the disk
 // in any order, so good records may stand behind it), and it is a torn tail.
-func scan(path string, data []byte, generation uint64, groups map[uint64]*Group) (int64, error) {
+func scan(path string, data []byte, generation uint64, groups map[uint64]*Group) (at, synced int64, _ error) {
 	if err := checkFileHeader(path, data, generation); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	at, synced := int64(fileHeaderSize), int64(0)
+	at = fileHeaderSize
 	for at < int64(len(data)) {
 		r, n, err := parseRecord(data[at:], generation)
 		if err != nil {
@@ -149,18 +154,18 @@ func scan(path string, data []byte, generation uint64, groups map[uint64]*Group)
 				}
 			}
 			if synced > at {
-				return 0, corrupt(path, at, fmt.Sprintf("records, durable up to %d", synced), "a valid record", err)
+				return 0, 0, corrupt(path, at, fmt.Sprintf("records, durable up to %d", synced), "a valid record", err)
 			}
-			return at, nil
+			return at, synced, nil
 		}
 		synced = max(synced, r.syncedThrough)
 		r.replay(groups)
 		at += int64(n)
 	}
 	if synced > at {
-		return 0, corrupt(path, at, "end of file", fmt.Sprintf("%d, which was durable", synced), at)
+		return 0, 0, corrupt(path, at, "end of file", fmt.Sprintf("%d, which was durable", synced), at)
 	}
-	return at, nil
+	return at, synced, nil
 }
 
 func (r *record) replay(groups map[uint64]*Group) {

@@ -8,7 +8,7 @@
 // the same workload once for every call it makes, with that call failing, and
 // then does the same from there on, and ends the process without a word.
 //
-// It guarantees that each kind of operation was hit, or the test fails, and
+// It guarantees that many runs have hit each kind of operation, or the test fails, and
 // that a failure names its seed and the command that runs it again.
 //
 // It does not order goroutines: a workload that wants its images to be the same
