@@ -12,8 +12,9 @@ import (
 type Member interface {
 	// Begin fixes what the round is to make durable; ok is false when nobody
 	// waits for it. With a device, the member is written out (StartOut,
-	// WaitOut) and durable with a flush of it; with 0 it wants Sync.
-	Begin() (dev vfs.Device, ok bool)
+	// WaitOut) and durable with a flush of it; with 0 it wants Sync. alone
+	// tells that there is nobody to share a flush with.
+	Begin(alone bool) (dev vfs.Device, ok bool)
 	// StartOut begins to write to the device, WaitOut returns once it is done.
 	StartOut()
 	WaitOut() error
@@ -27,7 +28,7 @@ type Member interface {
 
 // Options describe a Syncer.
 type Options struct {
-	// Parallel is how many members are worked on at the same time; 0: 16.
+	// Parallel is how many goroutines work on a round; 0: 16.
 	Parallel int
 	Clock    clock.Clock // nil: clock.Real
 	// Observe is told of each round; nil: nobody.

@@ -37,7 +37,7 @@ type round struct {
 func (r *round) run(parallel int) Round {
 	r.outs, r.syncs = r.outs[:0], r.syncs[:0]
 	for _, m := range r.members {
-		switch dev, ok := m.Begin(); {
+		switch dev, ok := m.Begin(len(r.members) == 1); {
 		case ok && dev != 0:
 			r.outs = append(r.outs, outMember{Member: m, dev: dev})
 		case ok:
@@ -52,7 +52,7 @@ func (r *round) run(parallel int) Round {
 	r.nextStart.Store(int64(len(r.outs) - starts))
 	r.nextSync.Store(0)
 	r.starting.Add(starts)
-	r.help(min(parallel, len(r.syncs)+(starts+startsPerHelper-1)/startsPerHelper))
+	r.help(min(parallel-1, len(r.syncs)+(starts+startsPerHelper-1)/startsPerHelper))
 	r.start()
 	r.starting.Wait() // before any End
 	for i := range r.outs {
@@ -67,11 +67,10 @@ func (r *round) run(parallel int) Round {
 	return n
 }
 
-// help has all but one of n goroutines take their share; the last one is the
-// caller.
+// help has n goroutines take their share beside the caller, which has one too.
 func (r *round) help(n int) {
 	if len(r.outs) == 0 {
-		n-- // with write-outs, the caller has these to wait for
+		n = min(n, len(r.syncs)-1) // with write-outs, the caller has these to wait for
 	}
 	for ; r.helpers < n; r.helpers++ {
 		go func() {
@@ -154,4 +153,5 @@ func (r *round) close() {
 	for _, f := range r.clean {
 		f.Close()
 	}
+	clear(r.clean)
 }
