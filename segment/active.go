@@ -3,6 +3,7 @@ package segment
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -267,7 +268,7 @@ func (a *Active) Capacity() int64 { return int64(a.capacity) }
 // here: the append that needs the room reports it.
 func (a *Active) Extend() error {
 	err := a.extend(0, true)
-	if errors.Is(err, vfs.ErrNoSpace) {
+	if errors.Is(err, vfs.ErrNoSpace) || errors.Is(err, fs.ErrNotExist) { // or it was dropped meanwhile
 		return nil
 	}
 	return err

@@ -14,15 +14,17 @@
 //     did not write are verified before they are first returned;
 //   - a torn tail is told from corruption: frames that some later frame proves
 //     to have been durable are never cut;
-//   - a failed sync poisons the segment: no later append or sync succeeds;
+//   - a failed sync, write-out or flush of the device poisons the segment: no
+//     later append or sync succeeds;
 //   - the room for a frame is allocated, written and inside of the file before
 //     the frame is published, so a full disk is an error of Append and never a
 //     fault under the mapping.
 //
 // It does not know which segments belong to a log: that is package wal.
 //
-// Concurrency: an Active has one writer (Append, Seal, Close); Sync and Extend
-// may run beside it, and any number of readers, which take no lock.
+// Concurrency: an Active has one writer (Append, Seal, Close); Sync, Extend and
+// the steps of a group sync may run beside it, and any number of readers, which
+// take no lock.
 //
 // Lifetime: payloads that Frame returns alias the mapping and are valid while
 // the caller holds a reference (Acquire, Release).

@@ -114,9 +114,6 @@ func (sp *Spare) Begin(o CreateOptions) (*Active, error) {
 	if sp.ready {
 		a.ready.Store(int64(sp.size))
 	}
-	if sp.ready {
-		a.ready.Store(int64(sp.size))
-	}
 	return a, nil
 }
 

@@ -11,6 +11,8 @@
 //     reads go on. A full disk (vfs.ErrNoSpace) is not such a failure: appends
 //     work again when there is room.
 //
+// Logs that have a Syncer in common become durable together (package flush).
+//
 // It does not interpret payloads, does not know what is committed, and keeps no
 // copy of them in memory. FORMAT.md has the manifest and the recovery.
 //
