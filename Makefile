@@ -5,10 +5,11 @@ BIN      := bin/chronik-server
 FUZZTIME ?= 30s
 COUNT    ?= 10
 CRASHES  ?= 20
+POWER_CUTS ?= 20
 SEEDS    ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check lint race fuzz-smoke fuzz compat e2e sim crash startup scale demo bench bench-storage golden docs
+.PHONY: help run build test check lint race fuzz-smoke fuzz compat e2e sim crash disk startup scale demo bench bench-storage golden docs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +47,9 @@ compat: build ## real clients against the real binary, the protocol rule by rule
 crash: build ## power cuts and failing calls at every step of the storage engine, from SEEDS (1000) seeds; then kill -9 under traffic, CRASHES (20) times
 	CHRONIK_CRASHES=$(SEEDS) $(GO) test -count=1 -timeout 30m -v -run Campaign ./segment ./wal ./raftstore/...
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) CHRONIK_CRASH_ROUNDS=$(CRASHES) $(GO) test -count=1 -timeout 30m -v ./crash/...
+
+disk: build ## POWER_CUTS (20) power cuts of the binary on a real ext4, a full disk, a failed fsync; needs root
+	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) CHRONIK_POWER_CUTS=$(POWER_CUTS) $(GO) test -count=1 -timeout 30m -v ./disk
 
 startup: build ## time from start to ready and idle memory, printed
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) run ./startup
