@@ -113,7 +113,7 @@ var errOpening = errors.New("partition is being opened")
 
 // parallelMax is how many partitions are opened or deleted at a time: both
 // wait for the disk.
-const parallelMax = 16
+const parallelMax = 64
 
 // inParallel calls f for 0 to n-1.
 func inParallel(n int, f func(i int)) {

@@ -49,6 +49,7 @@ type HardStates struct {
 	mu         sync.Mutex
 	idle       *sync.Cond // signalled when a writer goroutine ends
 	groups     map[uint64]*Group
+	live       int64    // what their newest records take in a file
 	generation uint64   // of the records in buf
 	file       vfs.File // only the writer goroutine writes to it
 	fileGen    uint64   // its generation
@@ -108,7 +109,7 @@ func (h *HardStates) Save(group uint64, s State, done func(error)) {
 	if g := h.groups[group]; g != nil {
 		g.State = s
 	} else if !h.closed {
-		h.groups[group] = &Group{State: s, Conf: &pb.ConfState{}}
+		h.set(group, &Group{State: s, Conf: &pb.ConfState{}})
 	}
 	h.buf = appendState(h.buf, h.generation, h.synced, group, s)
 	h.submit(done)
@@ -119,9 +120,9 @@ func (h *HardStates) Save(group uint64, s State, done func(error)) {
 func (h *HardStates) SaveConf(group, index uint64, cs *pb.ConfState, done func(error)) {
 	h.mu.Lock()
 	if g := h.groups[group]; g != nil {
-		g.ConfIndex, g.Conf = index, cs
+		h.set(group, &Group{State: g.State, ConfIndex: index, Conf: cs})
 	} else if !h.closed {
-		h.groups[group] = &Group{ConfIndex: index, Conf: cs}
+		h.set(group, &Group{ConfIndex: index, Conf: cs})
 	}
 	h.buf = appendConf(h.buf, h.generation, h.synced, group, index, cs)
 	h.submit(done)
@@ -132,7 +133,7 @@ func (h *HardStates) SaveConf(group, index uint64, cs *pb.ConfState, done func(e
 // that it has no log.
 func (h *HardStates) Remove(group uint64) {
 	h.mu.Lock()
-	delete(h.groups, group)
+	h.set(group, nil)
 	h.buf = appendRemoved(h.buf, h.generation, h.synced, group)
 	h.submit(nil)
 }
@@ -179,7 +180,7 @@ func (h *HardStates) write() {
 		waiters := h.waiters
 		h.waiters, h.writeAsked = nil, false
 		var err error
-		if size := h.end + int64(len(h.buf)); h.behind || size > rewriteBytesMin && size > rewriteFactor*h.liveBytes() {
+		if size := h.end + int64(len(h.buf)); h.behind || size > rewriteBytesMin && size > rewriteFactor*(fileHeaderSize+h.live) {
 			err = h.rewriteLocked()
 		} else {
 			err = h.writeRoundLocked(len(waiters) > 0)
@@ -241,13 +242,18 @@ func (h *HardStates) writeRoundLocked(sync bool) error {
 	return nil
 }
 
-// liveBytes is the size of a file that holds nothing but the newest records.
-func (h *HardStates) liveBytes() int64 {
-	size := int64(fileHeaderSize)
-	for _, g := range h.groups {
-		size += g.recordBytes()
+// set makes g what is known of a group; nil: nothing. It keeps count of what is
+// live: asking all groups at every write would be most of a start with many.
+func (h *HardStates) set(group uint64, g *Group) {
+	if old := h.groups[group]; old != nil {
+		h.live -= old.recordBytes()
 	}
-	return size
+	if g == nil {
+		delete(h.groups, group)
+		return
+	}
+	h.groups[group] = g
+	h.live += g.recordBytes()
 }
 
 // recordBytes is what one group takes in a rewritten file.

@@ -100,6 +100,9 @@ func (h *HardStates) open(generation uint64) (Recovery, error) {
 		if err != nil {
 			return rec, err
 		}
+		for _, g := range h.groups {
+			h.live += g.recordBytes()
+		}
 		rec = Recovery{Groups: len(h.groups), TornBytes: int64(len(data)) - end}
 		if rec.TornBytes == 0 {
 			return rec, h.reopen(path, data, synced)

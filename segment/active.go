@@ -32,6 +32,7 @@ type Active struct {
 	last     Term
 	terms    []TermRun // of this segment; the writer's
 
+	begun    Pos          // where the first append since the segment was made or recovered went
 	stale    Pos          // behind the frames, bytes before this position may be of an earlier life of the file
 	synced   atomic.Int64 // every byte before this position is durable
 	zeroed   atomic.Int64 // written and inside of the file up to here
@@ -80,7 +81,7 @@ func Create(o CreateOptions) (*Active, error) {
 }
 
 func newActive(fsys vfs.FS, maps *mapping.Set, path string, f vfs.File, meta Meta, capacity Pos) *Active {
-	a := &Active{Segment: &Segment{fs: fsys, maps: maps, path: path, meta: meta, file: f, tab: new(table)}, capacity: capacity, last: meta.PrevTerm}
+	a := &Active{Segment: &Segment{fs: fsys, maps: maps, path: path, meta: meta, file: f, tab: new(table)}, capacity: capacity, begun: dataStart, last: meta.PrevTerm}
 	a.end.Store(int64(dataStart))
 	a.synced.Store(int64(dataStart))
 	a.next.Store(int64(meta.BaseOffset))
@@ -251,10 +252,11 @@ func (a *Active) publish(entries []Entry, pos Pos) {
 }
 
 // WantsExtend tells that the zeroed room runs low and Extend should be called,
-// beside the appends. Not while appends go straight. The writer's.
+// beside the appends. Not while appends go straight, and not before some came:
+// most logs of a node are idle after a start. The writer's.
 func (a *Active) WantsExtend() bool {
-	z := Pos(a.zeroed.Load())
-	return !a.straight && z < a.capacity && z-a.End() < min(z, zeroMost)/2
+	z, end := Pos(a.zeroed.Load()), a.End()
+	return !a.straight && z < a.capacity && z-end < min(min(z, zeroMost)/2, 2*(end-a.begun))
 }
 
 // HalfFull tells that the next segment will be needed before long.

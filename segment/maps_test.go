@@ -213,3 +213,32 @@ func TestPagesAreLoadedBeforeTheyAreTouched(t *testing.T) {
 		must(t, read())
 	}
 }
+
+// A recovered segment asks for room ahead only when appends come: the first
+// entry of a new term, which every log gets at a start, is none of them.
+func TestIdleSegmentsWantNoRoom(t *testing.T) {
+	m := vfs.NewMem()
+	a := newSegment(t, m, "a", 64<<20)
+	i := 1
+	for ; a.End() < 300<<10; i++ {
+		add(t, a, entry(i, bytesOf(1000, 1)))
+	}
+	if !a.WantsExtend() {
+		t.Fatal("no room wanted though there is none left")
+	}
+	must(t, a.Sync())
+	a.Release()
+	a, _, err := Recover(RecoverOptions{FS: m, Path: "a", Meta: a.Meta(), Capacity: 64 << 20})
+	must(t, err)
+	add(t, a, entry(i, nil))
+	if a.WantsExtend() {
+		t.Errorf("wants room ahead of an idle log: %d bytes are left", Pos(a.zeroed.Load())-a.End())
+	}
+	for n := 1; !a.WantsExtend(); n++ {
+		if n > 20 {
+			t.Fatal("wants no room after 20 KiB of appends")
+		}
+		add(t, a, entry(i+n, bytesOf(1000, 1)))
+	}
+	a.Release()
+}

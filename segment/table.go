@@ -18,10 +18,10 @@ type row struct {
 	maxTimestamp int64
 }
 
-// The memory table grows in chunks of 64, 64, 128, 256, ... rows, so that an
-// append never moves rows that readers look at, and an idle log pays 1 KiB.
+// The memory table grows in chunks of 8, 8, 16, 32, ... rows, so that an append
+// never moves rows that readers look at, and an idle log pays 128 bytes.
 const (
-	chunkBits = 6
+	chunkBits = 3
 	chunksMax = 18 - chunkBits + 1
 )
 

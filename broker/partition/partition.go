@@ -66,7 +66,7 @@ type Partition struct {
 	noRoom    error // the disk is full: appends are refused; nil: it is not
 	commitAck ackQueue
 	durAck    ackQueue
-	watchers  map[*Watcher]struct{}
+	watchers  map[*Watcher]struct{} // nil: none
 	onRole    RoleFunc
 	readOnce  sync.Once // the first read that failed
 }
@@ -78,11 +78,11 @@ type RoleFunc func(p *Partition, leading bool, epoch int32)
 // Open opens the partition's log, recovers its state and joins its raft
 // group. onRole may be nil; it may be called before Open returns.
 func Open(o Options, onRole RoleFunc) (*Partition, error) {
-	p := &Partition{opt: o, epoch: -1, watchers: make(map[*Watcher]struct{}), onRole: onRole}
+	p := &Partition{opt: o, epoch: -1, onRole: onRole}
 	began := o.Clock.Now()
 	log, rec, err := wal.Open(wal.Options{
 		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Maps: o.Maps, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
-		SegmentBytes: func() int64 { return o.Settings().SegmentBytes },
+		SegmentBytes: func() int64 { return p.opt.Settings().SegmentBytes },
 		Checkpoint:   p.checkpoint,
 	})
 	found := outcome(rec, err)

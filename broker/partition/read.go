@@ -188,6 +188,9 @@ func (w *Watcher) C() <-chan struct{} { return w.c }
 // Watch registers w. The caller then reads, so that no change is missed.
 func (p *Partition) Watch(w *Watcher) {
 	p.mu.Lock()
+	if p.watchers == nil {
+		p.watchers = map[*Watcher]struct{}{}
+	}
 	p.watchers[w] = struct{}{}
 	p.mu.Unlock()
 }
@@ -195,7 +198,9 @@ func (p *Partition) Watch(w *Watcher) {
 // Unwatch ends what Watch began.
 func (p *Partition) Unwatch(w *Watcher) {
 	p.mu.Lock()
-	delete(p.watchers, w)
+	if delete(p.watchers, w); len(p.watchers) == 0 {
+		p.watchers = nil // most partitions are not watched
+	}
 	p.mu.Unlock()
 }
 
