@@ -12,8 +12,8 @@ import (
 )
 
 // A disk that takes no new files: the topic is in the metadata, but no
-// partition can be used. That is no success, and deleting the topic leaves
-// nothing behind.
+// partition can be used. That is no success. With room they can, without a
+// restart, and deleting the topic leaves nothing behind.
 func TestTopicsOnAFullDisk(t *testing.T) {
 	r := newRig(t)
 	r.stop()
@@ -42,6 +42,29 @@ func TestTopicsOnAFullDisk(t *testing.T) {
 		t.Errorf("produce to the partition that was there: %v", p.Err)
 	}
 	full.Store(false)
+	r.clock.Advance(time.Second) // it is tried again then
+	parts := func(topic string) int {
+		n := 0
+		for _, p := range r.Metadata(background, MetadataRequest{Topics: []TopicRef{{Name: topic}}})[0].Partitions {
+			if p.Err == nil {
+				n++
+			}
+		}
+		return n
+	}
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for limit := time.Now().Add(time.Minute); parts("full") < 3 || parts("grows") < 2; <-poll.C {
+		if time.Now().After(limit) {
+			t.Fatalf("with room %d and %d partitions are open", parts("full"), parts("grows"))
+		}
+		r.clock.Advance(time.Second)
+	}
+	for _, topic := range []string{"full", "grows"} {
+		if p := r.produce(topic, 1, -1, recordsOf(t, batch.Plain(batch.None), "v")); p.Err != nil {
+			t.Errorf("produce to %s with room: %v", topic, p.Err)
+		}
+	}
 	if deleted := r.DeleteTopics(background, []TopicRef{{Name: "full"}}, time.Minute)[0]; deleted.Err != nil {
 		t.Fatal(deleted.Err)
 	}

@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"chronik/broker/cluster"
 	"chronik/broker/partition"
+	"chronik/internal/vfs"
 )
 
 // Reconciling makes what runs on this node equal to what the metadata says:
@@ -17,15 +19,24 @@ import (
 // it, woken when metadata changes.
 
 func (b *Broker) reconcileLoop() {
+	full := true // for all that is known
 	for {
+		again := make(chan struct{})
+		if full {
+			b.opt.Clock.AfterFunc(roomPause, func() { close(again) })
+		}
 		select {
 		case <-b.meta.Changed():
-			b.reconcile()
+		case <-again:
 		case <-b.ctx.Done():
 			return
 		}
+		full = b.reconcile()
 	}
 }
+
+// roomPause is the time between two attempts to open partitions on a full disk.
+const roomPause = time.Second
 
 // opening is one partition to open.
 type opening struct {
@@ -35,7 +46,8 @@ type opening struct {
 	fail error
 }
 
-func (b *Broker) reconcile() {
+// reconcile reports whether a partition could not be opened for want of room.
+func (b *Broker) reconcile() (full bool) {
 	var want []*cluster.Topic
 	var version uint64
 	confs := map[string]map[string]string{}
@@ -61,16 +73,19 @@ func (b *Broker) reconcile() {
 	b.mu.Lock()
 	for _, o := range open {
 		o.t.parts[o.i], o.t.failed[o.i] = o.p, o.fail
+		full = full || errors.Is(o.fail, vfs.ErrNoSpace)
 	}
 	b.reconciled = version
 	close(b.progress)
 	b.progress = make(chan struct{})
 	b.mu.Unlock()
+	return full
 }
 
 // plan updates the topic tables, and returns the topics to delete and the
 // partitions to open. A partition that failed to open is not tried again
-// until the process restarts: its files want a look first.
+// until the process restarts, for its files want a look first; but for one that
+// found no room on the disk.
 func (b *Broker) plan(want []*cluster.Topic, confs map[string]map[string]string) (gone []*topic, open []*opening) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -93,8 +108,8 @@ func (b *Broker) plan(want []*cluster.Topic, confs map[string]map[string]string)
 		}
 		t.info = info
 		t.conf.Store(b.resolveTopic(info.Name, confs[info.Name]))
-		for i := len(t.parts); i < len(info.Partitions); i++ {
-			if slices.Contains(info.Partitions[i].Replicas, b.opt.NodeID) {
+		for i := range info.Partitions {
+			if (i >= len(t.parts) || errors.Is(t.failed[i], vfs.ErrNoSpace)) && slices.Contains(info.Partitions[i].Replicas, b.opt.NodeID) {
 				open = append(open, &opening{t: t, i: i})
 			}
 		}
@@ -174,39 +189,21 @@ func (b *Broker) deleteLocal(t *topic) {
 // refuses when the metadata knows no topic at all, which is no such crash but
 // metadata that has been lost.
 func (b *Broker) removeOrphans() error {
-	root := filepath.Join(b.opt.DataDir, topicsDir)
-	if err := b.opt.FS.MkdirAll(root); err != nil {
-		return fmt.Errorf("create %s: %w", root, err)
-	}
-	names, err := b.opt.FS.ReadDir(root)
-	if err != nil {
-		return fmt.Errorf("list %s: %w", root, err)
-	}
-	groups := map[uint64]bool{}
-	started := false
+	known, started := map[uint64]bool{}, false
 	b.meta.View(func(s *cluster.State) {
 		for _, t := range s.Topics() {
 			for _, p := range t.Partitions {
-				groups[p.GroupID] = true
+				known[p.GroupID] = true
 			}
 		}
 		started = s.HadTopics()
 	})
-	for _, name := range names {
-		group, ok := partition.GroupOf(name)
-		if !ok || groups[group] {
-			continue
-		}
-		if !started {
-			return fmt.Errorf("%w: %s holds partitions, but the metadata beside it has never known a topic; restore %s, or move %s away",
-				ErrStorage, root, b.metadataDir(), root)
-		}
-		b.opt.Logger.Warn("removing a partition that the metadata does not know", "dir", name)
-		if err := partition.Remove(b.opt.Raft, group, b.opt.FS, filepath.Join(root, name)); err != nil {
-			return err
-		}
+	found, err := partition.RemoveOthers(b.opt.Raft, known, !started, b.opt.FS, filepath.Join(b.opt.DataDir, topicsDir), b.opt.Logger)
+	if err == nil && found && !started {
+		return fmt.Errorf("%w: %s holds partitions, but the metadata beside it has never known a topic; restore %s, or move %[2]s away",
+			ErrStorage, filepath.Join(b.opt.DataDir, topicsDir), b.metadataDir())
 	}
-	return nil
+	return err
 }
 
 // awaitVersion waits until the partitions of a metadata version are open.

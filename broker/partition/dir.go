@@ -3,6 +3,7 @@ package partition
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 
@@ -28,4 +29,31 @@ func GroupOf(dirName string) (group uint64, ok bool) {
 // recorded of its raft group. It may be called again after a crash in between.
 func Remove(host *multiraft.Host, group uint64, fs vfs.FS, dir string) error {
 	return errors.Join(host.Forget(group), wal.Remove(fs, dir))
+}
+
+// RemoveOthers removes the directories in root, which is made if missing, of
+// partitions whose groups are not known, and reports whether there were any.
+// With keep it removes none.
+func RemoveOthers(host *multiraft.Host, known map[uint64]bool, keep bool, fsys vfs.FS, root string, log *slog.Logger) (found bool, err error) {
+	if err := fsys.MkdirAll(root); err != nil {
+		return false, fmt.Errorf("create %s: %w", root, err)
+	}
+	names, err := fsys.ReadDir(root)
+	if err != nil {
+		return false, fmt.Errorf("list %s: %w", root, err)
+	}
+	for _, name := range names {
+		group, ok := GroupOf(name)
+		if !ok || known[group] {
+			continue
+		}
+		if found = true; keep {
+			continue
+		}
+		log.Warn("removing a partition that the metadata does not know", "dir", name)
+		if err := Remove(host, group, fsys, root+"/"+name); err != nil {
+			return true, err
+		}
+	}
+	return found, nil
 }

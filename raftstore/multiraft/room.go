@@ -13,6 +13,9 @@ import (
 const (
 	roomPauseMin = 100 * time.Millisecond
 	roomPauseMax = time.Second
+
+	// roomLogPause is the time between two waits of a group that are logged.
+	roomLogPause = 10 * time.Second
 )
 
 // room is a group's dealings with a full disk. A full disk is no failure:
@@ -28,6 +31,8 @@ type room struct {
 	conf    bool          // the ConfState found none
 	pause   time.Duration
 	timer   clock.Timer
+	logged  time.Time   // when the last wait began that was logged
+	told    bool        // this one was
 	due     atomic.Bool // it is time for another attempt
 }
 
@@ -36,7 +41,11 @@ type room struct {
 func (g *Group) noRoom(err error) {
 	r, o := &g.room, &g.host.opt
 	if r.err == nil {
-		o.Logger.Warn("no room on the disk: the group waits for it", "group", g.id, "err", err)
+		now := o.Clock.Now()
+		if r.told = r.logged.IsZero() || now.Sub(r.logged) >= roomLogPause; r.told {
+			o.Logger.Warn("no room on the disk: the group waits for it", "group", g.id, "err", err)
+			r.logged = now
+		}
 		r.pause = roomPauseMin
 		g.host.settled(len(g.proposals)) // a host that stops does not wait for them
 		r.err = err
@@ -76,10 +85,12 @@ func (g *Group) tryAgain() {
 // lookForRoom ends the wait once nothing is left that found no room.
 func (g *Group) lookForRoom() {
 	r := &g.room
-	if r.err == nil || len(r.appends) > 0 || len(g.writes.refused(g)) > 0 {
+	if r.err == nil || len(r.appends) > 0 || g.writes.stuck(g) {
 		return
 	}
-	g.host.opt.Logger.Info("there is room on the disk again", "group", g.id)
+	if r.told {
+		g.host.opt.Logger.Info("there is room on the disk again", "group", g.id)
+	}
 	g.host.inflight.Add(int64(len(g.proposals)))
 	r.err = nil
 	g.sm.NoRoom(nil)

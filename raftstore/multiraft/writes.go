@@ -1,6 +1,8 @@
 package multiraft
 
 import (
+	"slices"
+
 	"chronik/raftstore"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -11,6 +13,7 @@ type write struct {
 	responses []*pb.Message // to deliver when durable
 	entries   bool          // it appended to the log
 	vote      bool          // it saved term and vote
+	refused   bool          // it has found no room, and has not been durable since
 	waits     int           // for so many syncs; guarded by the group's inMu, like err
 	err       error
 	done      func(error) // one of the syncs is done
@@ -44,7 +47,7 @@ func (q *writeQueue) begin(g *Group, responses []*pb.Message, entries, vote bool
 			}
 		}
 	}
-	w.responses, w.entries, w.vote = responses, entries, vote
+	w.responses, w.entries, w.vote, w.refused = responses, entries, vote, false
 	if entries {
 		q.unsynced++
 	}
@@ -64,24 +67,30 @@ func (w *write) expect() {
 	}
 }
 
-// refused are the writes that found no room when they were to become durable.
-func (q *writeQueue) refused(g *Group) (out []*write) {
+// stuck reports whether a write found no room when it was to become durable,
+// and is not durable yet.
+func (q *writeQueue) stuck(g *Group) bool {
 	g.inMu.Lock()
 	defer g.inMu.Unlock()
-	for _, w := range q.queue {
-		if w.waits == 0 && raftstore.DiskFull(w.err) {
-			out = append(out, w)
-		}
-	}
-	return out
+	return slices.ContainsFunc(q.queue, func(w *write) bool { return w.refused || w.full() })
 }
 
-// again has them made durable once more.
+// full tells that a write has just found no room; inMu is held.
+func (w *write) full() bool { return w.waits == 0 && raftstore.DiskFull(w.err) }
+
+// again has the writes made durable once more that found no room.
 func (q *writeQueue) again(g *Group) {
-	for _, w := range q.refused(g) {
+	for _, w := range q.queue {
 		g.inMu.Lock()
-		w.expect()
+		full := w.full()
+		if full {
+			w.refused = true
+			w.expect()
+		}
 		g.inMu.Unlock()
+		if !full {
+			continue
+		}
 		if w.vote {
 			g.host.opt.HardStates.Checkpoint(w.done) // it has been saved
 		}
