@@ -247,10 +247,19 @@ func (s *Segment) FindOffset(off Offset) (frame int, err error) {
 		return 0, err
 	}
 	defer Caught(debug.SetPanicOnFault(true), s.path, &err)
+	after := func(i int) bool { return s.meta.BaseOffset+Offset(s.rowAt(m, uint32(i)).delta) > off }
 	lo, hi := 0, n // the first frame that begins after off
+	// Frames of about as many records each are the rule: then two looks do.
+	if rel, all := off-s.meta.BaseOffset, s.NextOffset()-s.meta.BaseOffset; n > 0 && rel > 0 && rel < all {
+		guess := min(int(float64(rel)/float64(all)*float64(n)), n-1)
+		if after(guess) {
+			hi = guess
+		} else if lo = guess + 1; lo < n && after(lo) {
+			hi = lo
+		}
+	}
 	for lo < hi {
-		mid := int(uint(lo+hi) / 2)
-		if s.meta.BaseOffset+Offset(s.rowAt(m, uint32(mid)).delta) > off {
+		if mid := int(uint(lo+hi) / 2); after(mid) {
 			hi = mid
 		} else {
 			lo = mid + 1
