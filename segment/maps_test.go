@@ -46,8 +46,22 @@ func checkFrame(t *testing.T, s *Segment, i int) Entry {
 	return e
 }
 
+// descriptors is how many descriptors of a file this process has.
+func descriptors(t *testing.T, path string) (n int) {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	must(t, err)
+	for _, fd := range fds {
+		if to, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil && to == path {
+			n++
+		}
+	}
+	return n
+}
+
 // Three thousand sealed segments are read, and no more are mapped than the set
-// allows; those that are being read stay, and all can be read again.
+// allows, and none has a descriptor; those that are being read stay mapped, and
+// all can be read again.
 func TestMappingsAreBounded(t *testing.T) {
 	const most, held, all = 16, 10, 3000
 	path := filepath.Join(t.TempDir(), "a.seg")
@@ -70,6 +84,9 @@ func TestMappingsAreBounded(t *testing.T) {
 	}
 	if n := mappings(t, path); n != most {
 		t.Errorf("the kernel has %d mappings, want %d", n, most)
+	}
+	if n := descriptors(t, path); n != 0 {
+		t.Errorf("%d descriptors of sealed segments", n)
 	}
 	for i, p := range payloads {
 		if !bytes.Equal(p, bytesOf(1000, byte(i))) {

@@ -1,6 +1,10 @@
 package segment
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+	"sync/atomic"
+)
 
 // FramesMax is the number of frames after which a segment is full whatever its
 // size, so that its table stays below 4 MiB.
@@ -19,14 +23,13 @@ type row struct {
 }
 
 // The memory table grows in chunks of 8, 8, 16, 32, ... rows, so that an append
-// never moves rows that readers look at, and an idle log pays 128 bytes.
-const (
-	chunkBits = 3
-	chunksMax = 18 - chunkBits + 1
-)
+// never moves rows that readers look at, and an idle log pays 200 bytes.
+const chunkBits = 3
 
+// table is the rows of an active segment: one writer, and readers of rows that
+// were published.
 type table struct {
-	chunks [chunksMax][]row
+	chunks atomic.Pointer[[][]row] // replaced, never changed, when one is added
 }
 
 // chunkOf says where row i lives.
@@ -40,18 +43,24 @@ func chunkOf(i uint32) (chunk int, at uint32) {
 
 func (t *table) at(i uint32) row {
 	c, k := chunkOf(i)
-	return t.chunks[c][k]
+	return (*t.chunks.Load())[c][k]
 }
 
-// put sets row i. Rows below the published count are never set again.
+// put sets row i, in order. Rows below the published count are never set again.
 func (t *table) put(i uint32, r row) {
+	var chunks [][]row
+	if p := t.chunks.Load(); p != nil {
+		chunks = *p
+	}
 	c, k := chunkOf(i)
-	if t.chunks[c] == nil {
+	if c == len(chunks) {
 		n := 1 << chunkBits
 		if c > 1 {
 			n <<= c - 1
 		}
-		t.chunks[c] = make([]row, n)
+		more := append(slices.Clip(chunks), make([]row, n))
+		t.chunks.Store(&more)
+		chunks = more
 	}
-	t.chunks[c][k] = r
+	chunks[c][k] = r
 }

@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -99,5 +100,21 @@ func TestFaultyLoad(t *testing.T) {
 		must(t, m.Load(10, 10)) // nothing
 		must(t, m.Close())
 		must(t, f.Close())
+	}
+}
+
+// Who has no descriptors left is told how many there may be.
+func TestDescriptorsRunOut(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a")
+	f, err := OS.Create(name)
+	must(t, err)
+	must(t, f.Close())
+	var limit unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &limit))
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: limit.Max}))
+	_, err = OS.Open(name)
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+	if !errors.Is(err, unix.EMFILE) || !strings.Contains(err.Error(), "may have 3 ") {
+		t.Errorf("got %v, want EMFILE with the limit, 3", err)
 	}
 }
