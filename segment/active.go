@@ -20,10 +20,14 @@ const (
 	zeroMost  = 16 << 20
 )
 
-// straightFrom is the size of a frame from which on it is not worth its while
-// to zero the room for it first: the data goes to the disk once, and the sync
-// pays for the extents.
-const straightFrom = 512 << 10
+// A frame of straightFrom bytes or more, for which no room is zeroed yet, is
+// written without zeroing it first: the data goes to the disk once, and the sync
+// pays for the extents. With straightBehind not synced, no room is zeroed ahead
+// of such frames either.
+const (
+	straightFrom   = 512 << 10
+	straightBehind = 4 << 20
+)
 
 // Active is a segment that takes appends.
 type Active struct {
@@ -81,7 +85,7 @@ func Create(o CreateOptions) (*Active, error) {
 }
 
 func newActive(fsys vfs.FS, maps *mapping.Set, path string, f vfs.File, meta Meta, capacity Pos) *Active {
-	a := &Active{Segment: &Segment{fs: fsys, maps: maps, path: path, meta: meta, file: f, tab: new(table)}, capacity: capacity, begun: dataStart, last: meta.PrevTerm}
+	a := &Active{Segment: &Segment{fs: fsys, maps: maps, path: path, meta: meta, file: f, tab: new(table), users: newUsers()}, capacity: capacity, begun: dataStart, last: meta.PrevTerm}
 	a.end.Store(int64(dataStart))
 	a.synced.Store(int64(dataStart))
 	a.next.Store(int64(meta.BaseOffset))
@@ -252,11 +256,15 @@ func (a *Active) publish(entries []Entry, pos Pos) {
 }
 
 // WantsExtend tells that the zeroed room runs low and Extend should be called,
-// beside the appends. Not while appends go straight, and not before some came:
+// beside the appends. Not while large frames are appended faster than they are
+// synced: then the zeroes would only be more to write; and not before some came:
 // most logs of a node are idle after a start. The writer's.
 func (a *Active) WantsExtend() bool {
 	z, end := Pos(a.zeroed.Load()), a.End()
-	return !a.straight && z < a.capacity && z-end < min(min(z, zeroMost)/2, 2*(end-a.begun))
+	if a.straight && end-Pos(a.synced.Load()) > straightBehind {
+		return false
+	}
+	return z < a.capacity && z-end < min(min(z, zeroMost)/2, 2*(end-a.begun))
 }
 
 // HalfFull tells that the next segment will be needed before long.
@@ -375,7 +383,7 @@ func (a *Active) Seal(n int, checkpoint []byte) (Meta, error) {
 // Finish writes the trailer that keeps the first n frames (n > 0) and the
 // owner's checkpoint, and returns the description for the manifest, which must
 // not have it before Flush. The segment itself still reads as before; the
-// sealed one is opened anew with OpenSealed. After ErrNoSpace it may be called
+// sealed one is opened anew with Reopen. After ErrNoSpace it may be called
 // again.
 func (a *Active) Finish(n int, checkpoint []byte) (Meta, error) {
 	if err := a.Err(); err != nil {

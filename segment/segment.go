@@ -38,6 +38,7 @@ type Segment struct {
 	sealed bool
 	refs   mapping.Refs
 	opened atomic.Pointer[mapped]
+	users  *atomic.Int32 // how many Segments of the file are not closed
 
 	// of an active segment
 	tab         *table
@@ -64,7 +65,7 @@ type mapped struct {
 // payloads, holds another reference: while there is only one, the mapping can
 // be taken away. maps may be nil: the segment is mapped for as long as it lives.
 func OpenSealed(fsys vfs.FS, maps *mapping.Set, path string, meta Meta) *Segment {
-	return &Segment{fs: fsys, maps: maps, path: path, meta: meta, sealed: true}
+	return &Segment{fs: fsys, maps: maps, path: path, meta: meta, sealed: true, users: newUsers()}
 }
 
 // Acquire takes a reference. It is false when the last one is gone.
@@ -80,6 +81,7 @@ func (s *Segment) Release() {
 
 // close gives back what the segment holds; no reference is left.
 func (s *Segment) close() {
+	s.users.Add(-1)
 	s.unmap()
 	if s.file != nil {
 		s.file.Close()

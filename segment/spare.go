@@ -3,6 +3,7 @@ package segment
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"chronik/internal/vfs"
 )
@@ -134,10 +135,24 @@ func (sp *Spare) BeginSynced(o CreateOptions) (*Active, error) {
 	return a, nil
 }
 
-// Retire gives the last reference back if the caller's is the last: true means
-// that nobody reads the segment, nor will, and the file can be used again.
+func newUsers() *atomic.Int32 {
+	n := new(atomic.Int32)
+	n.Store(1)
+	return n
+}
+
+// Reopen is OpenSealed of the same file, for what the segment is once a
+// manifest has meta. Both may be read; Retire knows of both.
+func (s *Segment) Reopen(meta Meta) *Segment {
+	s.users.Add(1)
+	return &Segment{fs: s.fs, maps: s.maps, path: s.path, meta: meta, sealed: true, users: s.users}
+}
+
+// Retire gives the owner's reference back if nobody has another, on this
+// segment or on one that it was opened anew from: true means that nobody reads
+// the file, nor will, and that it can be used again.
 func (s *Segment) Retire() bool {
-	if !s.refs.Retire() {
+	if s.users.Load() > 1 || !s.refs.Retire() {
 		return false
 	}
 	s.close()

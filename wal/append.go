@@ -135,7 +135,7 @@ func (l *Log) TruncateFrom(i Index) error {
 		if err != nil {
 			return err
 		}
-		nv.segs = append(nv.segs, segment.OpenSealed(l.o.FS, l.o.Maps, cutAt.Path(), meta))
+		nv.segs = append(nv.segs, cutAt.Reopen(meta)) // if the cut fails, the file is not used again, no more than that
 		off = meta.NextOffset
 		prev = nv.terms[len(nv.terms)-1].Term
 	}

@@ -105,6 +105,63 @@ func benchAppend(b *testing.B, size int, sync bool) {
 	raw.Close()
 }
 
+// BenchmarkRoll appends 4 KiB at a time to segments of 1 MiB, so that one append
+// in 250 rolls, and tells the latencies of those from the others', and from a
+// raw pwrite and fdatasync that alternates with them. Every fourth segment the
+// log's start moves up, so that files are used again. Times in microseconds.
+func BenchmarkRoll(b *testing.B) {
+	for _, sync := range []bool{false, true} {
+		b.Run(fmt.Sprintf("sync=%v", sync), func(b *testing.B) { benchRoll(b, sync) })
+	}
+}
+
+func benchRoll(b *testing.B, sync bool) {
+	s := NewSyncer(SyncerOptions{})
+	defer s.Close()
+	dir := b.TempDir()
+	l := open(b, Options{Dir: filepath.Join(dir, "log"), Syncer: s, SegmentBytes: func() int64 { return 1 << 20 }})
+	raw, err := vfs.OS.Create(filepath.Join(dir, "raw"))
+	must(b, err)
+	must(b, raw.Zero(0, 1<<20))
+	must(b, raw.Datasync())
+	payload := random(4 << 10)
+	one := make([]segment.Entry, 1)
+	var rolling, others, theirs []time.Duration
+	b.ResetTimer()
+	for i := range b.N {
+		before := l.view.Load().active
+		one[0] = next(l, payload)
+		begin := time.Now()
+		err := l.Append(one)
+		if err == nil && sync {
+			err = l.SyncWait()
+		}
+		took := time.Since(begin)
+		must(b, err)
+		if l.view.Load().active == before {
+			others = append(others, took)
+		} else if rolling = append(rolling, took); len(rolling)%4 == 0 {
+			must(b, l.SetStart(before.BaseOffset()))
+		}
+		begin = time.Now()
+		_, err = raw.WriteAt(payload, int64(i%256)*4096)
+		must(b, err)
+		must(b, raw.Datasync())
+		theirs = append(theirs, time.Since(begin))
+	}
+	b.StopTimer()
+	for name, d := range map[string][]time.Duration{"roll": rolling, "other": others, "raw": theirs} {
+		if slices.Sort(d); len(d) > 0 {
+			b.ReportMetric(float64(d[len(d)/2].Microseconds()), name+"-p50")
+			b.ReportMetric(float64(d[len(d)*99/100].Microseconds()), name+"-p99")
+			b.ReportMetric(float64(d[len(d)-1].Microseconds()), name+"-max")
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	must(b, l.Close())
+	raw.Close()
+}
+
 // BenchmarkGroupSync makes 4 KiB in each of N logs durable in one round;
 // x-serial compares with fdatasync of the same files one after the other,
 // alternating.

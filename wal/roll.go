@@ -15,9 +15,10 @@ import (
 // still active. Nothing in the next one is reported durable before.
 type rolling struct {
 	old        *segment.Active
-	empty      bool   // old has no frames: it goes, and is not among the view's segments
-	checkpoint []byte // of the owner, as of old's end
-	named      bool   // the next one's name is durable
+	empty      bool             // old has no frames: it goes, and is not among the view's segments
+	checkpoint []byte           // of the owner, as of old's end
+	named      bool             // the next one's name is durable
+	sealed     *segment.Segment // what old becomes, nil before the first attempt to settle
 }
 
 // committed is what the manifest says of the view's segments.
@@ -130,7 +131,10 @@ func (l *Log) settle() error {
 			l.fail(r.old.Err())
 			return err
 		}
-		nv.segs[len(nv.segs)-2] = segment.OpenSealed(l.o.FS, l.o.Maps, r.old.Path(), meta)
+		if r.sealed == nil {
+			r.sealed = r.old.Reopen(meta)
+		}
+		nv.segs[len(nv.segs)-2] = r.sealed
 	}
 	m := l.manifestOf(nv, segment.DataStart)
 	steps := []func() error{next.Sync, func() error { return l.stage(m) }}

@@ -49,6 +49,13 @@ func (s *Set) NextID() uint64 {
 	return s.nextID
 }
 
+// Ready tells whether there is a spare.
+func (s *Set) Ready() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.spare != nil
+}
+
 // Take returns the spare, or one made on the spot when there is none: then
 // nothing of it is durable, nor is it named durably.
 func (s *Set) Take() (sp *segment.Spare, named bool, err error) {
