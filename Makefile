@@ -71,7 +71,8 @@ bench: ## benchmarks of the storage engine and the codec, COUNT (10) runs each, 
 
 bench-storage: ## append, read, lookup and recovery against the raw device, then against other logs and stores, into bench/results
 	$(GO) test -run '^$$' -bench . -benchmem ./segment ./wal
-	cd bench/peers && $(GO) run . -dir $(CURDIR)/bench/results -out $(CURDIR)/bench/results/peers
+	mkdir -p bin
+	cd bench/peers && $(GO) run . -dir $(CURDIR)/bin -out $(CURDIR)/bench/results/peers
 
 golden: ## write the golden transcripts anew; the diff is the review
 	$(GO) test -count=1 ./broker/group ./broker/fetchsession -rewrite

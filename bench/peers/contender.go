@@ -47,6 +47,9 @@ func (s *shared) close() {
 type contender struct {
 	name string
 	raw  bool // takes no place
+	// keeps tells that an unsynced append may stay in the process's own memory,
+	// so that it is lost with the process: less than what the others do.
+	keeps bool
 	// open opens the log in dir and makes one if there is none; it can be
 	// appended to on return. errUnsupported if it cannot do what options say.
 	open func(dir string, o options) (log, error)
@@ -58,7 +61,7 @@ var contenders = []contender{
 	{name: "raft-wal", open: openRaftWAL},
 	{name: "tidwall", open: openTidwall},
 	{name: "raft-boltdb", open: openBolt},
-	{name: "pebble", open: openPebble},
+	{name: "pebble", keeps: true, open: openPebble},
 	{name: "raw", raw: true, open: openRaw},
 	{name: "raw-append", raw: true, open: openRawAppend},
 }

@@ -47,6 +47,7 @@ func (l limits) bound(opBytes int, least time.Duration) (bounded limits, room in
 type result struct {
 	name     string
 	raw      bool
+	keeps    bool
 	p50, p99 time.Duration
 	mean     time.Duration // median of the slices' means
 	rate     float64       // payload bytes a second, of that mean
@@ -129,7 +130,7 @@ func (s *sample) result(w *work) result {
 	slices.Sort(s.latencies)
 	slices.Sort(s.means)
 	n := len(s.latencies)
-	r := result{name: w.name, raw: w.raw, p50: s.latencies[n/2], p99: s.latencies[n*99/100], mean: s.means[len(s.means)/2], ops: s.ops}
+	r := result{name: w.name, raw: w.raw, keeps: w.keeps, p50: s.latencies[n/2], p99: s.latencies[n*99/100], mean: s.means[len(s.means)/2], ops: s.ops}
 	r.rate = float64(s.bytes) / float64(s.ops) / r.mean.Seconds()
 	r.allocs = float64(s.mallocs) / float64(s.ops)
 	r.device = float64(s.written) / float64(s.bytes)

@@ -48,6 +48,38 @@ func TestQuick(t *testing.T) {
 	}
 }
 
+// TestUnsyncedOutlivesTheProcess holds what the unsynced rows compare: those
+// that are not marked have given each append to the system when it returns.
+func TestUnsyncedOutlivesTheProcess(t *testing.T) {
+	const bytes = 10 * recoverSize
+	b := new(bench)
+	defer b.shared.close()
+	for _, c := range contenders {
+		if c.raw {
+			continue
+		}
+		dir := filepath.Join(t.TempDir(), c.name)
+		if err := refill(c, dir, bytes, leftUnsynced); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		l, err := c.open(dir, options{sync: true, shared: &b.shared})
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		n := 0
+		if err := l.ReadAll(func(uint64, []byte) error { n++; return nil }); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		t.Logf("%s: %d of 10 entries", c.name, n)
+		if !c.keeps && n != 10 {
+			t.Errorf("%s: %d of 10 unsynced entries are there after the process was gone", c.name, n)
+		}
+		if err := l.Close(); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
 // liar forgets the last byte of what it was given.
 type liar struct{ log }
 

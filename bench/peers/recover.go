@@ -42,7 +42,11 @@ func (b *bench) recover(dir string, how recovery) ([]result, error) {
 			k = (k + round) % len(some)
 			d := filepath.Join(dir, some[k].name)
 			if round == 0 || !how.clean {
-				if err := refill(some[k], d, b.recoverBytes, how.clean); err != nil {
+				left := leftKilled
+				if how.clean {
+					left = leftClosed
+				}
+				if err := refill(some[k], d, b.recoverBytes, left); err != nil {
 					return nil, fmt.Errorf("%s: %w", some[k].name, err)
 				}
 			}
@@ -92,9 +96,16 @@ func (b *bench) reopen(c contender, dir string, how recovery, s *sample) error {
 
 const fillVariable = "PEERS_FILL"
 
-// refill has a process of its own write a log anew, and either close it or be
-// gone without.
-func refill(c contender, dir string, bytes int64, clean bool) error {
+// How refill leaves a log: closed; synced, its process gone without a close; or
+// its process gone with nothing but appends.
+const (
+	leftClosed   = "closed"
+	leftKilled   = "killed"
+	leftUnsynced = "unsynced"
+)
+
+// refill has a process of its own write a log anew.
+func refill(c contender, dir string, bytes int64, left string) error {
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
@@ -102,7 +113,7 @@ func refill(c contender, dir string, bytes int64, clean bool) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, c.name, dir, strconv.FormatInt(bytes, 10), strconv.FormatBool(clean))
+	cmd := exec.Command(self, c.name, dir, strconv.FormatInt(bytes, 10), left)
 	cmd.Env = append(os.Environ(), fillVariable+"=1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("filling: %w: %s", err, out)
@@ -128,13 +139,24 @@ func filling() (bool, error) {
 		if err != nil {
 			return true, err
 		}
-		if _, _, err := fill(l, recoverSize, bytes); err != nil {
+		if err := fillAs(l, bytes, os.Args[4]); err != nil || os.Args[4] != leftClosed {
 			return true, err
 		}
-		if os.Args[4] == "true" {
-			return true, l.Close()
-		}
-		return true, nil
+		return true, l.Close()
 	}
 	return true, fmt.Errorf("no contender %q", name)
+}
+
+func fillAs(l log, bytes int64, left string) error {
+	if left != leftUnsynced {
+		_, _, err := fill(l, recoverSize, bytes)
+		return err
+	}
+	e := newEntries(recoverSize, 1)
+	for i := range uint64(bytes / recoverSize) {
+		if err := l.Append(i+1, e.batch(i+1)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

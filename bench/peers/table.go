@@ -44,8 +44,9 @@ func (t *table) head(b *bench) {
 	t.printf(`# p50, p99: of one operation. MB/s: payload, from the median of the slices' mean times; the order within a row is by it.
 # x raw: median against raw's (pwrite, and fdatasync where synced, of the payloads alone in room written before; reads: pread).
 # x best: MB/s of the fastest contender against this one. device: bytes written to the disk per byte of payload.
-# Raw takes no place. %s
-`, "etcd (unsynced), tidwall and raft-boltdb hand every append to the system; pebble keeps unsynced ones in its own memory for a while.")
+# Raw takes no place. An unsynced append is in the hands of the system on return and outlives the process, except where
+# marked (own memory): those it may still lose with the process.
+`)
 }
 
 // find is the result of a contender, nil if it has none.
@@ -58,14 +59,20 @@ func (e *entry) find(name string) *result {
 	return nil
 }
 
-// bestPeer is the fastest contender that is not ours and not raw.
-func (e *entry) bestPeer() *result {
+// bestPeer is the fastest contender that is not ours and not raw; with alike,
+// of those that do no less than ours.
+func (e *entry) bestPeer(alike bool) *result {
 	for i := range e.results {
-		if r := &e.results[i]; !r.raw && r.name != ours {
+		if r := &e.results[i]; !r.raw && r.name != ours && !(alike && e.less(r)) {
 			return r
 		}
 	}
 	return nil
+}
+
+// less tells that what r did is less than what the others did.
+func (e *entry) less(r *result) bool {
+	return r.keeps && strings.HasPrefix(e.group, "append, unsynced")
 }
 
 func (t *table) add(r row, results []result) {
@@ -92,11 +99,15 @@ func (t *table) add(r row, results []result) {
 		if raw != nil {
 			xRaw = fmt.Sprintf("%.2f", float64(c.p50)/float64(raw.p50))
 		}
+		note := ""
+		if e.less(c) {
+			note = "  (own memory)"
+		}
 		if c.device > 0 && !strings.HasPrefix(r.group, "read") {
 			device = fmt.Sprintf("%.2f", c.device)
 		}
-		t.printf("  %-3s %-12s %10s %10s %10s %10.1f %7s %7s %9.2f %7s %8d\n",
-			mark, c.name, short(c.p50), short(c.p99), short(c.mean), c.rate/1e6, xRaw, xBest, c.allocs, device, c.ops)
+		t.printf("  %-3s %-12s %10s %10s %10s %10.1f %7s %7s %9.2f %7s %8d%s\n",
+			mark, c.name, short(c.p50), short(c.p99), short(c.mean), c.rate/1e6, xRaw, xBest, c.allocs, device, c.ops, note)
 	}
 }
 
@@ -118,10 +129,10 @@ func (t *table) summary() {
 	t.printf("\nChronik, row by row (x raw: of the medians; ahead: the best peer's mean time against ours; by p50: the same of the medians)\n")
 	t.printf("  %-44s %-18s %10s %10s %7s  %-12s %7s %7s %7s  %s\n", "", "", "p50", "MB/s", "x raw", "best peer", "ahead", "by p50", "allocs", "first")
 	var behind []string
-	rows := 0
+	rows, less := 0, 0
 	for i := range t.rows {
 		e := &t.rows[i]
-		c, p, raw := e.find(ours), e.bestPeer(), e.find("raw")
+		c, p, raw := e.find(ours), e.bestPeer(false), e.find("raw")
 		if c == nil || p == nil {
 			continue
 		}
@@ -133,12 +144,22 @@ func (t *table) summary() {
 		first := "yes"
 		if p.mean < c.mean {
 			first = "NO"
-			behind = append(behind, fmt.Sprintf("%s: %s takes %.2f of Chronik's time", e.name(), p.name, float64(p.mean)/float64(c.mean)))
+			line := fmt.Sprintf("%s: %s takes %.2f of Chronik's time", e.name(), p.name, float64(p.mean)/float64(c.mean))
+			if e.less(p) {
+				if alike := e.bestPeer(true); alike == nil || alike.mean >= c.mean {
+					less++
+				}
+				line += ", and may lose the append with the process"
+			}
+			behind = append(behind, line)
 		}
 		t.printf("  %-44s %-18s %10s %10.1f %7s  %-12s %7.2f %7.2f %7.2f  %s\n", e.group, e.label, short(c.p50), c.rate/1e6, xRaw,
 			p.name, float64(p.mean)/float64(c.mean), float64(p.p50)/float64(c.p50), c.allocs, first)
 	}
 	t.printf("\nChronik is first in %d of %d rows.\n", rows-len(behind), rows)
+	if less > 0 {
+		t.printf("In %d of the others all that are faster keep the append in their own memory.\n", less)
+	}
 	for _, line := range behind {
 		t.printf("  not in %s\n", line)
 	}
