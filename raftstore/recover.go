@@ -161,7 +161,10 @@ func scan(path string, data []byte, generation uint64, groups map[uint64]*Group)
 			}
 			return at, synced, nil
 		}
-		synced = max(synced, r.syncedThrough)
+		if r.syncedThrough < synced || r.syncedThrough > at { // it was not written here
+			return 0, 0, corrupt(path, at, "order of records: synced through", fmt.Sprintf("within [%d, %d]", synced, at), r.syncedThrough)
+		}
+		synced = r.syncedThrough
 		r.replay(groups)
 		at += int64(n)
 	}
