@@ -8,8 +8,9 @@
 // and the recovery procedure.
 //
 // It guarantees:
-//   - bytes of a frame never change after it was published, until the file is
-//     removed: a cut suffix is left behind, never overwritten;
+//   - bytes of a frame never change after it was published, while anybody reads
+//     the file: a cut suffix is left behind, never overwritten. Recycle is only
+//     for files that Retire says nobody reads;
 //   - nothing is read that its xxh64 does not cover: frames that this process
 //     did not write are verified before they are first returned;
 //   - a torn tail is told from corruption: frames that some later frame proves

@@ -9,16 +9,18 @@
 //     left as it was found;
 //   - after a failed write or sync the log takes no more appends (ErrPoisoned);
 //     reads go on. A full disk (vfs.ErrNoSpace) is not such a failure: appends
-//     work again when there is room.
+//     and syncs fail, and work again when there is room;
+//   - Append waits for no sync, but for the end of the roll before when the next
+//     one is due already.
 //
 // Logs that have a Syncer in common become durable together (package flush).
 //
 // It does not interpret payloads, does not know what is committed, and keeps no
 // copy of them in memory. FORMAT.md has the manifest and the recovery.
 //
-// Concurrency: Append, Roll, TruncateFrom, SetStart and Close exclude each
-// other; readers run beside them without a lock; Sync may be called from
-// anywhere.
+// Concurrency: all methods may be called from anywhere. Append and TruncateFrom
+// exclude each other; Roll and SetStart make appends wait for a moment, not for
+// their syncs; readers take no lock.
 //
 // Lifetime: Entries copies payloads, they belong to the caller. Read,
 // FindTimestamp and LastMaxTimestamp return payloads that alias a mapping until
