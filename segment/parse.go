@@ -83,6 +83,14 @@ func ParseFooter(path string, b []byte, at Pos) (Footer, error) {
 	return Footer{Meta: m, Terms: terms, Checkpoint: checkpoint, BodyHash: sum}, err
 }
 
+// HeaderPage is the page that the file of such a segment begins with, for a file
+// that has had no earlier life. created is in ms.
+func HeaderPage(m *Meta, created int64) []byte {
+	b := make([]byte, DataStart)
+	putFileHeader(b, m, created, 0)
+	return b
+}
+
 // Row is a row of a segment's table.
 type Row struct {
 	Pos          Pos    // where the frame begins

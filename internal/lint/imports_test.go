@@ -48,6 +48,7 @@ var table = map[string]packageRule{
 	"wal/spares":      {level: 13, imports: []string{"segment", "internal/vfs"}},
 	"wal":             {level: 15, imports: []string{"wal/flush", "wal/manifest", "wal/spares", "segment", "segment/mapping", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
 	"wal/inspect":     {level: 16, imports: []string{"wal", "segment", "segment/scan", "kafka/batch", "internal/vfs", "internal/clock"}},
+	"wal/repair":      {level: 17, imports: []string{"wal", "wal/inspect", "segment", "segment/scan", "internal/vfs", "internal/clock"}},
 
 	"raftstore":           {level: 20, imports: []string{"wal", "segment", "internal/vfs"}, others: append(etcdRaft, xxhash)},
 	"raftstore/multiraft": {level: 25, imports: []string{"raftstore", "wal", "segment", "internal/clock", "internal/metrics"}, others: etcdRaft},
@@ -73,7 +74,7 @@ var table = map[string]packageRule{
 	"node": {level: 50, imports: []string{"admin", "kafka/server", "kafka/handler", "broker",
 		"raftstore", "raftstore/multiraft", "wal", "internal/vfs", "internal/clock", "internal/metrics", "internal/config"}},
 	"cmd/chronik-server/client": {level: 59, imports: []string{"internal/clock", "kafka/msg", "kafka/wire", "kafka/kerr"}},
-	"cmd/chronik-server": {level: 60, imports: []string{"cmd/chronik-server/client", "node", "wal/inspect", "broker/config", "internal/config", "internal/vfs", "kafka/msg", "kafka/wire", "kafka/kerr"},
+	"cmd/chronik-server": {level: 60, imports: []string{"cmd/chronik-server/client", "node", "wal/inspect", "wal/repair", "broker/config", "internal/config", "internal/vfs", "kafka/msg", "kafka/wire", "kafka/kerr"},
 		others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "gopkg.in/yaml.v3"}},
 }
 

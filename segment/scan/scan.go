@@ -3,15 +3,13 @@ package scan
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 
 	"chronik/internal/vfs"
 	"chronik/segment"
 )
-
-// staleAt is the place of Scan.Stale in the file header, in units of 8.
-const staleAt = 60
 
 // Scan is a segment being read.
 type Scan struct {
@@ -64,6 +62,26 @@ func Open(fsys vfs.FS, path string, meta *segment.Meta, sealed bool) (*Scan, err
 	return s, nil
 }
 
+// OpenWithout is Open for a file whose header is damaged: what it is stands in
+// meta.
+func OpenWithout(fsys vfs.FS, path string, meta *segment.Meta, sealed bool) (*Scan, error) {
+	f, err := openFile(fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Scan{file: f, Sealed: sealed, Meta: *meta, Visit: func(segment.Pos, *segment.Frame) error { return nil }}
+	s.Rewind()
+	return s, nil
+}
+
+// Bytes reads n bytes, valid until the file is read again.
+func (s *Scan) Bytes(pos segment.Pos, n int) ([]byte, error) {
+	if pos < 0 || n < 0 || pos > s.size-segment.Pos(n) {
+		return nil, fmt.Errorf("%s at %d: %w", s.path, pos, io.ErrUnexpectedEOF)
+	}
+	return s.at(pos, n)
+}
+
 // Path is the file's name.
 func (s *Scan) Path() string { return s.path }
 
@@ -82,7 +100,7 @@ func (s *Scan) begin(meta *segment.Meta) error {
 	if err != nil {
 		return err
 	}
-	s.Created, s.Meta, s.Stale = created, m, segment.Pos(le.Uint32(b[staleAt:]))*8
+	s.Created, s.Meta, s.Stale = created, m, segment.StaleThrough(b)
 	if meta != nil {
 		s.Meta = *meta
 		want := segment.Meta{ID: meta.ID, Salt: meta.Salt, BaseIndex: meta.BaseIndex, PrevTerm: meta.PrevTerm, BaseOffset: meta.BaseOffset}
@@ -100,6 +118,7 @@ func (s *Scan) begin(meta *segment.Meta) error {
 	return nil
 }
 
+// Rewind goes back to the first frame.
 func (s *Scan) Rewind() {
 	s.Pos, s.Index, s.Term, s.Next = segment.DataStart, s.Meta.BaseIndex, s.Meta.PrevTerm, s.Meta.BaseOffset
 	s.MaxTimestamp, s.Frames, s.Runs = -1, 0, nil
@@ -201,6 +220,25 @@ func (s *Scan) ReadActive(durable segment.Pos) error {
 		s.Torn, s.Bad = tail, stop
 	}
 	return nil
+}
+
+// Beyond calls found for the frames of this segment at or behind a position
+// that verify, whether or not they follow each other.
+func (s *Scan) Beyond(pos segment.Pos, found func(at segment.Pos, f *segment.Frame)) error {
+	return s.search(pos, func(at segment.Pos, magic uint32) (segment.Pos, error) {
+		if magic != segment.FrameMagic {
+			return 0, nil
+		}
+		f, err := s.frame(at, s.size, s.Meta.Salt)
+		if errors.Is(err, segment.ErrCorrupt) {
+			return at + 8, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		found(at, &f)
+		return at + segment.Pos(f.Length), nil
+	})
 }
 
 // Where the salt stands in a frame and in a footer, and how long their heads are.

@@ -84,6 +84,7 @@ func Dump(ctx context.Context, name string, o Options, each func(Line) error) er
 	}
 	for _, t := range targets {
 		d := &dumper{o: &o, t: t, each: each, scratch: new(batch.Scratch)}
+		d.visit = d.frame
 		if err := d.log(ctx); err != nil {
 			return err
 		}
@@ -94,10 +95,11 @@ func Dump(ctx context.Context, name string, o Options, each func(Line) error) er
 type dumper struct {
 	o       *Options
 	t       target
-	each    func(Line) error
+	visit   func(p string, pos segment.Pos, f *segment.Frame) error
+	each    func(Line) error // of frame, which is what visit is in a dump
 	scratch *batch.Scratch
 	next    segment.Index // frames before it have been visited, and are not again
-	last    error         // of a frame or of each: nothing that could have moved
+	last    error         // of visit: nothing that could have moved
 	before  error         // the damage found the last time
 }
 
@@ -193,7 +195,7 @@ func (d *dumper) segment(p string, meta *segment.Meta, sealed bool) error {
 		if f.Index < d.next {
 			return nil
 		}
-		d.next, d.last = f.Index+1, d.frame(p, pos, f)
+		d.next, d.last = f.Index+1, d.visit(p, pos, f)
 		return d.last
 	}
 	if s.Sealed {

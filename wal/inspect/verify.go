@@ -30,8 +30,6 @@ type Options struct {
 	From, To int64
 	// Records makes Dump write batches and records too.
 	Records bool
-	// Against is another copy to compare with: not built yet.
-	Against string
 }
 
 func (o *Options) defaults() {
@@ -99,9 +97,6 @@ type Reports []Report
 // that is not a torn tail is the error too, a *Damage.
 func Verify(ctx context.Context, name string, o Options) (Reports, error) {
 	o.defaults()
-	if o.Against != "" {
-		return nil, usage("segment verify --against is not built yet")
-	}
 	targets, err := find(o.FS, name)
 	if err != nil {
 		return nil, err
@@ -345,7 +340,7 @@ func (v *verifier) segment(l *look, p string, meta *segment.Meta, sealed bool) (
 		if v.o.FramesOnly {
 			return nil
 		}
-		return checkBatches(p, pos, f, &counts)
+		return CheckBatches(p, pos, f, &counts)
 	}
 	if s.Sealed {
 		err = s.ReadSealed()
@@ -380,10 +375,10 @@ func tear(s *scan.Scan) *Damage {
 	return &d
 }
 
-// checkBatches checks that a frame that takes offsets holds whole record
+// CheckBatches checks that a frame that takes offsets holds whole record
 // batches, each with its CRC, that take exactly these offsets, and that the
 // frame's timestamp is theirs.
-func checkBatches(p string, pos segment.Pos, f *segment.Frame, n *Counts) error {
+func CheckBatches(p string, pos segment.Pos, f *segment.Frame, n *Counts) error {
 	if f.Kind != segment.KindData || f.Count == 0 {
 		return nil
 	}
