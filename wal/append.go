@@ -1,8 +1,11 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
+	"chronik/internal/vfs"
 	"chronik/segment"
 )
 
@@ -24,6 +27,15 @@ func (l *Log) Append(entries []segment.Entry) error {
 	}
 	err := l.append(entries)
 	l.tend()
+	return l.spare(err)
+}
+
+// spare gives back the room that is kept for segments to come if err is a full
+// disk.
+func (l *Log) spare(err error) error {
+	if errors.Is(err, vfs.ErrNoSpace) {
+		l.spares.Discard()
+	}
 	return err
 }
 
@@ -266,12 +278,12 @@ func (l *Log) setStart(off Offset) (done bool, err error) {
 	}
 	m := l.manifestOf(&view{segs: c.segs[k:], active: c.active, start: off, terms: termsFrom(c.terms, c.segs[k])}, c.active.SyncedThrough())
 	if err := l.commit(m); err != nil {
-		return false, err
+		return false, l.spare(err)
 	}
 	l.publish(func(v *view) { // an append may have begun a segment meanwhile
 		v.start = off
 		if k > 0 {
-			v.segs = v.segs[k:]
+			v.segs = slices.Clone(v.segs[k:])
 			v.terms = termsFrom(v.terms, v.segs[0])
 		}
 	})

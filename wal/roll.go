@@ -129,7 +129,7 @@ func (l *Log) settle() error {
 		var err error
 		if meta, err = r.old.Finish(r.old.Frames(), r.checkpoint); err != nil {
 			l.fail(r.old.Err())
-			return err
+			return l.spare(err)
 		}
 		if r.sealed == nil {
 			r.sealed = r.old.Reopen(meta)
@@ -150,7 +150,7 @@ func (l *Log) settle() error {
 	}
 	if err != nil {
 		l.fail(r.old.Err())
-		return err
+		return l.spare(err)
 	}
 	l.publish(func(v *view) { v.segs, v.rolling = nv.segs, nil })
 	l.sync.advance(index, offset)

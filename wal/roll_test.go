@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -75,5 +76,106 @@ func (h *rollHits) see(g *crashLog, mem *vfs.Mem) {
 	var b [segment.HeaderBytes]byte
 	if _, err := f.ReadAt(b[:], 0); err == nil && segment.StaleThrough(b[:]) > 0 && v.active.Frames() > 0 {
 		h.recycled.Add(1)
+	}
+}
+
+// later keeps tasks until they are asked for.
+type later struct{ tasks []func() }
+
+func (q *later) add(task func()) { q.tasks = append(q.tasks, task) }
+
+func (q *later) run() {
+	for len(q.tasks) > 0 {
+		task := q.tasks[0]
+		q.tasks = q.tasks[1:]
+		task()
+	}
+}
+
+// TestRollWaitsForNoSync: an append that rolls makes no sync, with a file that
+// is ready and without; the sync after it makes all of it durable.
+func TestRollWaitsForNoSync(t *testing.T) {
+	for _, ready := range []bool{true, false} {
+		m := vfs.NewMem()
+		syncs, creations := 0, 0
+		var q later
+		o := small(vfs.NewFaulty(m, func(op vfs.Op, name string) error {
+			if op == vfs.OpDatasync || op == vfs.OpSyncDir {
+				syncs++
+			}
+			if op == vfs.OpCreate {
+				creations++
+			}
+			return nil
+		}))
+		o.Background = q.add
+		l := open(t, o)
+		for rolls := 0; rolls < 5; {
+			before := l.view.Load().active
+			syncs, creations = 0, 0
+			fill(t, l, 1, 1000)
+			rolled := l.view.Load().active != before
+			if syncs > 0 || ready && creations > 0 {
+				t.Fatalf("ready %v, rolled %v: an append made %d syncs and %d files", ready, rolled, syncs, creations)
+			}
+			if rolled {
+				rolls++
+				if l.view.Load().rolling == nil || l.DurableIndex() >= l.LastIndex() {
+					t.Fatalf("settled without a sync; durable %d of %d", l.DurableIndex(), l.LastIndex())
+				}
+				must(t, l.SyncWait())
+				if l.view.Load().rolling != nil || l.DurableIndex() != l.LastIndex() {
+					t.Fatalf("not settled by a sync; durable %d of %d", l.DurableIndex(), l.LastIndex())
+				}
+				if c := open(t, small(m.Crash(uint64(rolls)))); c.LastIndex() != l.LastIndex() {
+					t.Fatalf("%d entries after a crash, %d were synced", c.LastIndex(), l.LastIndex())
+				}
+			}
+			if ready {
+				q.run()
+			}
+		}
+		q.run()
+		must(t, l.Close())
+	}
+}
+
+// TestFullDiskTakesTheSpares: what is kept for segments to come is given back
+// when the disk is full, and when the log is closed.
+func TestFullDiskTakesTheSpares(t *testing.T) {
+	for _, full := range []bool{true, false} {
+		m := vfs.NewMem()
+		l := open(t, small(m))
+		for len(l.Segments()) < 5 {
+			fill(t, l, 1, 1000)
+		}
+		for !l.spares.Ready() {
+			fill(t, l, 1, 1000)
+		}
+		must(t, l.SetStart(l.Segments()[3].BaseOffset))
+		if got, want := len(segmentNames(t, m)), len(l.Segments())+2; got != want {
+			t.Fatalf("%d files, want %d: a spare and one for another", got, want)
+		}
+		if full {
+			u, err := m.Usage("/log")
+			must(t, err)
+			m.SetCapacity(u.Total - u.Free)
+			for err == nil {
+				e := next(l, payload(1, 1000))
+				err = l.Append([]segment.Entry{e})
+			}
+			if !errors.Is(err, vfs.ErrNoSpace) {
+				t.Fatal(err)
+			}
+			m.SetCapacity(0)
+		} else {
+			must(t, l.Close())
+			l = open(t, small(m))
+		}
+		if got, want := len(segmentNames(t, m)), len(l.Segments()); got != want {
+			t.Errorf("full %v: %d files of %d segments", full, got, want)
+		}
+		fill(t, l, 40, 1000)
+		must(t, l.Close())
 	}
 }
