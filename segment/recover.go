@@ -67,7 +67,7 @@ func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
 	}
 	a.opened.Store(&mapped{File: a.maps.Add(m, nil)})
 	var rec Recovery
-	if err = m.Load(0, min(size, int64(a.capacity))); err == nil {
+	if err = m.Load(0, min(size, int64(a.capacity)), 0); err == nil {
 		rec, err = a.scan(m.Bytes[:min(size, int64(a.capacity))], o.SyncedThrough)
 	}
 	if err == nil && rec.TornBytes > 0 {

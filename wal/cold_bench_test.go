@@ -17,11 +17,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkColdRead has eight readers read a log of 256 MiB at random that is
-// not in the page cache, each frame of 64 KiB hashed, and reports how late a
-// timer of 1 ms is meanwhile. faults=true touches the pages as they are, which
-// is what a mapping without Load does; idle is the machine without readers.
-// A round ends when as much was read as there is; ns/op is a read.
+// BenchmarkColdRead has eight readers at random, or one from front to back,
+// read a log of 256 MiB that is not in the page cache, each frame of 64 KiB
+// hashed, and reports how late a timer of 1 ms is meanwhile. faults=true
+// touches the pages as they are, which is what a mapping without Load does;
+// idle is the machine without readers. A round ends when as much was read as
+// there is; ns/op is a read.
 func BenchmarkColdRead(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "log")
 	l := open(b, Options{Dir: path, SegmentBytes: func() int64 { return 64 << 20 }})
@@ -41,21 +42,23 @@ func BenchmarkColdRead(b *testing.B) {
 			}
 		})
 	})
-	for _, faults := range []bool{true, false} {
-		b.Run(fmt.Sprint("faults=", faults), func(b *testing.B) {
-			fsys := vfs.NewFaulty(vfs.OS, func(op vfs.Op, _ string) error {
-				if op == vfs.OpLoad && faults {
-					return vfs.ErrUnloaded
-				}
-				return nil
+	for _, readers := range []int{8, 1} {
+		for _, faults := range []bool{true, false} {
+			b.Run(fmt.Sprintf("readers=%d/faults=%v", readers, faults), func(b *testing.B) {
+				fsys := vfs.NewFaulty(vfs.OS, func(op vfs.Op, _ string) error {
+					if op == vfs.OpLoad && faults {
+						return vfs.ErrUnloaded
+					}
+					return nil
+				})
+				b.SetBytes(64 << 10)
+				lateness(b, func(watch *atomic.Bool) { readCold(b, fsys, path, readers, watch) })
 			})
-			b.SetBytes(64 << 10)
-			lateness(b, func(watch *atomic.Bool) { readCold(b, fsys, path, b.N, watch) })
-		})
+		}
 	}
 }
 
-const coldFrames, coldReaders = 4096, 8
+const coldFrames = 4096
 
 // dropCache has the kernel forget the pages of a directory's files, which must
 // be clean and not be mapped.
@@ -71,21 +74,24 @@ func dropCache(b *testing.B, dir string) {
 	}
 }
 
-// readCold reads n frames, the log dropped from the page cache before each
+// readCold reads b.N frames, the log dropped from the page cache before each
 // round over all of them.
-func readCold(b *testing.B, fsys vfs.FS, path string, n int, watch *atomic.Bool) {
-	for n > 0 {
+func readCold(b *testing.B, fsys vfs.FS, path string, readers int, watch *atomic.Bool) {
+	for n := b.N; n > 0; {
 		b.StopTimer()
 		dropCache(b, path)
 		l, _, err := Open(Options{FS: fsys, Dir: path})
 		must(b, err)
 		order := rand.Perm(coldFrames)[:min(n, coldFrames)]
+		if readers == 1 {
+			slices.Sort(order)
+		}
 		n -= len(order)
 		var taken atomic.Int64
 		var wg sync.WaitGroup
 		watch.Store(true)
 		b.StartTimer()
-		for range coldReaders {
+		for range readers {
 			wg.Go(func() {
 				dst := make([]segment.Entry, 0, 4)
 				for {

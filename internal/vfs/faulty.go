@@ -224,14 +224,14 @@ func (f *faultyFile) Map(n int64) (*Mapping, error) {
 		return nil, err
 	}
 	load := m.load
-	m.load = func(b []byte) error {
+	m.load = func(b []byte, n int) error {
 		switch err := f.rule(OpLoad, f.name); {
 		case errors.Is(err, ErrUnloaded) || err == nil && load == nil:
 			return nil
 		case err != nil:
 			return err
 		}
-		return load(b)
+		return load(b, n)
 	}
 	return m, nil
 }

@@ -14,45 +14,46 @@ var pageSize = int64(os.Getpagesize())
 // askPages is how many pages one mincore is asked about.
 const askPages = 1024
 
-// loadOS brings the pages of b, which begins a page of a mapping, into memory
-// if they are not.
-func loadOS(b []byte) error {
-	if resident(b) {
+// loadOS brings the first n bytes of b, which begins a page of a mapping, into
+// memory if they are not, and begins to with the others.
+func loadOS(b []byte, n int) error {
+	there := resident(b)
+	if there >= len(b) {
 		return nil
 	}
-	_ = unix.Madvise(b, unix.MADV_WILLNEED) // all requests at once; a hint
-	for {
-		err := unix.Madvise(b, unix.MADV_POPULATE_READ)
+	_ = unix.Madvise(b[there:], unix.MADV_WILLNEED) // all requests at once; a hint
+	for there < n {
+		err := unix.Madvise(b[there:n], unix.MADV_POPULATE_READ)
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case errors.Is(err, unix.EINVAL): // before Linux 5.14
-			return peek(b)
+			return peek(b[there:n])
 		case errors.Is(err, unix.EFAULT): // what would have been a SIGBUS
 			return unix.EIO
 		}
 		return err
 	}
+	return nil
 }
 
-// resident tells whether all pages of b are in the page cache. When the system
-// does not tell, they are not.
-func resident(b []byte) bool {
+// resident is how many bytes at the front of b, in whole pages, are in the page
+// cache. When the system does not tell, none are.
+func resident(b []byte) int {
 	var state [askPages]byte
-	for len(b) > 0 {
-		n := min(len(b), askPages*int(pageSize))
-		_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&b[0])), uintptr(n), uintptr(unsafe.Pointer(&state[0])))
+	for at := 0; at < len(b); at += askPages * int(pageSize) {
+		n := min(len(b)-at, askPages*int(pageSize))
+		_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&b[at])), uintptr(n), uintptr(unsafe.Pointer(&state[0])))
 		if errno != 0 {
-			return false
+			return 0
 		}
-		for _, s := range state[:(n+int(pageSize)-1)/int(pageSize)] {
+		for i, s := range state[:(n+int(pageSize)-1)/int(pageSize)] {
 			if s&1 == 0 {
-				return false
+				return at + i*int(pageSize)
 			}
 		}
-		b = b[n:]
 	}
-	return true
+	return len(b)
 }
 
 // peekPages is how many pages one call of peek reads from; at most UIO_MAXIOV.

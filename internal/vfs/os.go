@@ -279,7 +279,7 @@ func (o *osFile) Map(n int64) (*Mapping, error) {
 		return nil, wrap("mmap", o.name, err)
 	}
 	name := o.name
-	return &Mapping{Bytes: m, unmap: unmapOS, load: func(b []byte) error { return wrap("read", name, loadOS(b)) }}, nil
+	return &Mapping{Bytes: m, unmap: unmapOS, load: func(b []byte, n int) error { return wrap("read", name, loadOS(b, n)) }}, nil
 }
 
 func unmapOS(b []byte) error {

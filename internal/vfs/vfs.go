@@ -112,20 +112,21 @@ type Mapping struct {
 	// after Close.
 	Bytes []byte
 	unmap func([]byte) error
-	load  func([]byte) error // nil: they are always in memory
+	load  func(b []byte, n int) error // has the first n of b in memory, the others soon; nil: they always are
 }
 
 // Load returns once the pages of Bytes[from:to] are in memory. If they are
 // not, it waits for the disk in a system call: a page fault would hold up the
-// other goroutines of the thread's processor as well. Pages may leave memory
-// again at any time. When all are there it costs about as much as any system
-// call. The range must lie inside of the file, whose damage or device's failure
-// is the error.
-func (m *Mapping) Load(from, to int64) error {
+// other goroutines of the thread's processor as well. Those from there to ahead
+// are asked for, and not waited for. Pages may leave memory again at any time.
+// When all are there it costs about as much as any system call. The range must
+// lie inside of the file, whose damage or device's failure is the error.
+func (m *Mapping) Load(from, to, ahead int64) error {
 	if from >= to || m.load == nil {
 		return nil
 	}
-	return m.load(m.Bytes[from&^(pageSize-1) : to])
+	first := from &^ (pageSize - 1)
+	return m.load(m.Bytes[first:max(to, ahead)], int(to-first))
 }
 
 // Close unmaps. A use of Bytes afterwards kills the process.

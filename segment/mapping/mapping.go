@@ -100,7 +100,8 @@ func (s *Set) remove(f *File) {
 }
 
 // Pages are asked about in chunks of this size, what a page fault reads ahead
-// by default; one who reads on gets several at once.
+// by default. One who reads on gets several at once, and as many are asked for
+// behind them.
 const (
 	chunkBits = 17
 	ahead     = 8 // chunks
@@ -146,12 +147,12 @@ func (f *File) load(first, last, end int64) error {
 		made := make([]atomic.Uint32, (len(f.Bytes)-1)>>chunkBits+1)
 		f.stamps.CompareAndSwap(nil, &made)
 	}
-	stamps, tick := *f.stamps.Load(), f.set.tick.Load()
+	stamps, tick, more := *f.stamps.Load(), f.set.tick.Load(), int64(0)
 	if first > 0 && tick-stamps[first-1].Load() <= 1 {
-		last = max(last, first+ahead-1)
+		last, more = max(last, first+ahead-1), ahead
 	}
 	last = min(last, (end-1)>>chunkBits)
-	if err := f.m.Load(first<<chunkBits, min((last+1)<<chunkBits, end)); err != nil {
+	if err := f.m.Load(first<<chunkBits, min((last+1)<<chunkBits, end), min((last+1+more)<<chunkBits, end)); err != nil {
 		return err
 	}
 	for k := first; k <= last; k++ {
