@@ -31,7 +31,7 @@ type Options struct {
 	// Parallel is how many goroutines work on a round; 0: 16.
 	Parallel int
 	Clock    clock.Clock // nil: clock.Real
-	// Observe is told of each round; nil: nobody.
+	// Observe is told of each round, by who ran it; nil: nobody.
 	Observe func(Round)
 }
 
