@@ -92,9 +92,9 @@ func FuzzFrameHeader(f *testing.F) {
 // FuzzSegmentRecovery changes a good segment's bytes by arbitrary edits, or
 // takes arbitrary bytes for one, and recovers it.
 //
-// Invariants checked: no panic, no hang; the answer is a segment, corruption or
-// a newer version; what is recovered reads back, takes an append, and recovers
-// again as a clean one with the same frames.
+// Invariants checked: no panic, no hang, memory bounded by the input; the answer
+// is a segment, corruption or a newer version; what is recovered reads back,
+// takes an append, and recovers again as a clean one with the same frames.
 func FuzzSegmentRecovery(f *testing.F) {
 	good, meta := segmentImage(f, 6, false)
 	f.Add([]byte{0, 0, 0}, []byte{}, false)
@@ -113,7 +113,11 @@ func FuzzSegmentRecovery(f *testing.F) {
 			rehashFrames(b)
 		}
 		m := memFile(t, "a", b)
-		a, _, err := segment.Recover(segment.RecoverOptions{FS: m, Path: "a", Meta: meta})
+		var a *segment.Active
+		var err error
+		bounded(t, len(b), func() {
+			a, _, err = segment.Recover(segment.RecoverOptions{FS: m, Path: "a", Meta: meta})
+		})
 		if err != nil {
 			if !errors.Is(err, segment.ErrCorrupt) && !errors.Is(err, segment.ErrNewerVersion) {
 				t.Fatalf("neither corrupt nor newer: %v", err)
