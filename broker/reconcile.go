@@ -250,7 +250,7 @@ func (b *Broker) awaitLeaders(ctx context.Context, names ...string) error {
 	}
 	w := partition.NewWatcher()
 	for _, p := range parts {
-		if err := awaitLeader(ctx, p, w); err != nil {
+		if err := awaitLeader(ctx, p, w); err != nil && (len(names) > 0 || !errors.Is(err, ErrStorage)) {
 			return err
 		}
 	}
@@ -261,8 +261,11 @@ func awaitLeader(ctx context.Context, p *partition.Partition, w *partition.Watch
 	p.Watch(w)
 	defer p.Unwatch(w)
 	for {
-		if s := p.State(); s.Leader != 0 || s.Err != nil {
+		switch s := p.State(); {
+		case s.Leader != 0 || s.Err != nil:
 			return nil
+		case s.NoRoom != nil: // it leads when there is some
+			return fromBelow(s.NoRoom)
 		}
 		select {
 		case <-w.C():

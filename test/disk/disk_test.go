@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -99,6 +100,16 @@ func (d *disk) unmount() {
 	d.mu.Unlock()
 	if err := unmount(at); err != nil {
 		d.t.Fatalf("unmount %s: %v", at, err)
+	}
+}
+
+// check has the file system replay its journal and repaired if its device has failed it.
+func (d *disk) check() {
+	d.t.Helper()
+	out, err := exec.Command("fsck.ext4", "-p", "-f", d.image).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() > 1) { // 1: errors were corrected
+		d.t.Fatalf("fsck.ext4: %v: %s", err, out)
 	}
 }
 
