@@ -42,6 +42,13 @@ func openFile(fsys vfs.FS, path string) (*file, error) {
 	return &file{File: f, path: path, size: segment.Pos(size)}, nil
 }
 
+// refresh forgets what has been read and how large the file was.
+func (f *file) refresh() error {
+	size, err := f.Size()
+	f.size, f.buf = segment.Pos(size), nil
+	return err
+}
+
 // at returns the n bytes at pos, valid until the next call. The caller has
 // bounded n: pos+n is at most the size.
 func (f *file) at(pos segment.Pos, n int) ([]byte, error) {

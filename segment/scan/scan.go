@@ -185,10 +185,13 @@ func (s *Scan) ReadActive(durable segment.Pos) error {
 	if mark != nil {
 		durable, tail = max(durable, mark.SyncedThrough), tail+segment.Pos(mark.Length)
 	}
-	if s.Last, err = s.end(max(tail, s.Stale), s.size); err != nil {
+	from := max(tail, s.Stale)
+	if s.Last, err = s.end(from, s.size); err != nil {
 		return err
 	}
-	s.Last = max(s.Last, tail)
+	if s.Last == from {
+		s.Last = tail // zeroes only
+	}
 	err = s.search(tail, func(at segment.Pos, magic uint32) (segment.Pos, error) {
 		if magic != segment.FrameMagic {
 			return at + 8, s.saltAt(at, footerSalt)
@@ -216,7 +219,20 @@ func (s *Scan) ReadActive(durable segment.Pos) error {
 		}
 		return stop
 	}
-	if s.Last > tail {
+	if s.Last == tail {
+		return nil
+	}
+	// What stands there may have become frames since it was passed.
+	if err := s.refresh(); err != nil {
+		return err
+	}
+	if mark, stop, err = s.Walk(s.size, segment.FramesMax); err != nil {
+		return err
+	}
+	if tail = s.Pos; mark != nil {
+		tail += segment.Pos(mark.Length)
+	}
+	if tail < s.Last {
 		s.Torn, s.Bad = tail, stop
 	}
 	return nil
