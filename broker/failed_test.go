@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"chronik/broker/group"
 	"chronik/internal/vfs"
 	"chronik/kafka/batch"
 )
@@ -94,5 +95,88 @@ func TestPartitionBeingOpened(t *testing.T) {
 	}()
 	if p := r.produce("t", 0, -1, recordsOf(t, batch.Plain(batch.None), "v")); !errors.Is(p.Err, ErrNotLeader) || errors.Is(p.Err, ErrStorage) {
 		t.Errorf("produce: %v, want %v", p.Err, ErrNotLeader)
+	}
+}
+
+// A full disk: appends, commits and changes are refused with what clients try again, reads go on, and without a restart
+// everything works again when there is room.
+func TestEverythingOnAFullDisk(t *testing.T) {
+	r := newRig(t)
+	disk := r.fs.(*vfs.Mem)
+	r.create("t", 1)
+	r.coordinator("g")
+	big := strings.Repeat("x", 20_000)
+	produce := func() error { return r.produce("t", 0, -1, recordsOf(t, batch.Plain(batch.None), big)).Err }
+	if err := produce(); err != nil {
+		t.Fatal(err)
+	}
+	r.commitOffset("g", "t", 0, 1)
+	u, err := disk.Usage("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.SetCapacity(u.Total - u.Free)
+	acked := int64(1)
+	for ; ; acked++ {
+		if err = produce(); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, ErrStorage) || !errors.Is(err, vfs.ErrNoSpace) {
+		t.Fatalf("produce: %v", err)
+	}
+	id, _ := r.TopicID("t")
+	commit := func(n int64) group.Error {
+		return r.CommitOffsets(background, group.CommitOffsetsRequest{Group: "g", Generation: -1, Retention: -1, Topics: []group.TopicToCommit{
+			{Name: "t", ID: id, Partitions: []group.OffsetToCommit{{Partition: 0, Offset: n, LeaderEpoch: -1, Metadata: strings.Repeat("m", 3000)}}},
+		}}).Topics[0].Partitions[0].Err
+	}
+	committed := int64(1)
+	for code := group.None; code == group.None; {
+		if code = commit(committed + 1); code == group.None {
+			committed++
+		} else if code != group.NotCoordinator { // what Kafka says for its storage error
+			t.Fatalf("commit: %v", code)
+		}
+	}
+	if got := r.committedOffset("g", "t", 0); got != committed {
+		t.Errorf("committed offset %d, want %d", got, committed)
+	}
+	if created := r.CreateTopics(background, []NewTopic{{Name: "new", Partitions: 1, ReplicationFactor: 1}}, time.Minute, false)[0]; !errors.Is(created.Err, ErrStorage) {
+		t.Errorf("create: %v", created.Err)
+	}
+	q, got := r.fetch(0, 1, at("t", 0, acked-1))
+	if p := q.Partitions[0]; p.Err != nil || p.HighWatermark < acked {
+		t.Errorf("fetch: %v, high watermark %d, acknowledged %d", p.Err, p.HighWatermark, acked)
+	}
+	got.Release()
+	if at, err := r.ListOffset(background, ListOffset{TopicPartition: TopicPartition{Topic: "t"}, CurrentLeaderEpoch: -1, Timestamp: -1}); err != nil || at.Offset < acked {
+		t.Errorf("list offsets: %+v, %v", at, err)
+	}
+	if info := r.Metadata(background, MetadataRequest{Topics: []TopicRef{{Name: "t"}}})[0]; info.Err != nil || info.Partitions[0].Leader.ID != 1 {
+		t.Errorf("metadata: %+v", info)
+	}
+	disk.SetCapacity(0)
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	limit := time.Now().Add(time.Minute)
+	for what, try := range map[string]func() bool{
+		"produce": func() bool { return produce() == nil },
+		"commit":  func() bool { return commit(committed+7) == group.None },
+		"create": func() bool {
+			err := r.CreateTopics(background, []NewTopic{{Name: "other", Partitions: 1, ReplicationFactor: 1}}, time.Minute, false)[0].Err
+			return err == nil || errors.Is(err, ErrTopicExists)
+		},
+	} {
+		for ; !try(); <-poll.C {
+			if time.Now().After(limit) {
+				t.Fatalf("%s does not work with room", what)
+			}
+		}
+	}
+	r.reopen()
+	r.coordinator("g")
+	if got := r.committedOffset("g", "t", 0); got != committed+7 {
+		t.Errorf("committed offset %d after a restart, want %d", got, committed+7)
 	}
 }

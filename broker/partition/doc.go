@@ -19,6 +19,9 @@
 // five batches a producer is rebuilt from the checkpoint in the newest sealed
 // segment and the batches behind it.
 //
+// While the disk is full appends are refused, those that wait are told so, and
+// reads go on; it ends by itself.
+//
 // It does not validate records (kafka/batch does), speak Kafka's error codes,
 // or create and delete partitions.
 //
