@@ -42,7 +42,7 @@ type Active struct {
 	zeroed   atomic.Int64 // written and inside of the file up to here
 	ready    atomic.Int64 // and durably so: extents and size
 	found    Pos          // the file's size when it was recovered
-	straight bool         // the last append went beyond that; the writer's
+	large    bool         // the last append began with a frame of straightFrom or more; the writer's
 	extendMu sync.Mutex
 	finished bool       // nothing is to be zeroed any more; under extendMu
 	syncMu   sync.Mutex // one sync of file at a time: the failure of one is known before the next begins
@@ -169,30 +169,39 @@ func (a *Active) Append(entries []Entry, now int64) (int, error) {
 	if n == 0 {
 		return 0, nil
 	}
-	end := a.End()
-	a.straight = false
-	if end+bytes > Pos(a.zeroed.Load()) {
-		if first := Pos(FrameLen(len(entries[0].Payload))); first >= straightFrom {
-			n, bytes = 1, first
-		}
-		if a.straight = bytes >= straightFrom && n == 1 && end+bytes > Pos(a.zeroed.Load()); a.straight {
-			if err := a.writeStraight(entries[:1], end, bytes); err != nil {
-				return 0, err
-			}
-		} else if err := a.extend(end+bytes, false); err != nil {
-			return 0, err
+	end, zeroed := a.End(), Pos(a.zeroed.Load())
+	first := Pos(FrameLen(len(entries[0].Payload)))
+	a.large = first >= straightFrom
+	if end+bytes > zeroed && a.large {
+		n, bytes = 1, first // the others in calls to come
+	}
+	var err error
+	switch {
+	case end+bytes <= zeroed:
+		err = a.write(entries[:n], end, bytes)
+	case a.large:
+		err = a.writeStraight(entries[:1], end, bytes)
+	default:
+		if err = a.extend(end+bytes, false); err == nil {
+			err = a.write(entries[:n], end, bytes)
 		}
 	}
-	if !a.straight {
-		if err := frame.Write(a.file, end, entries[:n], a.meta.Salt, Pos(a.synced.Load())); err != nil {
-			return 0, a.undo(end, bytes, err)
-		}
+	if err != nil {
+		return 0, err
 	}
 	if end == dataStart {
 		a.firstAppend.Store(now)
 	}
 	a.publish(entries[:n], end)
 	return n, nil
+}
+
+// write writes frames into room that is zeroed.
+func (a *Active) write(entries []Entry, end, bytes Pos) error {
+	if err := frame.Write(a.file, end, entries, a.meta.Salt, Pos(a.synced.Load())); err != nil {
+		return a.undo(end, bytes, err)
+	}
+	return nil
 }
 
 // writeStraight writes one large frame beyond the room that is written ahead.
@@ -261,7 +270,7 @@ func (a *Active) publish(entries []Entry, pos Pos) {
 // most logs of a node are idle after a start. The writer's.
 func (a *Active) WantsExtend() bool {
 	z, end := Pos(a.zeroed.Load()), a.End()
-	if a.straight && end-Pos(a.synced.Load()) > straightBehind {
+	if a.large && end-Pos(a.synced.Load()) > straightBehind {
 		return false
 	}
 	return z < a.capacity && z-end < min(min(z, zeroMost)/2, 2*(end-a.begun))
