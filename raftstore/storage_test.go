@@ -368,12 +368,20 @@ func TestStorageAppendGoesOn(t *testing.T) {
 		mem := vfs.NewMem()
 		hs, _ := openHard(t, mem)
 		left.Store(1 << 40)
-		log := openLog(t, vfs.NewFaulty(mem, func(op vfs.Op, name string) error {
+		fsys := vfs.NewFaulty(mem, func(op vfs.Op, name string) error {
 			if (op == vfs.OpWrite || op == vfs.OpCreate) && left.Add(-1) == -1 {
 				return vfs.ErrNoSpace
 			}
 			return nil
-		}), "log", 4096)
+		})
+		// What the log does beside appends waits until they have returned, or it
+		// would be that which finds no room, now and then.
+		var beside []func()
+		log, _, err := wal.Open(wal.Options{FS: fsys, Dir: "log", SegmentBytes: func() int64 { return 4096 },
+			Background: func(task func()) { beside = append(beside, task) }})
+		if err != nil {
+			t.Fatal(err)
+		}
 		s := loadStorage(t, log, hs, LoadOptions{NodeID: 2, Voters: []uint64{1, 2, 3}})
 		entries := func(first, last, term uint64) (out []*pb.Entry) {
 			for i := first; i <= last; i++ {
@@ -386,7 +394,7 @@ func TestStorageAppendGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		left.Store(step)
-		err := s.Append(now)
+		err = s.Append(now)
 		if err == nil {
 			if step < 5 || partly == 0 {
 				t.Errorf("%d steps, %d of them in the middle", step, partly)
@@ -398,6 +406,9 @@ func TestStorageAppendGoesOn(t *testing.T) {
 		}
 		if last := log.LastIndex(); last > 9 && last < 20 {
 			partly++
+		}
+		for _, task := range beside {
+			task()
 		}
 		if err := s.Append(now); err != nil {
 			t.Fatalf("step %d, again: %v", step, err)
