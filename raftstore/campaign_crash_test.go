@@ -24,10 +24,10 @@ var campaign = crashtest.Campaign{
 	Package: "./raftstore",
 	New:     newCrashNode,
 	Steps:   30,
-	Kinds:   []string{"start", "append", "vote", "vote and append", "conflict", "sync", "checkpoint", "compact", "members", "rewrite", "close", "kill", "forget"},
+	Kinds:   []string{"start", "append", "vote", "vote and append", "conflict", "sync", "checkpoint", "compact", "members", "rewrite", "close", "kill", "cut", "forget"},
 	Seeds:   3,
 	Again:   8,
-	Fewer:   40,
+	Fewer:   20,
 }
 
 // TestCrashCampaign loses power before every call of every operation, and
@@ -37,7 +37,7 @@ func TestCrashCampaign(t *testing.T) { campaign.Crash(t) }
 // TestFaultCampaign makes every call of such runs fail.
 func TestFaultCampaign(t *testing.T) {
 	c := campaign
-	c.Steps, c.Seeds, c.Again = 12, 1, 16
+	c.Steps, c.Seeds, c.Again = 10, 1, 16
 	c.Fail(t)
 }
 
@@ -121,6 +121,13 @@ func (w *crashNode) Step() (kind string, err error) {
 	if w.hs == nil {
 		w.touch(w.groups...)
 		kind, err = "start", w.start()
+	} else if w.r.IntN(25) == 0 {
+		w.touch(w.groups...)
+		w.down()
+		w.syncer.Close()
+		w.syncer = wal.NewSyncer(wal.SyncerOptions{Parallel: 1})
+		w.disk.Cut(w.r.Uint64())
+		kind, err = "cut", w.start()
 	} else {
 		g := w.groups[w.r.IntN(len(w.groups))]
 		w.touch(g)
@@ -144,6 +151,15 @@ func (w *crashNode) touch(groups ...*crashGroup) {
 
 func (w *crashNode) step(g *crashGroup) (string, error) {
 	k := w.r.IntN(100)
+	if w.broken && g.store != nil && w.r.IntN(2) == 0 { // what is acknowledged after a fault?
+		switch w.r.IntN(3) {
+		case 0:
+			return "vote", w.vote(g)
+		case 1:
+			return "checkpoint", w.checkpoint()
+		}
+		return "sync", w.sync()
+	}
 	if w.broken || k >= 96 || g.store == nil {
 		w.touch(w.groups...)
 		w.down()
@@ -248,7 +264,7 @@ func (w *crashNode) append(g *crashGroup, first uint64, sync, vote bool) error {
 			e.Type, e.Data = pb.EntryConfChangeV2.Enum(), []byte("members")
 		default:
 			n := 1 + w.r.Uint32N(9)
-			e.Data = payload(off, n, w.r.IntN(4000))
+			e.Data = payload(off, n, []int{40, 40, w.r.IntN(4000)}[w.r.IntN(3)]) // now and then of the length of what was there
 			off += segment.Offset(n)
 		}
 		after.list, after.next = append(after.list, e), append(after.next, off)

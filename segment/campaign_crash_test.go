@@ -19,7 +19,7 @@ var campaign = crashtest.Campaign{
 	Package: "./segment",
 	New:     newCrashFiles,
 	Steps:   40,
-	Kinds:   []string{"create", "append", "extend", "sync", "seal", "trim", "cut", "mark", "recover", "recycle"},
+	Kinds:   []string{"create", "append", "extend", "sync", "seal", "trim", "cut", "mark", "recover", "cut", "recycle"},
 	Seeds:   6,
 	Fewer:   10,
 }
@@ -65,6 +65,14 @@ func newCrashFiles(seed uint64, disk *crashtest.Disk) crashtest.Workload {
 func (w *crashFiles) Step() (string, error) {
 	f := w.file
 	switch k := w.r.IntN(100); {
+	case k >= 97 && f != nil:
+		w.old, f.active = nil, nil
+		w.disk.Cut(w.r.Uint64())
+		if f.sealed == nil {
+			return "cut", w.recover(f)
+		}
+		w.publish(f, f.meta, len(f.all))
+		return "cut", f.shows(f.sealed)
 	case f == nil && w.old != nil && k < 70:
 		return "recycle", w.recycle()
 	case f == nil:
@@ -173,7 +181,7 @@ func (w *crashFiles) append(f *crashFile) error {
 	for range 1 + w.r.IntN(4) {
 		term += Term(w.r.IntN(8) / 7)
 		e := Entry{Index: index, Term: term, Kind: KindData, BaseOffset: next, Count: w.r.Uint32N(4), MaxTimestamp: int64(w.r.IntN(100)),
-			Payload: bytesOf(w.r.IntN(1200), byte(w.r.Uint32()))}
+			Payload: bytesOf([]int{40, 40, w.r.IntN(1200)}[w.r.IntN(3)], byte(w.r.Uint32()))}
 		list = append(list, e)
 		index, next = index+1, e.Next()
 	}

@@ -20,10 +20,10 @@ var campaign = crashtest.Campaign{
 	Package: "./wal",
 	New:     newCrashLogs,
 	Steps:   50,
-	Kinds:   []string{"open", "append", "sync", "roll", "truncate", "start", "close", "kill", "remove", "beside"},
+	Kinds:   []string{"open", "append", "sync", "roll", "truncate", "start", "close", "kill", "cut", "remove", "beside"},
 	Seeds:   3,
 	Again:   8,
-	Fewer:   20,
+	Fewer:   10,
 }
 
 // TestCrashCampaign loses power before every call of every operation, and
@@ -43,6 +43,7 @@ type crashLogs struct {
 	disk   *crashtest.Disk
 	syncer *Syncer
 	logs   []*crashLog
+	last   *crashLog // that of the step in which the fault was injected, once it has been
 	hit    *rollHits // nil: no more rolls than anything else, and nobody counts
 
 	mu sync.Mutex // what Now reads
@@ -56,6 +57,7 @@ type crashLog struct {
 	tasks    []func() // what is to be done beside it
 	live     model
 	poisoned bool // it has said so
+	cut      bool // power was lost since it was open
 
 	rolledFrom Index // it was released while a roll was under way that began here; 0: it was not
 
@@ -73,6 +75,7 @@ func newCrashLogs(seed uint64, disk *crashtest.Disk) crashtest.Workload {
 		g.reset()
 		w.logs = append(w.logs, g)
 	}
+	w.last = w.logs[0]
 	return w
 }
 
@@ -88,13 +91,22 @@ func (g *crashLog) options(fsys vfs.FS) Options {
 
 // Step implements crashtest.Workload.
 func (w *crashLogs) Step() (string, error) {
-	g := w.logs[w.r.IntN(len(w.logs))]
+	if w.r.IntN(30) == 0 {
+		return "cut", w.cut()
+	}
+	g, fired := w.logs[w.r.IntN(len(w.logs))], w.disk.Fired()
+	if fired && w.last.log != nil && w.r.IntN(3) > 0 {
+		g = w.last // it was in this one, most likely
+	}
 	w.mu.Lock()
 	for _, o := range w.logs {
-		o.touched = o == g
+		o.touched = o == g || fired
 	}
 	w.mu.Unlock()
 	kind, err := w.step(g)
+	if !fired {
+		w.last = g
+	}
 	var wrong *crashtest.Wrong
 	if errors.As(err, &wrong) {
 		return kind, fmt.Errorf("%s: %w", g.dir, err)
@@ -120,6 +132,9 @@ func (w *crashLogs) step(g *crashLog) (string, error) {
 	k := w.r.IntN(100)
 	if w.hit != nil {
 		k = rollSteps(k)
+	}
+	if w.disk.Fired() && w.r.IntN(2) == 0 {
+		k = 12 + k%48 // append or sync: what is acknowledged after a fault?
 	}
 	switch {
 	case k < 12 && len(g.tasks) > 0:
@@ -367,7 +382,7 @@ func (w *crashLogs) open(g *crashLog) error {
 	}
 	// The page cache has outlived the process: nothing that was seen is gone,
 	// but what stood behind a roll that was under way.
-	if !w.disk.Fired() && l.LastIndex() != g.settled() {
+	if !w.disk.Fired() && !g.cut && l.LastIndex() != g.settled() {
 		return crashtest.Wrongf("opened: ends at %d, and at %d before", l.LastIndex(), g.live.last())
 	}
 	g.live = m.until(l.LastIndex())
@@ -378,8 +393,32 @@ func (w *crashLogs) open(g *crashLog) error {
 	g.live.next, g.live.term = l.NextOffset(), g.live.term+1
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	g.log, g.poisoned = l, false
+	g.log, g.poisoned, g.cut = l, false, false
 	g.alts, g.acked = []model{g.live}, l.LastIndex()
+	return nil
+}
+
+// cut loses power and opens the logs again.
+func (w *crashLogs) cut() error {
+	for _, g := range w.logs {
+		if g.log != nil {
+			w.release(g)
+		}
+		w.mu.Lock()
+		g.cut, g.touched = true, true
+		w.mu.Unlock()
+	}
+	w.syncer.Close()
+	w.syncer = NewSyncer(SyncerOptions{Parallel: 1})
+	w.disk.Cut(w.r.Uint64())
+	for _, g := range w.logs {
+		if g.removing {
+			continue
+		}
+		if err := w.open(g); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -103,7 +103,7 @@ func (m *model) batch(r *rand.Rand, large int) []segment.Entry {
 		if r.IntN(6) > 0 {
 			e.Count = uint32(1 + r.IntN(4))
 			e.MaxTimestamp = int64(1000 + r.IntN(100))
-			size := r.IntN(200)
+			size := []int{40, 40, r.IntN(200)}[r.IntN(3)] // now and then of the length of what was there before
 			if r.IntN(10) == 0 {
 				size = r.IntN(large)
 			}

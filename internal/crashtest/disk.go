@@ -36,7 +36,7 @@ type Disk struct {
 	Mem *vfs.Mem
 
 	mu      sync.Mutex
-	calls   int
+	calls   []vfs.Op
 	changes int
 	watch   func(call string) // before each call that changes the disk; nil: nobody
 	fault   *fault
@@ -72,12 +72,21 @@ func (d *Disk) Changes() int {
 	return d.changes
 }
 
+// Cut loses power for good: the disk is from now on what that leaves, which
+// differs with the seed. Nobody may have a file of it open any more.
+func (d *Disk) Cut(seed uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.Mem = d.Mem.Crash(seed)
+	d.Faulty.FS = d.Mem
+}
+
 func (d *Disk) rule(op vfs.Op, name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	call := fmt.Sprint(op, " ", name)
-	n := d.calls
-	d.calls++
+	n := len(d.calls)
+	d.calls = append(d.calls, op)
 	if changing(op) {
 		d.changes++
 		if d.watch != nil {
