@@ -51,7 +51,11 @@ func run(partitions, restarts int, dir string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Printf("start to ready after kill -9       %v\n", took.Round(time.Millisecond))
+		cpu, err := processorTime(b.PID())
+		if err != nil {
+			return err
+		}
+		fmt.Printf("start to ready after kill -9       %v, of processor time %v\n", took.Round(time.Millisecond), cpu)
 		b.Kill()
 	}
 	after, err := idle(harness.Prepare(tb, harness.Config{Dir: b.Dir, Env: heapEnv}), 10*time.Second)
