@@ -145,17 +145,7 @@ func TestEverythingOnAFullDisk(t *testing.T) {
 	if created := r.CreateTopics(background, []NewTopic{{Name: "new", Partitions: 1, ReplicationFactor: 1}}, time.Minute, false)[0]; !errors.Is(created.Err, ErrStorage) {
 		t.Errorf("create: %v", created.Err)
 	}
-	q, got := r.fetch(0, 1, at("t", 0, acked-1))
-	if p := q.Partitions[0]; p.Err != nil || p.HighWatermark < acked {
-		t.Errorf("fetch: %v, high watermark %d, acknowledged %d", p.Err, p.HighWatermark, acked)
-	}
-	got.Release()
-	if at, err := r.ListOffset(background, ListOffset{TopicPartition: TopicPartition{Topic: "t"}, CurrentLeaderEpoch: -1, Timestamp: -1}); err != nil || at.Offset < acked {
-		t.Errorf("list offsets: %+v, %v", at, err)
-	}
-	if info := r.Metadata(background, MetadataRequest{Topics: []TopicRef{{Name: "t"}}})[0]; info.Err != nil || info.Partitions[0].Leader.ID != 1 {
-		t.Errorf("metadata: %+v", info)
-	}
+	r.readsOn("t", acked)
 	disk.SetCapacity(0)
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
@@ -178,5 +168,21 @@ func TestEverythingOnAFullDisk(t *testing.T) {
 	r.coordinator("g")
 	if got := r.committedOffset("g", "t", 0); got != committed+7 {
 		t.Errorf("committed offset %d after a restart, want %d", got, committed+7)
+	}
+}
+
+// readsOn checks that what has been acknowledged in partition 0 of a topic, up to an offset, can be read and is described.
+func (r *rig) readsOn(topic string, acked int64) {
+	r.t.Helper()
+	q, got := r.fetch(0, 1, at(topic, 0, acked-1))
+	if p := q.Partitions[0]; p.Err != nil || p.HighWatermark < acked {
+		r.t.Errorf("fetch: %v, high watermark %d, acknowledged %d", p.Err, p.HighWatermark, acked)
+	}
+	got.Release()
+	if at, err := r.ListOffset(background, ListOffset{TopicPartition: TopicPartition{Topic: topic}, CurrentLeaderEpoch: -1, Timestamp: -1}); err != nil || at.Offset < acked {
+		r.t.Errorf("list offsets: %+v, %v", at, err)
+	}
+	if info := r.Metadata(background, MetadataRequest{Topics: []TopicRef{{Name: topic}}})[0]; info.Err != nil || info.Partitions[0].Leader.ID != 1 {
+		r.t.Errorf("metadata: %+v", info)
 	}
 }
