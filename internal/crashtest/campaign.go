@@ -60,8 +60,10 @@ type Campaign struct {
 	Seeds   int      // when CHRONIK_CRASHES does not say
 	// One in so many images has every step of its recovery crashed again; 0: 4.
 	Again int
-	// Of so many seeds that Crash runs, Fail runs one; 0: 1.
+	// Of so many seeds that CHRONIK_CRASHES asks for, Fail runs one; 0: 1.
 	Fewer int
+	// And Crash one of so many; 0: 1.
+	Seldom int
 }
 
 // image is what a power cut leaves.
@@ -112,7 +114,7 @@ func table(m map[string]int) string {
 // Crash loses power before every call that changes the disk. CHRONIK_CRASHES
 // says how many seeds, CHRONIK_SEED names one.
 func (c *Campaign) Crash(t *testing.T) {
-	y := c.each(t, 1, func(seed uint64, y *tally) error { return c.run(seed, nil, y) })
+	y := c.each(t, max(1, c.Seldom), func(seed uint64, y *tally) error { return c.run(seed, nil, y) })
 	total := 0
 	for _, n := range y.kinds {
 		total += n
