@@ -59,6 +59,7 @@ type bench struct {
 	want *raft.MemoryStorage
 	next []segment.Offset // next[i]: the log's next offset behind entry i
 	term uint64
+	vote State // saved last
 }
 
 func (b *bench) last() uint64 {
@@ -107,6 +108,31 @@ func (b *bench) reopen() {
 	applied := b.got.Applied()
 	b.log = openLog(b.t, b.fs, "log", 4096)
 	b.got = loadStorage(b.t, b.log, b.hs, LoadOptions{NodeID: 2, Applied: applied, SkipApplied: true})
+	want := &pb.HardState{Term: new(b.vote.Term), Vote: new(b.vote.Vote), Commit: new(max(applied, uint64(b.log.FirstIndex())-1))}
+	if last, err := b.want.Term(b.last()); err == nil && last > b.vote.Term { // it has seen that term, and not voted in it
+		want.Term, want.Vote = new(last), new(uint64(0))
+	}
+	if err := b.want.SetHardState(want); err != nil {
+		b.t.Fatal(err)
+	}
+	g, conf, gerr := b.got.InitialState()
+	w, _, werr := b.want.InitialState()
+	if g == nil {
+		g = &pb.HardState{Term: new(uint64(0)), Vote: new(uint64(0)), Commit: new(uint64(0))}
+	}
+	if !proto.Equal(g, w) || errors.Join(gerr, werr) != nil || len(conf.GetVoters()) != 3 {
+		b.t.Fatalf("starts with %v, %v, %v; want %v, %v", g, conf, gerr, w, werr)
+	}
+}
+
+// elect votes in the next term.
+func (b *bench) elect() {
+	b.term++
+	b.vote = State{Term: b.term, Vote: 1 + b.r.Uint64N(3)}
+	wait(b.t, func(done func(error)) { b.got.SaveVote(b.vote.Term, b.vote.Vote, done) })
+	if !b.got.Voted(b.vote.Term, b.vote.Vote) {
+		b.t.Fatalf("%+v was not saved", b.vote)
+	}
 }
 
 // dropPrefix moves the log's start; raft may look at nothing before applied.
@@ -202,6 +228,8 @@ func TestStorageBesideMemoryStorage(t *testing.T) {
 			b.dropPrefix()
 		case op == 18 && r.IntN(4) == 0:
 			b.reopen()
+		case op == 19 && r.IntN(4) == 0:
+			b.elect()
 		}
 		b.compare(step)
 	}

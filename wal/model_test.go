@@ -182,6 +182,7 @@ func (h *harness) step() string {
 		if err := h.log.Close(); err != nil {
 			h.t.Fatalf("close: %v", err)
 		}
+		h.checkClosed(h.log)
 		if rec := h.open(); rec.TornBytes != 0 {
 			h.t.Fatalf("torn tail after a clean close: %+v", rec)
 		}
@@ -256,11 +257,58 @@ func (h *harness) check() {
 	if _, err := l.Term(m.last() + 1); !errors.Is(err, ErrUnavailable) {
 		h.t.Fatalf("term after the end: %v", err)
 	}
+	h.checkRefusals()
 	if len(m.entries) > 0 {
 		h.checkEntries()
 	}
 	h.checkRead()
 	h.checkTimestamps()
+}
+
+// checkRefusals asks for what is not there.
+func (h *harness) checkRefusals() {
+	h.t.Helper()
+	m, l := &h.m, h.log
+	refuse := func(what string, err, want error) {
+		h.t.Helper()
+		if !errors.Is(err, want) {
+			h.t.Fatalf("%s: %v, want %v", what, err, want)
+		}
+	}
+	entries := func(lo, hi Index) error { _, err := l.Entries(lo, hi, 1<<20, nil); return err }
+	read := func(from Offset) error { _, _, err := l.Read(from, from+1, 1, nil); return err }
+	if m.first > 2 {
+		_, err := l.Term(m.first - 2)
+		refuse("term of a dropped entry", err, ErrCompacted)
+	}
+	if m.first > 1 {
+		refuse("dropped entries", entries(m.first-1, m.last()+1), ErrCompacted)
+		refuse("truncation below the first entry", l.TruncateFrom(m.first-1), ErrCompacted)
+	}
+	if m.start > 0 {
+		refuse("read below the start", read(m.start-1), ErrOffsetOutOfRange)
+	}
+	refuse("entries behind the end", entries(max(m.first, m.last()), m.last()+2), ErrUnavailable)
+	refuse("start behind the end", l.SetStart(m.next+1), ErrOffsetOutOfRange)
+	refuse("nothing of entries", entries(m.first, m.first), nil)
+	refuse("truncation behind the end", l.TruncateFrom(m.last()+1), nil)
+	refuse("a start that has passed", l.SetStart(m.start), nil)
+}
+
+// checkClosed asks a closed log.
+func (h *harness) checkClosed(l *Log) {
+	h.t.Helper()
+	_, term := l.Term(1)
+	_, entries := l.Entries(1, 2, 1, nil)
+	_, _, read := l.Read(0, 1, 1, nil)
+	_, _, _, find := l.FindTimestamp(1, 0)
+	_, _, _, most := l.LastMaxTimestamp()
+	for what, err := range map[string]error{"append": l.Append(h.m.batch(rand.New(rand.NewPCG(1, 1)), 10)), "sync": l.SyncWait(), "roll": l.Roll(), "truncate": l.TruncateFrom(1),
+		"start": l.SetStart(1 << 40), "close": l.Close(), "term": term, "entries": entries, "read": read, "find": find, "greatest": most} {
+		if !errors.Is(err, ErrClosed) {
+			h.t.Fatalf("%s of a closed log: %v", what, err)
+		}
+	}
 }
 
 func (h *harness) checkEntries() {
