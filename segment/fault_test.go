@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"testing"
 
 	"chronik/internal/vfs"
@@ -46,4 +47,52 @@ func TestCaughtTurnsAFaultIntoAnError(t *testing.T) {
 		defer Caught(debug.SetPanicOnFault(true), "f", &err)
 		panic("other")
 	}()
+}
+
+// TestFaultUnderEveryRead takes the pages of mapped segments away, as a disk does
+// that cannot give them any more: every way to read is an error then, and the
+// process lives.
+func TestFaultUnderEveryRead(t *testing.T) {
+	dir := t.TempDir()
+	fill := func(name string) *Active {
+		a, err := Create(CreateOptions{FS: vfs.OS, Path: filepath.Join(dir, name), ID: 1, Salt: 5, BaseIndex: 1, Now: 1, Capacity: 256 << 10})
+		must(t, err)
+		for i := range 40 {
+			add(t, a, entry(i+1, bytesOf(3000, byte(i))))
+		}
+		must(t, a.Sync())
+		return a
+	}
+	open := fill("active")
+	defer open.Release()
+	full := fill("sealed")
+	meta, err := full.Seal(40, bytesOf(5000, 1))
+	must(t, err)
+	full.Release()
+	sealed := OpenSealed(vfs.OS, nil, filepath.Join(dir, "sealed"), meta)
+	defer sealed.Release()
+	var held Entry // a payload that aliases the mapping
+	must(t, sealed.Frame(39, &held))
+
+	for _, name := range []string{"active", "sealed"} {
+		must(t, os.Truncate(filepath.Join(dir, name), 4096))
+	}
+	var e Entry
+	for what, err := range map[string]error{
+		"frame of an active segment": open.Frame(39, &e),
+		"frame":                      sealed.Frame(30, &e),
+		"offset":                     second(sealed.FindOffset(20)),
+		"timestamp":                  second(sealed.FindTimestamp(20)),
+		"terms":                      second(sealed.Terms(nil)),
+		"checkpoint":                 second(sealed.Checkpoint()),
+		"cut":                        second(sealed.Cut(3)),
+		"detach":                     Detach([]Entry{held}),
+		"seal":                       second(open.Seal(40, nil)),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", what)
+		} else if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.EIO) && !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 }
