@@ -22,10 +22,12 @@ const (
 
 // A frame of straightFrom bytes or more, for which no room is zeroed yet, is
 // written without zeroing it first: the data goes to the disk once, and the sync
-// pays for the extents. With straightBehind not synced, no room is zeroed ahead
-// of such frames either.
+// pays for the extents. So is an append of outrunFrom bytes or more that has
+// outrun the syncs: with straightBehind bytes not synced, nobody waits for each
+// append, and the zeroes would only be more to write.
 const (
 	straightFrom   = 512 << 10
+	outrunFrom     = 16 << 10
 	straightBehind = 4 << 20
 )
 
@@ -42,7 +44,6 @@ type Active struct {
 	zeroed   atomic.Int64 // written and inside of the file up to here
 	ready    atomic.Int64 // and durably so: extents and size
 	found    Pos          // the file's size when it was recovered
-	large    bool         // the last append began with a frame of straightFrom or more; the writer's
 	extendMu sync.Mutex
 	finished bool       // nothing is to be zeroed any more; under extendMu
 	syncMu   sync.Mutex // one sync of file at a time: the failure of one is known before the next begins
@@ -171,16 +172,16 @@ func (a *Active) Append(entries []Entry, now int64) (int, error) {
 	}
 	end, zeroed := a.End(), Pos(a.zeroed.Load())
 	first := Pos(FrameLen(len(entries[0].Payload)))
-	a.large = first >= straightFrom
-	if end+bytes > zeroed && a.large {
+	large := first >= straightFrom
+	if end+bytes > zeroed && large {
 		n, bytes = 1, first // the others in calls to come
 	}
 	var err error
 	switch {
 	case end+bytes <= zeroed:
 		err = a.write(entries[:n], end, bytes)
-	case a.large:
-		err = a.writeStraight(entries[:1], end, bytes)
+	case large || a.outrun() && bytes >= outrunFrom:
+		err = a.writeStraight(entries[:n], end, bytes)
 	default:
 		if err = a.extend(end+bytes, false); err == nil {
 			err = a.write(entries[:n], end, bytes)
@@ -196,6 +197,9 @@ func (a *Active) Append(entries []Entry, now int64) (int, error) {
 	return n, nil
 }
 
+// outrun tells that appends have outrun the syncs.
+func (a *Active) outrun() bool { return a.End()-Pos(a.synced.Load()) > straightBehind }
+
 // write writes frames into room that is zeroed.
 func (a *Active) write(entries []Entry, end, bytes Pos) error {
 	if err := frame.Write(a.file, end, entries, a.meta.Salt, Pos(a.synced.Load())); err != nil {
@@ -204,10 +208,11 @@ func (a *Active) write(entries []Entry, end, bytes Pos) error {
 	return nil
 }
 
-// writeStraight writes one large frame beyond the room that is written ahead.
-// Its first page is zeroed, since the header comes last: the file grows without
+// writeStraight writes one large frame, or smaller ones of which none is
+// overlapped with its hash, beyond the room that is written ahead. The first
+// page is zeroed, since a large frame's header comes last: the file grows without
 // a hole, and after a full disk undo finds all that there is within its size.
-func (a *Active) writeStraight(one []Entry, end, bytes Pos) error {
+func (a *Active) writeStraight(entries []Entry, end, bytes Pos) error {
 	a.extendMu.Lock()
 	defer a.extendMu.Unlock()
 	z := Pos(a.zeroed.Load())
@@ -220,7 +225,7 @@ func (a *Active) writeStraight(one []Entry, end, bytes Pos) error {
 		}
 		a.zeroed.Store(int64(head))
 	}
-	if err := frame.Write(a.file, end, one, a.meta.Salt, Pos(a.synced.Load())); err != nil {
+	if err := frame.Write(a.file, end, entries, a.meta.Salt, Pos(a.synced.Load())); err != nil {
 		size, serr := a.file.Size()
 		if serr != nil {
 			return a.poison(errors.Join(err, serr))
@@ -265,15 +270,12 @@ func (a *Active) publish(entries []Entry, pos Pos) {
 }
 
 // WantsExtend tells that the zeroed room runs low and Extend should be called,
-// beside the appends. Not while large frames are appended faster than they are
-// synced: then the zeroes would only be more to write; and not before some came:
-// most logs of a node are idle after a start. The writer's.
+// beside the appends. Not while they outrun the syncs: then the zeroes would only
+// be more to write; and not before some came: most logs of a node are idle after
+// a start. The writer's.
 func (a *Active) WantsExtend() bool {
 	z, end := Pos(a.zeroed.Load()), a.End()
-	if a.large && end-Pos(a.synced.Load()) > straightBehind {
-		return false
-	}
-	return z < a.capacity && z-end < min(min(z, zeroMost)/2, 2*(end-a.begun))
+	return z < a.capacity && !a.outrun() && z-end < min(min(z, zeroMost)/2, 2*(end-a.begun))
 }
 
 // HalfFull tells that the next segment will be needed before long.

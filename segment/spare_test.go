@@ -201,6 +201,84 @@ func TestStraightNoSpace(t *testing.T) {
 	}
 }
 
+// TestOutrun: appends of several frames that have outrun the syncs are written
+// without zeroes before them; power lost before any call, and a disk that is
+// full in the middle, leave whole frames from the front on.
+func TestOutrun(t *testing.T) {
+	group := func(n int) (out []Entry) {
+		for i := range 8 {
+			out = append(out, entry(n+1+i, bytesOf(5000, byte(n+1+i))))
+		}
+		return out
+	}
+	check := func(m *vfs.Mem, meta Meta, least int) {
+		t.Helper()
+		a, rec, err := Recover(RecoverOptions{FS: m, Path: "a", Meta: meta, Capacity: 8 << 20})
+		must(t, err)
+		defer a.Release()
+		if rec.Frames < least {
+			t.Fatalf("%d frames, want at least %d", rec.Frames, least)
+		}
+		var e Entry
+		for i := range rec.Frames {
+			must(t, a.Frame(i, &e))
+			if !bytes.Equal(e.Payload, bytesOf(5000, byte(i+1))) {
+				t.Fatalf("frame %d: other payload", i)
+			}
+		}
+	}
+	const outrunAt = straightBehind/(8*5064) + 1
+	for capacity := int64(straightBehind) + 50_000; capacity < straightBehind+250_000; capacity += 66_667 {
+		m, cuts := vfs.NewMem(), capacity == straightBehind+50_000
+		var images []*vfs.Mem
+		calls := func(op vfs.Op, name string) error {
+			if cuts && (op == vfs.OpDatasync || op == vfs.OpWrite && len(images) < 4) {
+				images = append(images, m.Crash(uint64(capacity)+uint64(len(images))))
+			}
+			return nil
+		}
+		fsys := vfs.NewFaulty(m, func(op vfs.Op, name string) error { return calls(op, name) })
+		watch := calls
+		calls = func(vfs.Op, string) error { return nil }
+		a := newSegment(t, fsys, "a", 8<<20)
+		must(t, m.SyncDir("."))
+		n := 0
+		for range outrunAt + 1 {
+			add(t, a, group(n)...)
+			n += 8
+		}
+		if a.WantsExtend() {
+			t.Fatal("room is to be zeroed ahead")
+		}
+		m.SetCapacity(capacity)
+		calls = watch
+		for {
+			if _, err := a.Append(group(n), 1); err != nil {
+				if !errors.Is(err, vfs.ErrNoSpace) || errors.Is(err, ErrPoisoned) {
+					t.Fatalf("capacity %d: %v", capacity, err)
+				}
+				break
+			}
+			n += 8
+			if z := Pos(a.zeroed.Load()); z != a.End() {
+				t.Fatalf("room up to %d was zeroed, the frames end at %d", z, a.End())
+			}
+		}
+		m.SetCapacity(0)
+		add(t, a, group(n)...)
+		n += 8
+		must(t, a.Sync())
+		for _, image := range images {
+			check(image, a.Meta(), 0)
+		}
+		check(m.Crash(1), a.Meta(), n)
+		if cuts && len(images) < 2 {
+			t.Fatalf("capacity %d: %d images", capacity, len(images))
+		}
+		a.Release()
+	}
+}
+
 // TestRetire: a file that somebody reads, be it as the segment that it was
 // before it was sealed, is not used again.
 func TestRetire(t *testing.T) {
