@@ -108,7 +108,8 @@ func (g *crashGroup) dir() string { return fmt.Sprintf("/groups/%d", g.id) }
 
 // open opens the log and the storage of a group.
 func openGroup(fsys vfs.FS, hs *HardStates, id uint64, syncer *wal.Syncer) (*wal.Log, *Storage, error) {
-	l, _, err := wal.Open(wal.Options{FS: fsys, Dir: fmt.Sprintf("/groups/%d", id), Syncer: syncer, SegmentBytes: func() int64 { return 16 << 10 }})
+	l, _, err := wal.Open(wal.Options{FS: fsys, Dir: fmt.Sprintf("/groups/%d", id), Syncer: syncer, SegmentBytes: func() int64 { return 16 << 10 },
+		Background: func(task func()) { task() }}) // or a process that was killed would go on writing
 	if err != nil {
 		return nil, nil, err
 	}
