@@ -28,11 +28,25 @@ func newGathering(job groupJob, assigned func([][]int32)) *gathering {
 	}
 }
 
-// assign adds partitions to a member; once every member holds some, the test is told, once.
+// assign adds partitions to a member.
 func (g *gathering) assign(m int, parts []int32) {
+	g.change(m, func(held []int32) []int32 { return append(held, parts...) })
+}
+
+func (g *gathering) revoke(m int, parts []int32) {
+	g.change(m, func(held []int32) []int32 {
+		return slices.DeleteFunc(held, func(p int32) bool { return slices.Contains(parts, p) })
+	})
+}
+
+// change changes what a member holds; once every member holds some partitions and no partition is held twice, the
+// test is told, once. Twice is how it looks while one process's line that it gave a partition up is still on its way.
+func (g *gathering) change(m int, f func([]int32) []int32) {
 	g.mu.Lock()
-	g.held[m] = append(g.held[m], parts...)
-	tell := !g.told && !slices.ContainsFunc(g.held, func(p []int32) bool { return len(p) == 0 })
+	g.held[m] = f(g.held[m])
+	all := slices.Sorted(slices.Values(slices.Concat(g.held...)))
+	tell := !g.told && len(slices.Compact(slices.Clone(all))) == len(all) &&
+		!slices.ContainsFunc(g.held, func(p []int32) bool { return len(p) == 0 })
 	if tell {
 		g.told = true
 	}
@@ -44,12 +58,6 @@ func (g *gathering) assign(m int, parts []int32) {
 	if tell {
 		go g.assigned(held) // the test produces now; the member's callback must not wait for it
 	}
-}
-
-func (g *gathering) revoke(m int, parts []int32) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.held[m] = slices.DeleteFunc(g.held[m], func(p int32) bool { return slices.Contains(parts, p) })
 }
 
 func (g *gathering) add(m int, r record) {

@@ -202,21 +202,25 @@ func (k *kcat) group(ctx context.Context, job groupJob, assigned func([][]int32)
 	return g.result(errs)
 }
 
-var assignedLine = regexp.MustCompile(`assigned: (.*)`)
-var assignedPart = regexp.MustCompile(`\[(\d+)\]`)
+var rebalanceLine = regexp.MustCompile(`(assigned|revoked): (.*)`)
+var rebalancePart = regexp.MustCompile(`\[(\d+)\]`)
 
 func (k *kcat) member(ctx context.Context, job groupJob, g *gathering, m int) error {
 	cmd := k.command(ctx, "-G", job.Group, "-X", "auto.offset.reset=earliest", "-X", "heartbeat.interval.ms=300",
 		"-X", "auto.commit.interval.ms=200", "-u", "-f", dumpFormat, job.Topic)
 	var errb lineWriter
 	errb.line = func(s string) {
-		if l := assignedLine.FindStringSubmatch(s); l != nil {
+		if l := rebalanceLine.FindStringSubmatch(s); l != nil {
 			var parts []int32
-			for _, p := range assignedPart.FindAllStringSubmatch(l[1], -1) {
+			for _, p := range rebalancePart.FindAllStringSubmatch(l[2], -1) {
 				n, _ := strconv.Atoi(p[1])
 				parts = append(parts, int32(n))
 			}
-			g.assign(m, parts)
+			if l[1] == "assigned" {
+				g.assign(m, parts)
+			} else {
+				g.revoke(m, parts)
+			}
 		}
 	}
 	cmd.Stderr = &errb
