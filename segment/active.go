@@ -27,7 +27,7 @@ const (
 // append, and the zeroes would only be more to write.
 const (
 	straightFrom   = 512 << 10
-	outrunFrom     = 16 << 10
+	outrunFrom     = 64 << 10
 	straightBehind = 4 << 20
 )
 
@@ -43,7 +43,6 @@ type Active struct {
 	synced   atomic.Int64 // every byte before this position is durable
 	zeroed   atomic.Int64 // written and inside of the file up to here
 	ready    atomic.Int64 // and durably so: extents and size
-	found    Pos          // the file's size when it was recovered
 	extendMu sync.Mutex
 	finished bool       // nothing is to be zeroed any more; under extendMu
 	syncMu   sync.Mutex // one sync of file at a time: the failure of one is known before the next begins
@@ -363,22 +362,24 @@ func (a *Active) flush(end int64) error {
 }
 
 // Mark writes how far the segment is durable behind the last frame, so that
-// recovery after a clean close knows it. Not synced: when it is lost, nothing
-// is, except for that knowledge.
+// recovery after a clean close knows it. Not synced: when it is lost, or finds no
+// room, nothing is lost but that knowledge.
 func (a *Active) Mark() error {
 	if err := a.Err(); err != nil {
 		return err
 	}
 	end := a.End()
-	if end+FrameHeaderLen > max(a.found, Pos(a.zeroed.Load())) {
+	if end+FrameHeaderLen > a.capacity {
 		return nil
 	}
 	b := make([]byte, FrameHeaderLen)
 	e := Entry{Index: a.NextIndex(), Term: a.last, Kind: frame.KindMark, BaseOffset: a.NextOffset(), MaxTimestamp: -1}
 	frame.PutHeader(b, &e, a.meta.Salt, Pos(a.synced.Load()))
 	frame.Seal(b)
-	_, err := a.file.WriteAt(b, int64(end))
-	return err
+	if _, err := a.file.WriteAt(b, int64(end)); !errors.Is(err, vfs.ErrNoSpace) {
+		return err
+	}
+	return nil
 }
 
 // Seal is Finish and Flush: the trailer counts once a manifest names it, so

@@ -80,7 +80,7 @@ func recoverFile(f vfs.File, o RecoverOptions) (*Active, Recovery, error) {
 	}
 	// What lies behind the frames is inside of the file, but a crash may have
 	// left holes there: it is zeroed again before it is used.
-	a.found, a.begun = Pos(size), a.End()
+	a.begun = a.End()
 	a.zeroed.Store(a.end.Load())
 	if !rec.Clean || rec.TornBytes > 0 {
 		// After kill -9 frames may be in the page cache only. Whoever opens

@@ -206,7 +206,7 @@ func TestStraightNoSpace(t *testing.T) {
 // full in the middle, leave whole frames from the front on.
 func TestOutrun(t *testing.T) {
 	group := func(n int) (out []Entry) {
-		for i := range 8 {
+		for i := range 16 {
 			out = append(out, entry(n+1+i, bytesOf(5000, byte(n+1+i))))
 		}
 		return out
@@ -227,8 +227,8 @@ func TestOutrun(t *testing.T) {
 			}
 		}
 	}
-	const outrunAt = straightBehind/(8*5064) + 1
-	for capacity := int64(straightBehind) + 50_000; capacity < straightBehind+250_000; capacity += 66_667 {
+	const outrunAt = straightBehind/(16*5064) + 1
+	for capacity := int64(straightBehind) + 50_000; capacity < straightBehind+400_000; capacity += 111_111 {
 		m, cuts := vfs.NewMem(), capacity == straightBehind+50_000
 		var images []*vfs.Mem
 		calls := func(op vfs.Op, name string) error {
@@ -245,7 +245,7 @@ func TestOutrun(t *testing.T) {
 		n := 0
 		for range outrunAt + 1 {
 			add(t, a, group(n)...)
-			n += 8
+			n += 16
 		}
 		if a.WantsExtend() {
 			t.Fatal("room is to be zeroed ahead")
@@ -259,14 +259,14 @@ func TestOutrun(t *testing.T) {
 				}
 				break
 			}
-			n += 8
+			n += 16
 			if z := Pos(a.zeroed.Load()); z != a.End() {
 				t.Fatalf("room up to %d was zeroed, the frames end at %d", z, a.End())
 			}
 		}
 		m.SetCapacity(0)
 		add(t, a, group(n)...)
-		n += 8
+		n += 16
 		must(t, a.Sync())
 		for _, image := range images {
 			check(image, a.Meta(), 0)

@@ -332,6 +332,9 @@ func BenchmarkOpen(b *testing.B) {
 			l := filled(b, dir)
 			if clean {
 				must(b, l.Close())
+			} else { // kill -9 under traffic: all but the last append was synced
+				must(b, l.SyncWait())
+				must(b, l.Append([]segment.Entry{next(l, random(1<<10))}))
 			}
 			b.ReportAllocs()
 			b.ResetTimer()

@@ -21,6 +21,9 @@ import (
 // manyRuns is how many runs must have hit everything that there is.
 const manyRuns = 50
 
+// manyFaults is how many runs with a fault must have had every call fail.
+const manyFaults = 2000
+
 // Workload is a store on a disk beside a model of it.
 type Workload interface {
 	// Step does one random operation on the store and in the model, and
@@ -161,7 +164,7 @@ func (c *Campaign) Fail(t *testing.T) {
 	t.Logf("%d runs with a fault; calls that failed: %s", y.runs, table(y.faults))
 	t.Logf("crash images after a fault, by operation: %s", table(y.kinds))
 	for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpDatasync, vfs.OpSyncDir, vfs.OpRename, vfs.OpCreate} {
-		if y.runs >= manyRuns && y.faults[string(op)] == 0 && !t.Failed() {
+		if y.runs >= manyFaults && y.faults[string(op)] == 0 && !t.Failed() {
 			t.Errorf("no %s failed", op)
 		}
 	}
