@@ -256,6 +256,9 @@ func (a *Active) publish(entries []Entry, pos Pos) {
 		running = max(running, e.MaxTimestamp)
 		a.tab.put(frames, row{uint32(pos / 8), uint32(e.BaseOffset - a.meta.BaseOffset), running})
 		if e.Term != a.last || len(a.terms) == 0 {
+			if len(a.terms) == cap(a.terms) { // by a quarter: most logs are idle, and a run comes with each start
+				a.terms = append(make([]TermRun, 0, len(a.terms)+len(a.terms)/4+1), a.terms...)
+			}
 			a.terms = append(a.terms, TermRun{Term: e.Term, FirstIndex: e.Index, FirstOffset: e.BaseOffset})
 			a.last = e.Term
 		}
