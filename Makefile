@@ -25,7 +25,7 @@ test: ## go vet and go test -race: the whole module, and what needs no broker of
 	cd test && $(GO) vet ./...
 	cd examples/flightsdemo && $(GO) vet .
 	cd bench/peers && $(GO) vet .
-	$(GO) test -race -count=1 ./...
+	$(GO) test -race -count=1 -timeout 60m ./...
 	cd test && $(GO) test -race -count=1 -run AuditSees ./load
 	cd examples/flightsdemo && $(GO) test -race -count=1 .
 	cd bench/peers && $(GO) test -count=1 .
@@ -44,8 +44,8 @@ fuzz: ## every fuzz target for ten minutes, two at a time
 compat: build ## real clients against the real binary, the protocol rule by rule over raw sockets, the program as a program
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 30m ./compat/... ./proto/... ./program/...
 
-crash: build ## power cuts and failing calls at every step of the storage engine, from SEEDS (1000) seeds; then kill -9 under traffic, CRASHES (20) times
-	CHRONIK_CRASHES=$(SEEDS) $(GO) test -count=1 -timeout 30m -v -run Campaign ./segment ./wal ./raftstore/...
+crash: build ## power cuts at every step of the storage engine, from SEEDS (1000) seeds, and failing calls from a tenth of them; then kill -9 under traffic, CRASHES (20) times
+	CHRONIK_CRASHES=$(SEEDS) $(GO) test -count=1 -timeout 3h -v -run Campaign ./segment ./wal ./raftstore/...
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) CHRONIK_CRASH_ROUNDS=$(CRASHES) $(GO) test -count=1 -timeout 30m -v ./crash/...
 
 disk: build ## POWER_CUTS (20) power cuts of the binary on a real ext4, a full disk, a failed fsync; needs root
@@ -70,8 +70,9 @@ bench: ## benchmarks of the storage engine and the codec, COUNT (10) runs each, 
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./segment ./wal ./kafka/...
 
 bench-storage: ## append, read, lookup and recovery against the raw device, then against other logs and stores, into bench/results
-	$(GO) test -run '^$$' -bench . -benchmem ./segment ./wal
 	mkdir -p bin
+	$(GO) test -run '^$$' -bench . -benchmem ./segment ./wal | tee bin/storage.txt
+	mv bin/storage.txt bench/results/storage.txt
 	cd bench/peers && $(GO) run . -dir $(CURDIR)/bin -out $(CURDIR)/bench/results/peers
 
 golden: ## write the golden transcripts anew; the diff is the review

@@ -55,7 +55,7 @@ func (r *rig) open() error {
 	}
 	host := multiraft.NewHost(multiraft.Options{NodeID: 1, HardStates: states, Logger: log, Shards: 2})
 	host.Start()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r.Broker, err = Open(ctx, Options{
 		NodeID: 1, Host: "localhost", Port: 9092, DataDir: "data", FS: r.fs, Syncer: syncer, Raft: host, Clock: r.clock,
@@ -119,8 +119,8 @@ func (r *rig) produce(topic string, partition int32, acks int16, records []byte)
 	}})
 	select {
 	case <-p.Done():
-	case <-time.After(10 * time.Second):
-		r.t.Fatal("no acknowledgement in 10 s")
+	case <-time.After(time.Minute):
+		r.t.Fatal("no acknowledgement in a minute")
 	}
 	return &p.Partitions[0]
 }

@@ -20,7 +20,7 @@ func (r *rig) coordinator(id string) Node {
 	}
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
-	for limit := time.After(10 * time.Second); ; {
+	for limit := time.After(time.Minute); ; {
 		if d := r.DescribeGroup(id); d.Err != group.CoordinatorLoadInProgress && d.Err != group.NotCoordinator {
 			return n
 		}

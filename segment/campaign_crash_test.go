@@ -19,7 +19,7 @@ var campaign = crashtest.Campaign{
 	Package: "./segment",
 	New:     newCrashFiles,
 	Steps:   40,
-	Kinds:   []string{"create", "append", "extend", "sync", "seal", "trim", "cut", "mark", "recover", "cut", "recycle"},
+	Kinds:   []string{"create", "append", "extend", "sync", "seal", "trim", "cut", "mark", "recover", "power", "recycle"},
 	Seeds:   6,
 	Fewer:   10,
 }
@@ -69,10 +69,10 @@ func (w *crashFiles) Step() (string, error) {
 		w.old, f.active = nil, nil
 		w.disk.Cut(w.r.Uint64())
 		if f.sealed == nil {
-			return "cut", w.recover(f)
+			return "power", w.recover(f)
 		}
 		w.publish(f, f.meta, len(f.all))
-		return "cut", f.shows(f.sealed)
+		return "power", f.shows(f.sealed)
 	case f == nil && w.old != nil && k < 70:
 		return "recycle", w.recycle()
 	case f == nil:

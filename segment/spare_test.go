@@ -201,32 +201,36 @@ func TestStraightNoSpace(t *testing.T) {
 	}
 }
 
+// outrunGroup is what TestOutrun appends after n entries.
+func outrunGroup(n int) (out []Entry) {
+	for i := range 16 {
+		out = append(out, entry(n+1+i, bytesOf(5000, byte(n+1+i))))
+	}
+	return out
+}
+
+// checkOutrun recovers what TestOutrun left: whole frames from the front on.
+func checkOutrun(t *testing.T, m *vfs.Mem, meta Meta, least int) {
+	t.Helper()
+	a, rec, err := Recover(RecoverOptions{FS: m, Path: "a", Meta: meta, Capacity: 8 << 20})
+	must(t, err)
+	defer a.Release()
+	if rec.Frames < least {
+		t.Fatalf("%d frames, want at least %d", rec.Frames, least)
+	}
+	var e Entry
+	for i := range rec.Frames {
+		must(t, a.Frame(i, &e))
+		if !bytes.Equal(e.Payload, bytesOf(5000, byte(i+1))) {
+			t.Fatalf("frame %d: other payload", i)
+		}
+	}
+}
+
 // TestOutrun: appends of several frames that have outrun the syncs are written
 // without zeroes before them; power lost before any call, and a disk that is
 // full in the middle, leave whole frames from the front on.
 func TestOutrun(t *testing.T) {
-	group := func(n int) (out []Entry) {
-		for i := range 16 {
-			out = append(out, entry(n+1+i, bytesOf(5000, byte(n+1+i))))
-		}
-		return out
-	}
-	check := func(m *vfs.Mem, meta Meta, least int) {
-		t.Helper()
-		a, rec, err := Recover(RecoverOptions{FS: m, Path: "a", Meta: meta, Capacity: 8 << 20})
-		must(t, err)
-		defer a.Release()
-		if rec.Frames < least {
-			t.Fatalf("%d frames, want at least %d", rec.Frames, least)
-		}
-		var e Entry
-		for i := range rec.Frames {
-			must(t, a.Frame(i, &e))
-			if !bytes.Equal(e.Payload, bytesOf(5000, byte(i+1))) {
-				t.Fatalf("frame %d: other payload", i)
-			}
-		}
-	}
 	const outrunAt = straightBehind/(16*5064) + 1
 	for capacity := int64(straightBehind) + 50_000; capacity < straightBehind+400_000; capacity += 111_111 {
 		m, cuts := vfs.NewMem(), capacity == straightBehind+50_000
@@ -244,7 +248,7 @@ func TestOutrun(t *testing.T) {
 		must(t, m.SyncDir("."))
 		n := 0
 		for range outrunAt + 1 {
-			add(t, a, group(n)...)
+			add(t, a, outrunGroup(n)...)
 			n += 16
 		}
 		if a.WantsExtend() {
@@ -253,7 +257,7 @@ func TestOutrun(t *testing.T) {
 		m.SetCapacity(capacity)
 		calls = watch
 		for {
-			if _, err := a.Append(group(n), 1); err != nil {
+			if _, err := a.Append(outrunGroup(n), 1); err != nil {
 				if !errors.Is(err, vfs.ErrNoSpace) || errors.Is(err, ErrPoisoned) {
 					t.Fatalf("capacity %d: %v", capacity, err)
 				}
@@ -265,13 +269,13 @@ func TestOutrun(t *testing.T) {
 			}
 		}
 		m.SetCapacity(0)
-		add(t, a, group(n)...)
+		add(t, a, outrunGroup(n)...)
 		n += 16
 		must(t, a.Sync())
 		for _, image := range images {
-			check(image, a.Meta(), 0)
+			checkOutrun(t, image, a.Meta(), 0)
 		}
-		check(m.Crash(1), a.Meta(), n)
+		checkOutrun(t, m.Crash(1), a.Meta(), n)
 		if cuts && len(images) < 2 {
 			t.Fatalf("capacity %d: %d images", capacity, len(images))
 		}

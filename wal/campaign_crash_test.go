@@ -186,10 +186,11 @@ func (w *crashLogs) try(g *crashLog, op func() error, alts ...model) error {
 	w.mu.Unlock()
 	changes := w.disk.Changes()
 	err := op()
+	changed := w.disk.Changes() > changes // not under mu: the disk's lock comes before it
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case w.disk.Changes() == changes:
+	case !changed:
 		g.alts = before // refused, or there was nothing to do
 	case err == nil:
 		g.live = alts[len(alts)-1]

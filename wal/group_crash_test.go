@@ -119,10 +119,10 @@ func (g *groupRig) close() {
 	}
 }
 
-// TestGroupSyncCrash loses power before every call that several logs make on
+// TestGroupSyncCampaign loses power before every call that several logs make on
 // the disk that they share. What one round made durable is there, whichever way
 // it took; and in what recovery left, going on is as safe.
-func TestGroupSyncCrash(t *testing.T) {
+func TestGroupSyncCampaign(t *testing.T) {
 	first, count := uint64(1), uint64(6)
 	if s := os.Getenv("CHRONIK_CRASHES"); s != "" {
 		count, _ = strconv.ParseUint(s, 10, 64)
@@ -147,7 +147,7 @@ func TestGroupSyncCrash(t *testing.T) {
 			}
 			return nil
 		}
-		replay := fmt.Sprintf("replay: CHRONIK_SEED=%d go test ./wal -count=1 -run '^TestGroupSyncCrash$'", seed)
+		replay := fmt.Sprintf("replay: CHRONIK_SEED=%d go test ./wal -count=1 -run '^TestGroupSyncCampaign$'", seed)
 		g.open(vfs.NewMem(), rule)
 		for range 12 {
 			g.step()

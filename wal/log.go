@@ -67,9 +67,10 @@ type Options struct {
 	// under the log's writer lock, when a segment is complete; nil: none.
 	Checkpoint func(end Offset) []byte
 	Logger     *slog.Logger // nil: none
-	// Background runs a task beside the log: settling a roll, zeroing ahead.
-	// nil: on a goroutine of its own. Whatever it is, each task must have run
-	// before Close. For tests that want to know when.
+	// Background runs a task beside the log: settling a roll, zeroing ahead,
+	// making the next segment's file ready. nil: on a goroutine of its own.
+	// Otherwise the steps of a roll run one after the other too, and each task
+	// must have run before Close. For tests that want to know when.
 	Background func(task func())
 }
 
@@ -127,7 +128,7 @@ type view struct {
 
 func (v *view) first() Index { return v.segs[0].BaseIndex() }
 
-// bySegmentIndex returns the number of the segment that holds index i, which
+// byIndex returns the number of the segment that holds index i, which
 // must not be below the first.
 func (v *view) byIndex(i Index) int {
 	lo, hi := 0, len(v.segs)

@@ -410,7 +410,7 @@ func TestSyncerClosedDuringSync(t *testing.T) {
 
 func poll(t *testing.T, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); !ok(); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatal("waited in vain")
 		}

@@ -31,9 +31,6 @@ type Recovery struct {
 func Open(o Options) (*Log, Recovery, error) {
 	o.defaults()
 	var rec Recovery
-	if err := o.FS.MkdirAll(o.Dir); err != nil {
-		return nil, rec, err
-	}
 	l := &Log{o: o}
 	l.initSpares(1)
 	l.sync.log = l
@@ -61,6 +58,9 @@ func (l *Log) initSpares(nextID uint64) {
 // create begins an empty log at index 1, offset 0. Segments without a manifest
 // are those of a creation that a crash interrupted, unless they hold frames.
 func (l *Log) create(rec *Recovery) error {
+	if err := l.o.FS.MkdirAll(l.o.Dir); err != nil {
+		return err
+	}
 	names, err := l.o.FS.ReadDir(l.o.Dir)
 	if err != nil {
 		return err

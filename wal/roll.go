@@ -167,7 +167,7 @@ func (l *Log) settle() error {
 // again proves nothing, as with any sync: a name may be lost for good.
 func (l *Log) syncNames() error {
 	err := l.o.FS.SyncDir(l.o.Dir)
-	if err != nil && !errors.Is(err, vfs.ErrNoSpace) {
+	if err != nil {
 		l.fail(fmt.Errorf("%w: names of segments: %w", ErrPoisoned, err))
 	}
 	return err

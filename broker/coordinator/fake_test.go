@@ -195,7 +195,7 @@ func (x *tool) eventually(what string, ok func() bool) {
 	x.Helper()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
-	limit := time.NewTimer(10 * time.Second)
+	limit := time.NewTimer(time.Minute)
 	defer limit.Stop()
 	for !ok() {
 		select {

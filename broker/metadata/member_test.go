@@ -33,7 +33,7 @@ func open(t *testing.T, fs vfs.FS) (*Member, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := m.AwaitLeader(ctx); err != nil {
 		t.Fatal(err)

@@ -92,12 +92,12 @@ func (r *rig) await(ok func() bool) {
 	w := NewWatcher()
 	r.p.Watch(w)
 	defer r.p.Unwatch(w)
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	for !ok() {
 		select {
 		case <-w.C():
 		case <-deadline:
-			r.t.Fatalf("waited 10 s: %+v", r.p.State())
+			r.t.Fatalf("waited a minute: %+v", r.p.State())
 		}
 	}
 }
@@ -153,8 +153,8 @@ func (r *rig) append(s sequence, ts int64, values ...string) (Result, error) {
 			r.t.Errorf("acknowledged with token %d", got.token)
 		}
 		return got.r, got.r.Err
-	case <-time.After(10 * time.Second):
-		r.t.Fatal("no acknowledgement in 10 s")
+	case <-time.After(time.Minute):
+		r.t.Fatal("no acknowledgement in a minute")
 		return Result{}, nil
 	}
 }

@@ -18,7 +18,10 @@ var faults = map[vfs.Op][]error{
 	vfs.OpZero:     {errIO, errFull},
 	vfs.OpCreate:   {errIO, errFull},
 	vfs.OpRename:   {errIO, errFull},
-	vfs.OpDatasync: {errIO, errors.Join(ErrInjected, vfs.ErrForgotten)},
+	vfs.OpDatasync: {errIO, errors.Join(ErrInjected, vfs.ErrForgotten), errFull},
+	vfs.OpWaitOut:  {errIO, errors.Join(ErrInjected, vfs.ErrForgotten), errFull},
+	vfs.OpSyncDir:  {errIO, errFull},
+	vfs.OpRelease:  {errIO, errFull},
 	"":             {errIO},
 }
 

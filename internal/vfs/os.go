@@ -58,12 +58,17 @@ func (osFS) Rename(from, to string) error             { return wrap("rename", fr
 func (osFS) Remove(name string) error                 { return wrap("remove", name, os.Remove(name)) }
 
 // MkdirAll makes each missing directory and syncs its parent, so that the
-// names on the way are durable too.
+// names on the way are durable too. So is dir's when it is there: whoever made
+// it may have been killed before he could. A parent that may not be read has it
+// from somebody else.
 func (o osFS) MkdirAll(dir string) error {
+	parent := filepath.Dir(dir)
 	if st, err := os.Stat(dir); err == nil && st.IsDir() {
+		if err := o.SyncDir(parent); !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
 		return nil
 	}
-	parent := filepath.Dir(dir)
 	if parent != dir {
 		if err := o.MkdirAll(parent); err != nil {
 			return err

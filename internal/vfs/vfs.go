@@ -34,7 +34,8 @@ type FS interface {
 	// Remove removes a file or an empty directory. Open files and mappings
 	// of it stay usable.
 	Remove(name string) error
-	// MkdirAll makes a directory and its parents, and makes them durable.
+	// MkdirAll makes a directory and its parents, and makes their names
+	// durable, its own also when it is there.
 	MkdirAll(dir string) error
 	// ReadDir lists the names in a directory, sorted.
 	ReadDir(dir string) ([]string, error)

@@ -28,7 +28,7 @@ var campaign = crashtest.Campaign{
 	Kinds:   []string{"start", "propose", "roll", "stop", "cut"},
 	Seeds:   1,
 	Again:   8,
-	Seldom:  25,
+	Seldom:  20,
 }
 
 // TestCrashCampaign loses power before every call that the groups make on the

@@ -296,7 +296,7 @@ func (n *node) tryAdd(o GroupOptions) (*machine, error) {
 // stop ends the node in good order.
 func (n *node) stop() {
 	n.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := n.host.Stop(ctx); err != nil {
 		n.t.Fatalf("node %d: stop: %v", n.id, err)

@@ -252,7 +252,7 @@ func TestStopDrains(t *testing.T) {
 	for i := range uint64(500) {
 		all = append(all, mustPropose(t, m, i))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := n.host.Stop(ctx); err != nil {
 		t.Fatal(err)

@@ -61,7 +61,7 @@ func (st *story) call(job adminJob, check func(adminResult) error) {
 		}
 		return
 	}
-	harness.Eventually(st.t, 10*time.Second, job.Action, func() error {
+	harness.Eventually(st.t, time.Minute, job.Action, func() error {
 		res, err := c.admin(ctx, job)
 		if err != nil {
 			st.t.Fatalf("%s: %v", job.Action, err)

@@ -416,7 +416,7 @@ func checkCommits(t *testing.T, b *harness.Broker, group, topic string, want int
 		t.Fatal(err)
 	}
 	defer c.Close()
-	harness.Eventually(t, 10*time.Second, "commits of "+group, func() error {
+	harness.Eventually(t, time.Minute, "commits of "+group, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		os, err := kadm.NewClient(c).FetchOffsets(ctx, group)

@@ -22,7 +22,7 @@ import (
 )
 
 // healMax bounds the wait for a broker to go on once it has what it needs.
-const healMax = 30 * time.Second
+const healMax = 2 * time.Minute
 
 // probe is a client that does not try again, and a topic of its own with one partition.
 type probe struct {
@@ -49,7 +49,7 @@ func newProbe(t *testing.T, b *harness.Broker) *probe {
 func (p *probe) connect() {
 	p.t.Helper()
 	c, err := kgo.NewClient(kgo.SeedBrokers(p.b.Addr), kgo.DefaultProduceTopic(probeTopic), kgo.DisableIdempotentWrite(), kgo.RecordRetries(0),
-		kgo.RequestRetries(0), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordDeliveryTimeout(10*time.Second), kgo.MetadataMinAge(20*time.Millisecond))
+		kgo.RequestRetries(0), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordDeliveryTimeout(30*time.Second), kgo.MetadataMinAge(20*time.Millisecond))
 	if err != nil {
 		p.t.Fatal(err)
 	}

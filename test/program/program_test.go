@@ -94,7 +94,7 @@ func TestPrecedence(t *testing.T) {
 	if _, err := os.Stat(b.Dir); err != nil {
 		t.Errorf("the flag's data directory was not used: %v", err)
 	}
-	harness.Eventually(t, 10*time.Second, "the environment's log level wins over the file's warn", func() error {
+	harness.Eventually(t, time.Minute, "the environment's log level wins over the file's warn", func() error {
 		log, err := os.ReadFile(b.Log)
 		if err == nil && !strings.Contains(string(log), "level=INFO") {
 			err = fmt.Errorf("no line of level INFO in %q", log)

@@ -108,7 +108,7 @@ func namedTopic(t *testing.T, b *harness.Broker, name string, parts int32, confi
 	r := createTopic(c, name, parts, configs...)
 	code(t, "create topic "+name, r.ErrorCode, nil)
 	tp := topic{name, r.TopicID}
-	harness.Eventually(t, 10*time.Second, "leaders of "+name, func() error {
+	harness.Eventually(t, time.Minute, "leaders of "+name, func() error {
 		m := metadata(c, name)
 		if m.ErrorCode != 0 || len(m.Partitions) != int(parts) {
 			return fmt.Errorf("%s, %d partitions", codeName(m.ErrorCode), len(m.Partitions))

@@ -286,7 +286,7 @@ func TestRetentionBytes(t *testing.T) {
 	for i := range 40 {
 		cn.appended(tp, 0, batch{records: []rec{{value: value}}}, int64(i))
 	}
-	harness.Eventually(t, 20*time.Second, "retention by size", func() error {
+	harness.Eventually(t, time.Minute, "retention by size", func() error {
 		start := cn.listOffset(7, tp, 0, -2).Offset
 		if start < 20 {
 			return fmt.Errorf("log start offset %d of 40 batches of 200 kB, retention.bytes is 2 MiB", start)
@@ -319,7 +319,7 @@ func TestRetentionTime(t *testing.T) {
 		cn.appended(tp, 0, batch{records: []rec{{value: make([]byte, 600_000)}}}, int64(12+i))
 	}
 	cn.appended(tp, 1, batch{first: old, records: texts("old and alone")}, 0)
-	harness.Eventually(t, 20*time.Second, "retention by time", func() error {
+	harness.Eventually(t, time.Minute, "retention by time", func() error {
 		if start := cn.listOffset(7, tp, 0, -2).Offset; start == 0 || start > 12 {
 			return fmt.Errorf("log start offset %d, the first twelve batches are two hours old", start)
 		}

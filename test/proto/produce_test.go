@@ -118,7 +118,7 @@ func TestP10(t *testing.T) {
 		cn.send(produceRequest(9, 0, tp, 0, batch{records: texts("a", "b")}.bytes()))
 		cn.send(produceRequest(13, 0, tp, 0, batch{records: texts("c")}.bytes()))
 		cn.alive() // the next response answers the next request
-		harness.Eventually(t, 5*time.Second, "records of acks=0", func() error {
+		harness.Eventually(t, time.Minute, "records of acks=0", func() error {
 			if n := cn.end(tp, 0); n != 3 {
 				return fmt.Errorf("end offset %d, want 3", n)
 			}
