@@ -43,6 +43,7 @@ type Active struct {
 	synced   atomic.Int64 // every byte before this position is durable
 	zeroed   atomic.Int64 // written and inside of the file up to here
 	ready    atomic.Int64 // and durably so: extents and size
+	undone   atomic.Bool  // zeroes of an append that failed are not durable: they precede the next sync of the file
 	extendMu sync.Mutex
 	finished bool       // nothing is to be zeroed any more; under extendMu
 	syncMu   sync.Mutex // one sync of file at a time: the failure of one is known before the next begins
@@ -237,12 +238,13 @@ func (a *Active) writeStraight(entries []Entry, end, bytes Pos) error {
 
 // undo removes what a failed write left: a later, shorter frame must not be
 // followed by a whole frame of the failed attempt. The zeroes need no sync of
-// their own: they precede the next sync of this file, and without one there is
-// nothing acknowledged behind them.
+// their own: they precede the next one, which is one of the whole file, and
+// without one there is nothing acknowledged behind them.
 func (a *Active) undo(end, bytes Pos, err error) error {
 	if !errors.Is(err, vfs.ErrNoSpace) {
 		return a.poison(err)
 	}
+	a.undone.Store(true) // before a sync that does not see the zeroes can end
 	if zerr := a.file.Zero(int64(end), int64(bytes)); zerr != nil {
 		return a.poison(errors.Join(err, zerr))
 	}
@@ -356,6 +358,7 @@ func (a *Active) flush(end int64) error {
 		return err
 	}
 	zeroed := a.zeroed.Load()
+	a.undone.Store(false) // an append that fails from here on sets it again
 	if err := a.file.Datasync(); err != nil {
 		return a.poison(err)
 	}

@@ -17,7 +17,7 @@ type Span struct{ from, end Pos }
 // everything else about it is durable: its extents and the size of the file.
 func (a *Active) Unsynced() (Span, vfs.Device) {
 	s := Span{from: Pos(a.synced.Load()), end: a.End()}
-	if s.from >= s.end || int64(s.end) > a.ready.Load() || a.Err() != nil {
+	if s.from >= s.end || int64(s.end) > a.ready.Load() || a.undone.Load() || a.Err() != nil {
 		return s, 0
 	}
 	return s, a.file.Device()

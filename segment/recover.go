@@ -146,6 +146,14 @@ func (a *Active) scan(b []byte, synced Pos) (rec Recovery, err error) {
 		pos += Pos(h.Length)
 	}
 	rec.Frames = a.Frames()
+	if a.Frames() == FramesMax { // only a mark may follow
+		bad = frame.Verify(b[pos:], a.meta.Salt, &h)
+		if bad == nil && h.Kind == frame.KindMark {
+			synced = max(synced, h.Synced)
+		} else if bad == nil {
+			bad = errors.New("more frames than a segment has")
+		}
+	}
 	if errors.Is(bad, frame.ErrVersion) {
 		return rec, a.frameError(pos, b[pos:], bad)
 	}

@@ -322,6 +322,7 @@ func (l *Log) Close() error {
 	l.background.Wait()
 	l.sync.flush()
 	err := l.sync.syncActive()
+	l.sync.end(err) // who waits beside a round that has the log, too
 	l.writer.Lock()
 	defer l.writer.Unlock()
 	l.shape.Lock()

@@ -75,6 +75,10 @@ func (l *Log) roll(need int, off Offset) error {
 	r := &rolling{old: old, empty: old.Frames() == 0, named: named}
 	if !r.empty && l.o.Checkpoint != nil {
 		r.checkpoint = l.o.Checkpoint(old.NextOffset())
+		if len(r.checkpoint) > segment.CheckpointBytesMax {
+			l.o.Logger.Warn("checkpoint too large, left out: the next start reads more", "dir", l.o.Dir, "bytes", len(r.checkpoint))
+			r.checkpoint = nil
+		}
 	}
 	l.publish(func(v *view) {
 		segs := v.segs
@@ -164,10 +168,11 @@ func (l *Log) settle() error {
 }
 
 // syncNames makes the names in the directory durable. When it fails, trying
-// again proves nothing, as with any sync: a name may be lost for good.
+// again proves nothing, as with any sync: a name may be lost for good. Only
+// ErrNoSpace says that it was not begun.
 func (l *Log) syncNames() error {
 	err := l.o.FS.SyncDir(l.o.Dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, vfs.ErrNoSpace) {
 		l.fail(fmt.Errorf("%w: names of segments: %w", ErrPoisoned, err))
 	}
 	return err

@@ -145,6 +145,18 @@ func (s *syncState) answer(err error) (again bool) {
 	return s.again
 }
 
+// end answers those who wait with what the last sync of the log came to: nothing
+// has been appended since it began.
+func (s *syncState) end(err error) {
+	s.mu.Lock()
+	waiters := s.waiters
+	s.waiters = nil
+	s.mu.Unlock()
+	for _, done := range waiters {
+		done(err)
+	}
+}
+
 // Begin implements flush.Member. A log alone is sooner durable with one call,
 // fdatasync, if that does not have to wait for zeroes too.
 func (s *syncState) Begin(alone bool) (vfs.Device, bool) {
@@ -171,8 +183,15 @@ func (s *syncState) StartOut() { s.out.active.StartOut(s.out.span) }
 // WaitOut implements flush.Member.
 func (s *syncState) WaitOut() error { return s.out.active.WaitOut(s.out.span) }
 
-// Sync implements flush.Member.
-func (s *syncState) Sync() error { return s.syncActive() }
+// Sync implements flush.Member. What was written out is not flushed then: how
+// the sync ends says nothing about the device.
+func (s *syncState) Sync() error {
+	if d := s.out; d.active != nil {
+		d.active.Release()
+		s.out = dirty{}
+	}
+	return s.syncActive()
+}
 
 // OpenClean implements flush.Member: a manifest is replaced, never written to.
 func (s *syncState) OpenClean() (vfs.File, error) {

@@ -128,7 +128,7 @@ func TestDescriptorsRunOut(t *testing.T) {
 	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: limit.Max}))
 	_, err = OS.Open(name)
 	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
-	if !errors.Is(err, unix.EMFILE) || !strings.Contains(err.Error(), "may have 3 ") {
+	if !errors.Is(err, unix.EMFILE) || !errors.Is(err, ErrNoSpace) || !strings.Contains(err.Error(), "may have 3 ") {
 		t.Errorf("got %v, want EMFILE with the limit, 3", err)
 	}
 }

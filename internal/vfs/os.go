@@ -31,8 +31,11 @@ func wrap(op, name string, err error) error {
 	if errors.Is(err, unix.EMFILE) {
 		var most unix.Rlimit
 		_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &most)
-		return &fs.PathError{Op: op, Path: name, Err: fmt.Errorf(
-			"%w: this process may have %d (ulimit -n); each partition needs one, each connection one", unix.EMFILE, most.Cur)}
+		return &fs.PathError{Op: op, Path: name, Err: limitError{fmt.Errorf(
+			"%w: this process may have %d (ulimit -n); each partition needs one, each connection one", unix.EMFILE, most.Cur)}}
+	}
+	if errors.Is(err, unix.ENFILE) || op == "mmap" && errors.Is(err, unix.ENOMEM) {
+		return &fs.PathError{Op: op, Path: name, Err: limitError{err}}
 	}
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
@@ -40,6 +43,13 @@ func wrap(op, name string, err error) error {
 	}
 	return &fs.PathError{Op: op, Path: name, Err: err}
 }
+
+// limitError is a limit of the system that is reached: to who asks it is as a
+// full disk, ErrNoSpace.
+type limitError struct{ error }
+
+func (e limitError) Unwrap() error        { return e.error }
+func (e limitError) Is(target error) bool { return target == ErrNoSpace }
 
 func (osFS) open(name string, flags int) (File, error) {
 	f, err := os.OpenFile(name, flags|unix.O_CLOEXEC, 0o644)
@@ -98,9 +108,8 @@ func (osFS) SyncDir(dir string) error {
 	if err != nil {
 		return wrap("syncdir", dir, err)
 	}
-	err = d.Sync()
-	d.Close()
-	return wrap("syncdir", dir, err)
+	defer d.Close()
+	return d.Sync() // as it is: no room for it is no "ask again later"
 }
 
 func (osFS) Lock(name string) (io.Closer, error) {

@@ -9,7 +9,10 @@ import (
 // Errors of this package. Others are the operating system's, wrapped with
 // operation and path; errors.Is(err, fs.ErrNotExist) and fs.ErrExist work.
 var (
-	// ErrNoSpace is a full disk or an exhausted quota.
+	// ErrNoSpace is a full disk or an exhausted quota; of Create, Open, Map
+	// and SyncDir also a limit on open files or mappings. It is not SyncDir's or
+	// Datasync's when these have begun. What it is returned for has not been
+	// done, and may be later.
 	ErrNoSpace = errors.New("vfs: no space left on device")
 	// ErrLocked is a lock held by another process or another Lock of this one.
 	ErrLocked = errors.New("vfs: locked by another process")
