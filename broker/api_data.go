@@ -16,7 +16,7 @@ type TopicPartition struct {
 
 // ProduceRequest is one Produce call.
 type ProduceRequest struct {
-	Version         int16 // of the Kafka request: P1, recordbatch.md 6.1
+	Version         int16 // of the Kafka request: P1
 	Acks            int16 // 0, 1 or -1
 	Timeout         time.Duration
 	ClientID        string

@@ -5,7 +5,7 @@
 // in as plain Go values and leave as Go values and sentinel errors: the wire
 // format and Kafka's error codes belong to kafka/handler.
 //
-// Guarantees: an acknowledged produce is durable as DESIGN 4 says; effects of
+// Guarantees: an acknowledged produce is durable as docs/durability.md says; effects of
 // one caller's calls happen in the order of the calls; nothing is mapped to
 // success that failed.
 //

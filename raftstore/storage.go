@@ -109,7 +109,7 @@ func (s *Storage) Term(i uint64) (uint64, error) {
 }
 
 // Snapshot implements raft.Storage. A snapshot is to be a manifest of segments
-// that are handed over (DESIGN 3), which is not built: a peer that needs
+// that are handed over, which is not built: a peer that needs
 // entries which retention has dropped waits. Groups of one voter never ask.
 func (s *Storage) Snapshot() (*pb.Snapshot, error) {
 	return nil, raft.ErrSnapshotTemporarilyUnavailable

@@ -112,7 +112,7 @@ func nextSequence(s int32) int32 {
 func (t producers) observe(h batch.View, base, now int64) {
 	id := h.ProducerID()
 	if id < 0 || h.Attributes().Control() {
-		return // P30; a marker does not move the window (recordbatch.md 3)
+		return // P30; a marker does not move the window
 	}
 	p := t[id]
 	if p == nil {

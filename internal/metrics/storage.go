@@ -15,6 +15,7 @@ type Storage struct {
 
 	flushes      prometheus.Counter
 	flushErrors  prometheus.Counter
+	withoutRoom  prometheus.Gauge
 	flushGroups  prometheus.Histogram
 	flushLatency prometheus.Histogram
 
@@ -29,6 +30,7 @@ func (s *Storage) register(r *prometheus.Registry) {
 	s.appendBytes = newCounter(r, "chronik_storage_append_bytes_total", "Bytes of frames appended to logs.")
 	s.flushes = newCounter(r, "chronik_storage_flushes_total", "Rounds of the sync coordinator that made logs durable.")
 	s.flushErrors = newCounter(r, "chronik_storage_flush_errors_total", "Logs poisoned because a sync failed.")
+	s.withoutRoom = newGauge(r, "chronik_storage_groups_without_room", "Raft groups that wait for room on the disk.")
 	s.flushGroups = newHistogram(r, "chronik_storage_flush_groups", "Logs made durable together in one round.", countBuckets)
 	s.flushLatency = newHistogram(r, "chronik_storage_flush_latency_ms", "How long one round took.", latencyBucketsMs)
 	s.recoveries = newCounterVec(r, "chronik_storage_recoveries_total",
@@ -56,6 +58,9 @@ func (s *Storage) Flush(groups int, took time.Duration) {
 
 // FlushFailed counts one log poisoned by a failed sync.
 func (s *Storage) FlushFailed() { s.flushErrors.Inc() }
+
+// WithoutRoom counts raft groups that begin (1) or end (-1) to wait for room on the disk.
+func (s *Storage) WithoutRoom(change int) { s.withoutRoom.Add(float64(change)) }
 
 // Recovered counts one log opened. The result is one of few words, as "empty",
 // "clean", "torn_tail", "corrupt", "newer_version"; cut is the length in bytes

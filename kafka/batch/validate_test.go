@@ -50,7 +50,7 @@ func put(v View, at int, b []byte, reseal bool) View {
 func be32(n int32) []byte { return binary.BigEndian.AppendUint32(nil, uint32(n)) }
 func be64(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
 
-// Step 1 of recordbatch.md section 6, before the topic is looked at.
+// Step 1 of the validation, before the topic is looked at.
 func TestStep1First(t *testing.T) {
 	one := build(t, None, testNow)
 	zstd := build(t, Zstd, testNow)

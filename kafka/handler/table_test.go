@@ -308,7 +308,7 @@ func TestEveryGroupErrorHasACode(t *testing.T) {
 	}
 }
 
-// errors.md, version-dependent substitutions.
+// Version-dependent substitutions.
 func TestSubstitutions(t *testing.T) {
 	for _, c := range []struct {
 		key, version int16
@@ -339,7 +339,7 @@ func TestSubstitutions(t *testing.T) {
 	}
 }
 
-// ApiVersions rules of apis.md.
+// ApiVersions rules.
 func TestApiVersions(t *testing.T) {
 	r := newRig(t, richBroker())
 	for v := int16(0); v <= 4; v++ {

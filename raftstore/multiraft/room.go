@@ -49,6 +49,7 @@ func (g *Group) noRoom(err error) {
 		r.pause = roomPauseMin
 		g.host.settled(len(g.proposals)) // a host that stops does not wait for them
 		r.err = err
+		o.Metrics.Storage.WithoutRoom(1)
 		g.sm.NoRoom(err)
 	} else if r.timer != nil {
 		return // that attempt is for all
@@ -93,6 +94,7 @@ func (g *Group) lookForRoom() {
 	}
 	g.host.inflight.Add(int64(len(g.proposals)))
 	r.err = nil
+	g.host.opt.Metrics.Storage.WithoutRoom(-1)
 	g.sm.NoRoom(nil)
 }
 
@@ -101,6 +103,9 @@ func (g *Group) noMoreRoom() {
 	r := &g.room
 	if r.timer != nil {
 		r.timer.Stop()
+	}
+	if r.err != nil {
+		g.host.opt.Metrics.Storage.WithoutRoom(-1)
 	}
 	r.err, r.appends, r.conf, r.timer = nil, nil, false, nil
 }

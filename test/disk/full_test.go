@@ -139,15 +139,21 @@ func get(t *testing.T, b *harness.Broker, page string) string {
 	return string(body)
 }
 
-// flushErrors is how many logs the broker has given up because a sync failed.
-func flushErrors(t *testing.T, b *harness.Broker) (n float64) {
+// Series of /metrics: logs that the broker has given up because a sync failed, and groups that wait for room.
+const (
+	flushErrors = "chronik_storage_flush_errors_total"
+	withoutRoom = "chronik_storage_groups_without_room"
+)
+
+// metric is the value of a series without labels.
+func metric(t *testing.T, b *harness.Broker, series string) (n float64) {
 	t.Helper()
 	for line := range strings.Lines(get(t, b, "/metrics")) {
-		if _, err := fmt.Sscanf(line, "chronik_storage_flush_errors_total %g", &n); err == nil {
+		if _, err := fmt.Sscanf(line, series+" %g", &n); err == nil {
 			return n
 		}
 	}
-	t.Fatal("/metrics has no chronik_storage_flush_errors_total")
+	t.Fatalf("/metrics has no %s", series)
 	return 0
 }
 
@@ -220,11 +226,20 @@ func TestFullDisk(t *testing.T) {
 	r.CheckReads()
 	p.audit()
 	p.answers()
-	if n := flushErrors(t, b); n != 0 {
+	if n := metric(t, b, flushErrors); n != 0 {
 		t.Errorf("%g logs were given up", n)
+	}
+	if n := metric(t, b, withoutRoom); n < 1 {
+		t.Errorf("%g groups wait for room", n)
 	}
 	release()
 	p.heals()
+	harness.Eventually(t, healMax, "nobody waits for room", func() error {
+		if n := metric(t, b, withoutRoom); n != 0 {
+			return fmt.Errorf("%g groups do", n)
+		}
+		return nil
+	})
 	r.AwaitTraffic()
 	r.Check()
 

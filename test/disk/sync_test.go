@@ -28,7 +28,7 @@ func TestFailedSync(t *testing.T) {
 	p.untilRefused(kerr.KafkaStorageError, kerr.NotLeaderForPartition, kerr.LeaderNotAvailable)
 	acked := len(p.acked)
 	harness.Eventually(t, healMax, "the metric", func() error {
-		if n := flushErrors(t, b); n == 0 {
+		if n := metric(t, b, flushErrors); n == 0 {
 			return errors.New("chronik_storage_flush_errors_total is 0")
 		}
 		return nil
@@ -40,7 +40,7 @@ func TestFailedSync(t *testing.T) {
 			t.Fatalf("offset %d was acknowledged by a log whose sync has failed", len(p.acked)-1)
 		}
 	}
-	t.Logf("the probe's log failed after %d records; %g logs in all", acked, flushErrors(t, b))
+	t.Logf("the probe's log failed after %d records; %g logs in all", acked, metric(t, b, flushErrors))
 
 	b.Kill()
 	d.unmount()

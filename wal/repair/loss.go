@@ -13,6 +13,7 @@ import (
 // found is what stands behind the frames that are in order.
 type found struct {
 	end  segment.Pos // of the last frame that verifies; 0: there is none
+	mark segment.Pos // of a mark, which a clean close leaves where the frames end; 0: there is none
 	last segment.Index
 	next segment.Offset
 }
@@ -20,8 +21,11 @@ type found struct {
 // behind looks for frames from a position on.
 func behind(s *scan.Scan, from segment.Pos) (out found, err error) {
 	err = s.Beyond(from, func(at segment.Pos, f *segment.Frame) {
-		if !f.Mark && f.Index >= out.last {
-			out = found{max(out.end, at+segment.Pos(f.Length)), f.Index, f.Next()}
+		switch {
+		case f.Mark:
+			out.mark = at
+		case f.Index >= out.last:
+			out.end, out.last, out.next = max(out.end, at+segment.Pos(f.Length)), f.Index, f.Next()
 		}
 	})
 	return out, err
@@ -62,6 +66,8 @@ func (c *source) lossFrom() *Loss {
 		case end.end > 0:
 			l.Bytes += int64(end.end - from)
 			tail, known = end, true
+		default: // how far it went may be known all the same
+			l.Bytes += int64(max(from, end.mark, segs[i].DataEnd) - from)
 		}
 	}
 	if known {

@@ -264,7 +264,7 @@ func (c *source) cut(at segment.Pos) error {
 		return berr
 	}
 	// The frames end at x.end: at the damage, or where they should.
-	damaged := err != nil || c.x.end < c.meta().DataEnd || behind.end > c.x.end
+	damaged := err != nil || c.x.end < c.meta().DataEnd || max(behind.end, behind.mark) > c.x.end
 	switch {
 	case damaged && at == c.x.end:
 		return nil

@@ -203,6 +203,8 @@ var repairs = []struct {
 	{name: "active frame", change: change{seg3: inFrame(1, 80)}, state: inspect.Corrupt, err: "want --cut-from 4352, with /log/0000000000000003.seg"},
 	{name: "active frame, cut", change: change{seg3: inFrame(1, 80)}, file: seg3, o: Options{CutFrom: 4352}, state: inspect.Corrupt,
 		done: "cut from here to the end of the log", lost: "indexes 8-9, offsets 12-15, 4 records, 512 bytes", copied: "1-7 1-12"},
+	{name: "last frame, cut", change: change{seg3: inFrame(2, 80)}, file: seg3, o: Options{CutFrom: 4608}, state: inspect.Corrupt,
+		done: "cut from here to the end of the log", lost: "indexes 9-unknown, offsets 14-unknown, unknown records, 256 bytes", copied: "1-8 1-14"},
 	{name: "active frame, dropped", change: change{seg3: inFrame(1, 80)}, file: seg3, o: Options{DropThrough: true}, err: "there is no segment behind"},
 	{name: "a cut inside of a frame", file: seg2, o: Options{CutFrom: 4400}, state: inspect.Clean,
 		done: "cut from here to the end of the log", lost: "indexes 6-9, offsets 8-15, 8 records, 1024 bytes", copied: "1-5 1-8"},
