@@ -177,12 +177,13 @@ func (g *crashLog) settled() Index {
 	return g.live.last()
 }
 
-// try does an operation during which the disk shows one of alts, and the last
-// one when it returns nil.
+// try does an operation during which the disk shows one of alts, or what it
+// showed before (an operation that failed may have left it in doubt), and the
+// last of alts when it returns nil.
 func (w *crashLogs) try(g *crashLog, op func() error, alts ...model) error {
 	w.mu.Lock()
 	before := g.alts
-	g.alts = alts
+	g.alts = append(before[:len(before):len(before)], alts...)
 	w.mu.Unlock()
 	changes := w.disk.Changes()
 	err := op()
