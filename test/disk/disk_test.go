@@ -204,6 +204,16 @@ func (d *disk) cut(b *harness.Broker) {
 	d.mountImage()
 }
 
+// used is how many bytes of the disk are taken.
+func (d *disk) used() uint64 {
+	d.t.Helper()
+	var st unix.Statfs_t
+	if err := unix.Statfs(d.Mount, &st); err != nil {
+		d.t.Fatal(err)
+	}
+	return (st.Blocks - st.Bfree) * uint64(st.Bsize)
+}
+
 // ballast takes all the room there is in a directory but for keep bytes; the function gives it back.
 func ballast(t *testing.T, dir string, keep int64) (release func()) {
 	t.Helper()

@@ -11,8 +11,13 @@ import (
 	"chronik/test/load"
 )
 
-// cutsPerDisk bounds how much one disk and one load gather.
-const cutsPerDisk = 25
+// cutsPerDisk and usedMax bound how much one load gathers, and its disk: the load is as fast as the machine, and this test
+// is not about a full disk.
+const (
+	cutsPerDisk = 25
+	diskMiB     = 1024
+	usedMax     = diskMiB << 20 / 4
+)
 
 // TestPowerCut cuts the power in the middle of traffic, starts a broker on what reached the disk and checks, again and
 // again. In some rounds the power goes again while the broker recovers.
@@ -22,14 +27,14 @@ func TestPowerCut(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 97))
 	var took []time.Duration
 	cuts, again := 0, 0
-	for ; left > 0; left -= cutsPerDisk {
-		d := newDisk(t, 512, 0)
+	for left > 0 {
+		d := newDisk(t, diskMiB, 0)
 		b := harness.Start(t, harness.Config{Dir: filepath.Join(d.Mount, "data"), Set: load.Settings()})
 		r := load.Start(t, b, rng.Uint64())
-		for range min(left, cutsPerDisk) {
+		for n := 0; left > 0 && n < cutsPerDisk && d.used() < usedMax; n++ {
 			r.AwaitTraffic()
 			d.cut(b)
-			cuts++
+			cuts, left = cuts+1, left-1
 			for rng.IntN(4) == 0 {
 				if err := b.Spawn(); err != nil {
 					t.Fatal(err)
@@ -46,6 +51,7 @@ func TestPowerCut(t *testing.T) {
 			r.Check()
 		}
 		r.Finish()
+		t.Logf("%d cuts so far; %d MiB of the disk are used", cuts, d.used()>>20)
 		b.Kill()
 		d.remove()
 	}

@@ -162,10 +162,41 @@ func Parse(name string, b []byte) (*Manifest, error) {
 		p = p[SegmentBytes:]
 	}
 	for ; terms > 0; terms-- {
-		m.Terms = append(m.Terms, segment.TermRun{Term: segment.Term(le.Uint64(p)), FirstIndex: segment.Index(le.Uint64(p[8:])), FirstOffset: segment.Offset(le.Uint64(p[16:]))})
+		t := segment.TermRun{Term: segment.Term(le.Uint64(p)), FirstIndex: segment.Index(le.Uint64(p[8:])), FirstOffset: segment.Offset(le.Uint64(p[16:]))}
+		if err := m.continues(t); err != nil {
+			return nil, bad(len(b)-len(p), "order of term runs", err, fmt.Sprintf("%+v", t))
+		}
+		m.Terms = append(m.Terms, t)
 		p = p[termBytes:]
 	}
+	last := segment.TermRun{Term: m.Segments[0].PrevTerm}
+	if n := len(m.Terms); n > 0 {
+		last = m.Terms[n-1]
+	}
+	if active := &m.Segments[len(m.Segments)-1]; last.Term != active.PrevTerm {
+		return nil, bad(len(b), "last term before the active segment", active.PrevTerm, last.Term)
+	}
 	return m, nil
+}
+
+// continues checks that t follows the term runs read so far, that the first of
+// them begins with the first segment, and that all begin before the active one.
+func (m *Manifest) continues(t segment.TermRun) error {
+	first, active := &m.Segments[0], &m.Segments[len(m.Segments)-1]
+	if t.FirstIndex >= active.BaseIndex || t.FirstOffset > active.BaseOffset {
+		return fmt.Errorf("before index %d, offset %d", active.BaseIndex, active.BaseOffset)
+	}
+	if len(m.Terms) == 0 {
+		if t.FirstIndex != first.BaseIndex || t.FirstOffset < first.BaseOffset || t.Term < first.PrevTerm {
+			return fmt.Errorf("at index %d, from offset %d and term %d on", first.BaseIndex, first.BaseOffset, first.PrevTerm)
+		}
+		return nil
+	}
+	prev := m.Terms[len(m.Terms)-1]
+	if t.Term <= prev.Term || t.FirstIndex <= prev.FirstIndex || t.FirstOffset < prev.FirstOffset {
+		return fmt.Errorf("after %+v", prev)
+	}
+	return nil
 }
 
 func getSegment(p []byte) segment.Meta {
