@@ -34,8 +34,10 @@ var table = map[string]packageRule{
 	"kafka/wire":       {level: 0, others: []string{"unsafe"}},
 	"kafka/kerr":       {level: 0},
 	"kafka/msg":        {level: 1, imports: []string{"kafka/wire"}},
-	"kafka/batch":      {level: 1, others: codecs},
+	"kafka/batch":      {level: 1, imports: []string{"kafka/batch/compress"}},
 	"kafka/msg/gen":    {level: 1},
+
+	"kafka/batch/compress": {level: 0, others: codecs},
 
 	"internal/crashtest": {level: 5, imports: []string{"internal/vfs"}},
 

@@ -3,6 +3,8 @@ package batch
 import (
 	"encoding/binary"
 	"math"
+
+	"chronik/kafka/batch/compress"
 )
 
 // BuildOptions are the header fields of a batch to be built that its records
@@ -32,12 +34,12 @@ type Builder struct {
 	lastDelta     int32
 	baseTimestamp int64
 	maxTimestamp  int64
-	comp          compressors
+	writer        compress.Writer
 }
 
 // Reset forgets the records.
 func (b *Builder) Reset() {
-	b.raw, b.count, b.lastDelta = b.raw[:0], 0, -1
+	b.raw, b.count, b.lastDelta = b.raw[:0], 0, 0
 }
 
 // Len is the number of records so far, and Size their bytes before compression.
@@ -105,7 +107,7 @@ func appendBytes(dst, b []byte) []byte {
 // exist, and beyond 2 GiB.
 func (b *Builder) Build(dst []byte, o BuildOptions) ([]byte, error) {
 	out := boundedBuffer{b: append(dst, make([]byte, HeaderSize)...), max: len(dst) + math.MaxInt32}
-	z, err := b.comp.writer(o.Codec, o.Levels, &out)
+	z, err := b.writer.Open(o.Codec, o.Levels, &out)
 	if err != nil {
 		return dst, compressError(err)
 	}
@@ -127,7 +129,7 @@ func (b *Builder) Build(dst []byte, o BuildOptions) ([]byte, error) {
 		attributes |= AttrControl
 	}
 	be.PutUint16(v[posAttributes:], uint16(attributes))
-	be.PutUint32(v[posLastDelta:], uint32(max(b.lastDelta, 0)))
+	be.PutUint32(v[posLastDelta:], uint32(b.lastDelta))
 	be.PutUint64(v[posBaseTime:], uint64(b.baseTimestamp))
 	be.PutUint64(v[posMaxTime:], uint64(b.maxTimestamp))
 	be.PutUint64(v[posProducerID:], uint64(o.ProducerID))

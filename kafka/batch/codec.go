@@ -1,57 +1,77 @@
 package batch
 
-import "fmt"
+import (
+	"cmp"
+	"errors"
 
-// Codec is a compression codec, numbered as in a batch's attributes.
-type Codec int8
-
-const (
-	None Codec = iota
-	Gzip
-	Snappy
-	LZ4
-	Zstd
+	"chronik/kafka/batch/compress"
 )
 
-// Keep, as a target codec, leaves the one the producer chose
-// (compression.type=producer).
-const Keep Codec = -1
+// Codec is a compression codec, numbered as in a batch's attributes, and
+// Levels the compression levels of those that have them.
+type (
+	Codec  = compress.Codec
+	Levels = compress.Levels
+)
 
-var codecNames = [...]string{None: "uncompressed", Gzip: "gzip", Snappy: "snappy", LZ4: "lz4", Zstd: "zstd"}
+// The codecs, and Keep, which as a target leaves the one the producer chose.
+const (
+	None   = compress.None
+	Gzip   = compress.Gzip
+	Snappy = compress.Snappy
+	LZ4    = compress.LZ4
+	Zstd   = compress.Zstd
+	Keep   = compress.Keep
+)
 
-// String gives the name that the compression.type setting has for the codec.
-func (c Codec) String() string {
-	switch {
-	case c == Keep:
-		return "producer"
-	case c.valid():
-		return codecNames[c]
-	}
-	return fmt.Sprintf("codec(%d)", int8(c))
-}
-
-func (c Codec) valid() bool { return c >= None && c <= Zstd }
-
-// ParseCodec is the inverse of String for Keep and the five codecs.
-func ParseCodec(s string) (Codec, bool) {
-	if s == Keep.String() {
-		return Keep, true
-	}
-	for c, name := range codecNames {
-		if name == s {
-			return Codec(c), true
-		}
-	}
-	return 0, false
-}
-
-// Levels are the compression levels of the codecs that have them, in the
-// numbers of Kafka's compression.*.level settings.
-type Levels struct {
-	Gzip int // 1..9, -1 the library's default
-	LZ4  int // 1..17; 9 is Kafka's default, which it runs as the fast compressor
-	Zstd int // -131072..22
-}
+// ParseCodec gives the codec that a compression.type setting names.
+func ParseCodec(name string) (Codec, bool) { return compress.ParseCodec(name) }
 
 // DefaultLevels are Kafka's.
-func DefaultLevels() Levels { return Levels{Gzip: -1, LZ4: 9, Zstd: 3} }
+func DefaultLevels() Levels { return compress.DefaultLevels() }
+
+// open starts reading v's records through s.win.
+func (s *Scratch) open(v View) {
+	s.reader.WindowBytesMax = s.ZstdWindowBytesMax
+	limit := cmp.Or(s.DecompressedBytesMax, DefaultDecompressedBytesMax)
+	whole, stream, err := s.reader.Open(v.Codec(), v.Payload(), limit)
+	if stream != nil {
+		s.win.from(stream)
+		return
+	}
+	s.win.over(whole)
+	if err != nil {
+		s.win.fail(decompressError(err))
+	}
+}
+
+func decompressError(err error) *Error {
+	if errors.Is(err, compress.ErrTooLarge) {
+		return errorf(MessageTooLarge, "the records decompress to more than the limit")
+	}
+	return errorf(InvalidRecord, "the records do not decompress: %v", err)
+}
+
+// errOutTooLarge is boundedBuffer's: what is built outgrew its limit.
+var errOutTooLarge = errors.New("over the limit")
+
+// boundedBuffer is an append-only buffer that refuses to outgrow max bytes.
+type boundedBuffer struct {
+	b   []byte
+	max int
+}
+
+func (o *boundedBuffer) Write(p []byte) (int, error) {
+	if len(p) > o.max-len(o.b) {
+		return 0, errOutTooLarge
+	}
+	o.b = append(o.b, p...)
+	return len(p), nil
+}
+
+func compressError(err error) *Error {
+	if errors.Is(err, errOutTooLarge) {
+		return errorf(MessageTooLarge, "the rebuilt batch is over the limit")
+	}
+	return errorf(InvalidRecord, "the records cannot be compressed: %v", err)
+}

@@ -11,6 +11,7 @@
 //   - Records iterates the records of a batch of any codec; FirstAtOrAfter
 //     looks one up by time.
 //   - Builder makes batches, for internal topics, markers and tests.
+//   - The codecs are package compress, whose names stand here again.
 //
 // It guarantees that no input panics, that no length is believed before the
 // bytes are there, and that decompression is a stream that stops at a limit

@@ -282,17 +282,6 @@ func TestRecordsBreak(t *testing.T) {
 	}
 }
 
-func TestCodecNames(t *testing.T) {
-	for _, c := range append([]Codec{Keep}, allCodecs...) {
-		if got, ok := ParseCodec(c.String()); !ok || got != c {
-			t.Errorf("%v parses as %v %v", c, got, ok)
-		}
-	}
-	if _, ok := ParseCodec("none"); ok {
-		t.Error(`"none" is no compression.type`)
-	}
-}
-
 // Three readers of a record, the fast one, the streaming one and the decoder,
 // agree on bytes that are nearly records.
 func TestReadersAgree(t *testing.T) {
@@ -416,31 +405,6 @@ func TestVarint(t *testing.T) {
 		}
 		if again := appendVarint(nil, v); n == len(b) && n > 0 && c.b != "8080808000" && (string(again) != string(b) || varintSize(v) != n) {
 			t.Errorf("%d is written as %x of %d bytes, want %s", v, again, varintSize(v), c.b)
-		}
-	}
-}
-
-// What ends with a block has no empty one after it.
-func TestXerialBlocks(t *testing.T) {
-	for _, c := range []struct{ size, blocks int }{{0, 1}, {1, 1}, {xerialBlockBytes, 1}, {xerialBlockBytes + 1, 2}, {2 * xerialBlockBytes, 2}} {
-		var comp compressors
-		out := boundedBuffer{max: 1 << 20}
-		z, err := comp.writer(Snappy, DefaultLevels(), &out)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := z.Write(make([]byte, c.size)); err != nil {
-			t.Fatal(err)
-		}
-		if err := z.Close(); err != nil {
-			t.Fatal(err)
-		}
-		blocks := 0
-		for rest := out.b[xerialHeaderSize:]; len(rest) > 0; blocks++ {
-			rest = rest[4+View(rest).i32(0):]
-		}
-		if blocks != c.blocks {
-			t.Errorf("%d bytes: %d blocks, want %d", c.size, blocks, c.blocks)
 		}
 	}
 }

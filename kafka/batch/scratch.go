@@ -1,11 +1,9 @@
 package batch
 
 import (
-	"bytes"
 	"runtime"
 
-	"github.com/klauspost/compress/zstd"
-	"github.com/pierrec/lz4/v4"
+	"chronik/kafka/batch/compress"
 )
 
 // Scratch is the memory and the (de)compressors that reading or rebuilding
@@ -15,30 +13,19 @@ type Scratch struct {
 	// DecompressedBytesMax bounds the records of one batch; more is
 	// MessageTooLarge. 0 means DefaultDecompressedBytesMax.
 	DecompressedBytesMax int64
-	// ZstdWindowBytesMax bounds the window that a zstd frame may need: the
-	// one it asks for or all it holds, whichever is less.
-	// 0 means DefaultZstdWindowBytesMax. Set before the first use.
+	// ZstdWindowBytesMax is compress.Reader's WindowBytesMax.
 	ZstdWindowBytesMax int64
 
 	win    window
-	in     bytes.Reader
-	gzip   gzipSource
-	xerial xerialSource
-	lz4    *lz4.Reader
-	zstd   *zstd.Decoder
-	zstdIn zstdSource
-	comp   compressors
+	reader compress.Reader
+	writer compress.Writer
 	out    boundedBuffer
 	record Record
 }
 
-const (
-	// DefaultDecompressedBytesMax is a ratio of 128 for a batch of the default
-	// max.message.bytes.
-	DefaultDecompressedBytesMax = 128 << 20
-	// DefaultZstdWindowBytesMax is the window of zstd level 20.
-	DefaultZstdWindowBytesMax = 32 << 20
-)
+// DefaultDecompressedBytesMax is a ratio of 128 for a batch of the default
+// max.message.bytes.
+const DefaultDecompressedBytesMax = 128 << 20
 
 // retainedBytesMax is the largest scratch slice kept between uses.
 const retainedBytesMax = 2 << 20
@@ -46,13 +33,11 @@ const retainedBytesMax = 2 << 20
 // release forgets the bytes of the batch last worked on, and storage that an
 // unusual batch made grow.
 func (s *Scratch) release() {
-	s.in.Reset(nil)
+	s.reader.Release(retainedBytesMax)
 	s.win.over(nil)
-	s.xerial.rest, s.xerial.unread = nil, nil
-	s.zstdIn.b = nil
 	clear(s.record.Headers)
 	s.record = Record{Headers: s.record.Headers[:0]}
-	for _, b := range []*[]byte{&s.win.own, &s.xerial.block, &s.out.b} {
+	for _, b := range []*[]byte{&s.win.own, &s.out.b} {
 		if cap(*b) > retainedBytesMax {
 			*b = nil
 		}

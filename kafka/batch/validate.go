@@ -92,7 +92,7 @@ func (c *check) compressed(s *Scratch) (Info, *Error) {
 	s.open(c.v)
 	out := &s.out
 	out.b, out.max = append(out.b[:0], c.v[:HeaderSize]...), c.o.BytesMax
-	z, err := s.comp.writer(c.codec, c.o.Levels, out)
+	z, err := s.writer.Open(c.codec, c.o.Levels, out)
 	if err != nil {
 		return Info{}, compressError(err)
 	}
@@ -130,7 +130,7 @@ func checkEnvelope(v View, o Options) *Error {
 // checkHeader is steps 6 and 7: codec, counts, control bit, sequence.
 func checkHeader(v View) *Error {
 	switch {
-	case !v.Codec().valid():
+	case !v.Codec().Valid():
 		return errorf(InvalidRecord, "codec %d does not exist", v.Codec())
 	case v.LastOffsetDelta() < 0:
 		return errorf(InvalidRecord, "last offset delta %d", v.LastOffsetDelta())

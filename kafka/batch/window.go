@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"errors"
 	"io"
 	"slices"
 )
@@ -15,7 +14,7 @@ const windowBytes = 64 << 10
 // zero and err says why.
 //
 // Invariants: 0 <= mark <= pos <= len(buf); buf is own's storage iff src is set
-// (or has ended); produced <= limit.
+// (or has ended).
 type window struct {
 	buf  []byte    // buf[pos:] is unread
 	pos  int       //
@@ -24,8 +23,6 @@ type window struct {
 	left int       // bytes of the current record not yet read
 	err  *Error
 
-	produced, limit int64 // bytes src has given, and may give
-
 	sink io.Writer // gets the bytes buf[mark:pos] before they go, when set
 	mark int
 	head []byte // scratch of writeHead
@@ -33,15 +30,15 @@ type window struct {
 
 // over starts reading whole, a record section that is all there.
 func (w *window) over(whole []byte) {
-	*w = window{buf: whole, own: w.own, head: w.head, produced: int64(len(whole)), limit: int64(len(whole))}
+	*w = window{buf: whole, own: w.own, head: w.head}
 }
 
-// from starts reading what src produces, at most limit bytes of it.
-func (w *window) from(src io.Reader, limit int64) {
+// from starts reading what src produces. It never gives nothing without an error.
+func (w *window) from(src io.Reader) {
 	if cap(w.own) < windowBytes {
 		w.own = make([]byte, 0, windowBytes)
 	}
-	*w = window{buf: w.own[:0], src: src, own: w.own, head: w.head, limit: limit}
+	*w = window{buf: w.own[:0], src: src, own: w.own, head: w.head}
 }
 
 func (w *window) fail(e *Error) {
@@ -54,35 +51,19 @@ func (w *window) fail(e *Error) {
 // windowBytes only as bytes arrive. It reports false at the end of the stream
 // (without an error) and on an error.
 func (w *window) fill(n int) bool {
-	for empty := 0; len(w.buf)-w.pos < n; {
+	for len(w.buf)-w.pos < n {
 		if w.src == nil || w.err != nil || !w.makeRoom() {
 			return false
 		}
 		got, err := w.src.Read(w.buf[len(w.buf):cap(w.buf)])
 		w.buf = w.buf[:len(w.buf)+got]
-		w.produced += int64(got)
-		if empty++; got > 0 {
-			empty = 0
-		}
-		switch {
-		case w.produced > w.limit:
-			w.fail(errorf(MessageTooLarge, "the records decompress to more than %d bytes", w.limit))
-		case err == io.EOF:
+		if err == io.EOF {
 			w.src = nil
-		case err != nil:
+		} else if err != nil {
 			w.fail(decompressError(err))
-		case empty > 100:
-			w.fail(decompressError(io.ErrNoProgress))
 		}
 	}
 	return w.err == nil
-}
-
-func decompressError(err error) *Error {
-	if own, ok := errors.AsType[*Error](err); ok {
-		return own
-	}
-	return errorf(InvalidRecord, "the records do not decompress: %v", err)
 }
 
 // makeRoom moves the unread bytes to the front of the storage, and doubles

@@ -1,10 +1,32 @@
-package batch
+package compress
 
 import (
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"io"
 	"math/bits"
+
+	"github.com/klauspost/compress/zstd"
 )
+
+func (r *Reader) openZstd(payload []byte) (io.Reader, error) {
+	if r.zstd == nil {
+		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(uint64(cmp.Or(r.WindowBytesMax, DefaultWindowBytesMax))), zstd.WithDecodeBuffersBelow(0))
+		if err != nil {
+			panic("BUG: zstd reader options: " + err.Error())
+		}
+		r.zstd = z
+	}
+	if len(payload) == 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	if !r.zstdIn.reset(payload) {
+		return nil, errors.New("a zstd frame is shorter than it says")
+	}
+	return r.zstd, r.zstd.Reset(&r.zstdIn)
+}
 
 // zstdSource feeds zstd frames to a decoder that allocates the window a frame
 // asks for before it looks at any block. Encoders ask for what their level
