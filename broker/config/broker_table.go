@@ -15,7 +15,7 @@ var brokerTable = newTable(append(append(append([]Setting{
 	{Name: "max.connections.per.ip", Type: Int, Default: maxInt, Ranges: atLeast(0), Acts: true, Doc: "Connections served at a time from one address."},
 	{Name: "connections.max.idle.ms", Type: Long, Default: "600000", Ranges: atLeast(-1), Acts: true, Doc: "Time after which an idle connection is closed, in ms; -1 never."},
 	{Name: "request.timeout.ms", Type: Int, Default: "30000", Ranges: atLeast(1), Doc: "Time that brokers wait for each other's answers, in ms."},
-	{Name: "producer.id.expiration.ms", Type: Int, Default: "86400000", Ranges: atLeast(1), Acts: true, Doc: "Time after which the state of an idle producer is forgotten, in ms."},
+	{Name: "producer.id.expiration.ms", Type: Int, Default: "86400000", Ranges: atLeast(1), Acts: true, Doc: "Time after which the state of an idle producer is forgotten, in ms; sooner where 10,000 others wrote to the partition since."},
 	{Name: "producer.id.expiration.check.interval.ms", Type: Int, Default: "600000", Ranges: atLeast(1), Doc: "Time between two looks for idle producers, in ms."},
 	{Name: "log.retention.check.interval.ms", Type: Long, Default: "300000", Ranges: atLeast(1), Acts: true, Doc: "Time between two looks for segments that retention drops, in ms."},
 	{Name: "replica.lag.time.max.ms", Type: Long, Default: "30000", Ranges: atLeast(1), Doc: "Lag after which Kafka takes a replica for out of sync, in ms; here it is isr.max_lag_ms."},

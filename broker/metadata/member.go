@@ -205,7 +205,7 @@ func (mm *machine) TakeProposal(segment.Term, int) []byte {
 	return q
 }
 
-func (*machine) Appended(segment.Index, segment.Offset) {}
+func (*machine) Appended(segment.Index, segment.Offset, bool) {}
 
 func (*machine) Durable(segment.Offset) {}
 

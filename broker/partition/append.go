@@ -185,11 +185,11 @@ func (p *Partition) recoverProducers() error {
 	if !ok || len(blob) == 0 {
 		blob, end = nil, p.log.StartOffset()
 	}
-	t, err := loadProducers(blob)
-	if err != nil {
+	from, next := max(end, p.log.StartOffset()), p.log.NextOffset()
+	t := newProducers(producersMax, int64(next))
+	if err := t.load(blob); err != nil {
 		return fmt.Errorf("%s-%d: %w", p.opt.Topic, p.opt.Partition, err)
 	}
-	from, next := max(end, p.log.StartOffset()), p.log.NextOffset()
 	now := p.opt.Clock.Now().UnixMilli() // when they wrote is not in the log: their records' times are their own
 	var frames []segment.Entry
 	for from < next {
@@ -215,7 +215,7 @@ func (p *Partition) recoverProducers() error {
 
 // replay observes the batches in frames that are not below the offset end, and
 // returns the offset behind the frames.
-func (t producers) replay(frames []segment.Entry, end, now int64) (next segment.Offset, err error) {
+func (t *producers) replay(frames []segment.Entry, end, now int64) (next segment.Offset, err error) {
 	defer segment.Caught(debug.SetPanicOnFault(true), "batch headers", &err)
 	for _, f := range frames {
 		for rest := f.Payload; len(rest) > 0; {

@@ -17,7 +17,11 @@
 // every accepted append is told its fate exactly once. A producer's batch is
 // in the log at most once, as KIP-98 says, over restarts too: the window of
 // five batches a producer is rebuilt from the checkpoint in the newest sealed
-// segment and the batches behind it.
+// segment and the batches behind it. That holds for the 10,000 producers that
+// wrote last, which take 3 MB at most: one that as many others wrote after is
+// forgotten, as one that was idle for producer.id.expiration.ms is, and may
+// come back with any sequence. Which ones are known follows from the log, so
+// that a restart changes nothing.
 //
 // While the disk is full appends are refused, those that wait are told so, and
 // reads go on; it ends by itself.

@@ -63,14 +63,17 @@ func (m *machine) TakeProposal(term segment.Term, bytesMax int) []byte {
 	return out
 }
 
-// Appended notes the new end of the written log.
-func (m *machine) Appended(_ segment.Index, next segment.Offset) {
+// Appended notes the new end of the written log. An entry without batches, as
+// every term begins with, leaves the producers as they are.
+func (m *machine) Appended(_ segment.Index, next segment.Offset, replaced bool) {
 	p := (*Partition)(m)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	changed := replaced || int64(next) != p.written
 	p.written = int64(next)
+	p.producers.settle(p.written)
 	if !p.leading {
-		p.end, p.current = p.written, false
+		p.end, p.current = p.written, p.current && !changed
 	}
 }
 

@@ -60,7 +60,7 @@ type Partition struct {
 	durable   int64
 	committed int64 // high watermark
 	pending   []byte
-	producers producers
+	producers *producers
 	current   bool  // producers covers the log up to end
 	failure   error // why the group stopped; ErrClosed after Close
 	noRoom    error // the disk is full: appends are refused; nil: it is not
@@ -78,7 +78,7 @@ type RoleFunc func(p *Partition, leading bool, epoch int32)
 // Open opens the partition's log, recovers its state and joins its raft
 // group. onRole may be nil; it may be called before Open returns.
 func Open(o Options, onRole RoleFunc) (*Partition, error) {
-	p := &Partition{opt: o, epoch: -1, onRole: onRole}
+	p := &Partition{opt: o, epoch: -1, onRole: onRole, producers: newProducers(producersMax, 0)}
 	began := o.Clock.Now()
 	log, rec, err := wal.Open(wal.Options{
 		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Maps: o.Maps, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,

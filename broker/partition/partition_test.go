@@ -396,11 +396,75 @@ func TestLeadershipBegins(t *testing.T) {
 	beside.Wait()
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
-	if p := r.p.producers[9]; p == nil || p.n != 1 || !r.p.current {
+	if p := r.p.producers.byID[9]; p == nil || len(p.window()) != 1 || !r.p.current {
 		t.Errorf("producer %+v, current %v", p, r.p.current)
 	}
 	if err := r.p.valid(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestProducersAreReplayedOnce: what Open has read is not read again for the entry a term begins with, which holds no
+// batches; it is when batches came, or when the end was replaced.
+func TestProducersAreReplayedOnce(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustAppend(sequence{9, 0, 0}, 1, "a")
+	m := (*machine)(r.p)
+	end := segment.Offset(r.p.State().End)
+	for i, c := range []struct {
+		next     segment.Offset
+		replaced bool
+		again    bool
+	}{{end, false, false}, {end, true, true}, {end + 1, false, true}} {
+		term := segment.Term(10 + 2*i)
+		m.RoleChanged(multiraft.RoleChange{Role: multiraft.Follower, Term: term})
+		table := newProducers(producersMax, int64(end))
+		r.p.mu.Lock()
+		r.p.written, r.p.end = int64(end), int64(end)
+		r.p.producers, r.p.current = table, true // as Open leaves it
+		r.p.mu.Unlock()
+		m.Appended(0, c.next, c.replaced)
+		m.RoleChanged(multiraft.RoleChange{Role: multiraft.Leader, Term: term + 1, Leader: 1})
+		r.p.mu.Lock()
+		if again := r.p.producers != table; again != c.again || !r.p.current {
+			t.Errorf("%+v: read again %v, current %v", c, again, r.p.current)
+		}
+		r.p.mu.Unlock()
+	}
+	m.Appended(0, end, false)
+}
+
+// TestMadeUpProducersOverARestart: a partition forgets the same producers whether it has just opened or not.
+func TestMadeUpProducersOverARestart(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustAppend(sequence{9, 0, 0}, 1, "evicted")
+	kept := r.mustAppend(sequence{8, 0, 0}, 1, "kept")
+	for id := range int64(producersMax - 2) {
+		if err := r.p.Append(records(t, sequence{100 + id, 0, 0}, 1, "made up"), AcksNone, -1, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.p.log.Roll(); err != nil {
+		t.Fatal(err)
+	}
+	r.mustAppend(sequence{99, 0, 0}, 1, "one more")
+	for _, when := range []string{"before a restart", "after it"} {
+		if n := len(r.p.producers.byID); n != producersMax {
+			t.Fatalf("%s: %d producers", when, n)
+		}
+		if again := r.mustAppend(sequence{8, 0, 0}, 1, "kept"); !again.Duplicate || again.BaseOffset != kept.BaseOffset {
+			t.Errorf("P21 %s: the producer that stays: %+v", when, again)
+		}
+		if r.p.producers.byID[9] != nil {
+			t.Errorf("%s: the one that wrote first is still there", when)
+		}
+		r.reopen()
+	}
+	if again := r.mustAppend(sequence{9, 0, 5}, 1, "back"); again.Duplicate {
+		t.Errorf("P23 the one that gave way comes back with sequence 5: %+v", again)
+	}
+	if _, err := r.append(sequence{9, 0, 7}, 1, "gap"); !errors.Is(err, ErrOutOfOrderSequence) {
+		t.Errorf("P24 and then with a gap: %v", err)
 	}
 }
 

@@ -3,8 +3,11 @@ package partition
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"maps"
 	"math/rand/v2"
-	"reflect"
+	"runtime"
+	"slices"
 	"testing"
 
 	"chronik/kafka/batch"
@@ -12,18 +15,37 @@ import (
 
 const p = int64(7) // a producer id
 
-func win(t producers, id int64, epoch int16, first, last int32, base int64) {
-	pr := t[id]
-	if pr == nil {
-		pr = &producer{epoch: epoch}
-		t[id] = pr
+func win(t *producers, id int64, epoch int16, first, last int32, base int64) {
+	t.put(id, epoch, producedBatch{first: first, last: last, base: base, lastOffset: base + int64(last-first), timestamp: base}, 0)
+}
+
+// loaded is a table of at most most producers, made from a checkpoint, of a log that ends at the offset written.
+func loaded(t *testing.T, blob []byte, most int, written int64) *producers {
+	t.Helper()
+	table := newProducers(most, written)
+	if err := table.load(blob); err != nil {
+		t.Fatal(err)
 	}
-	pr.add(epoch, producedBatch{first: first, last: last, base: base, lastOffset: base + int64(last-first), timestamp: base})
+	return table
+}
+
+// list is what a table knows, least recently seen first.
+func (t *producers) list() (out []string) {
+	for p := t.ring.newer; p != &t.ring; p = p.newer {
+		out = append(out, fmt.Sprintf("%d epoch %d %v", p.id, p.epoch, p.window()))
+		if t.byID[p.id] != p {
+			panic("BUG: the ring has a producer that the map does not have")
+		}
+	}
+	if len(out) != len(t.byID) {
+		panic("BUG: the map has producers that the ring does not have")
+	}
+	return out
 }
 
 // Rules of semantics P21 to P26 and P31.
 func TestSequences(t *testing.T) {
-	table := producers{}
+	table := newProducers(9, 0)
 	for i := range int32(7) { // sequences 0..13 in batches of two; 0..3 have left the window
 		win(table, p, 3, 2*i, 2*i+1, int64(100+2*i))
 	}
@@ -60,7 +82,7 @@ func TestSequences(t *testing.T) {
 
 func TestSequenceWraps(t *testing.T) {
 	const top = 1<<31 - 1
-	table := producers{}
+	table := newProducers(9, 0)
 	win(table, p, 0, top-1, top, 0)
 	if _, _, err := table.check(p, 0, 0, 3); err != nil {
 		t.Errorf("P24: 0 does not follow 2147483647: %v", err)
@@ -73,15 +95,16 @@ func TestSequenceWraps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table = producers{}
+	table = newProducers(9, 0)
 	table.observe(batch.View(raw), 50, 0)
-	if got, _ := table[p].last(); got.first != top-1 || got.last != 1 || got.lastOffset != 53 {
+	if got := table.byID[p].last(); got.first != top-1 || got.last != 1 || got.lastOffset != 53 {
 		t.Errorf("a batch across the wrap is remembered as %+v", got)
 	}
 }
 
-// A checkpoint as of any offset, and the batches behind it, give the table
-// that wrote everything.
+// A checkpoint as of any offset, and the batches behind it, give the table that wrote everything: the same producers,
+// the same windows, in the same order, however many did not find room. So they do when all that waited for the log
+// is lost, and the checkpoint is what is left.
 func TestCheckpointAndReplayGiveTheSameTable(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d: set it in the source to replay", seed)
@@ -91,65 +114,77 @@ func TestCheckpointAndReplayGiveTheSameTable(t *testing.T) {
 		epoch       int16
 		first, last int32
 		base        int64
+		bump        bool
 	}
+	const most = 9
 	var steps []step
-	full := producers{}
 	seq := map[int64]int32{}
 	epoch := map[int64]int16{}
 	end := int64(0)
 	for range 300 {
-		id := int64(rnd.IntN(9))
-		if rnd.IntN(20) == 0 {
+		id := int64(rnd.IntN(14))
+		bump := rnd.IntN(20) == 0
+		if bump {
 			epoch[id]++
 			seq[id] = 0
 		}
 		n := int32(1 + rnd.IntN(4))
-		s := step{id, epoch[id], seq[id], seq[id] + n - 1, end}
+		steps = append(steps, step{id, epoch[id], seq[id], seq[id] + n - 1, end, bump})
 		seq[id] += n
 		end += int64(n)
-		steps = append(steps, s)
-		win(full, s.id, s.epoch, s.first, s.last, s.base)
 	}
-	for at := 0; at <= len(steps); at++ {
-		cut := end
-		if at < len(steps) {
-			cut = steps[at].base
+	play := func(table *producers, steps []step) *producers {
+		for _, s := range steps {
+			win(table, s.id, s.epoch, s.first, s.last, s.base)
 		}
-		got, err := loadProducers(full.checkpoint(cut))
-		if err != nil {
-			t.Fatal(err)
+		return table
+	}
+	full := play(newProducers(most, end), steps).list()
+	for at := range steps {
+		cut := steps[at].base
+		waits := at // up to which step batches wait: of one producer no more than its window holds, all of one epoch
+		for most := min(at+rnd.IntN(windowBatches), len(steps)); waits < most && !steps[waits].bump; {
+			waits++
 		}
-		for _, s := range steps[at:] {
-			win(got, s.id, s.epoch, s.first, s.last, s.base)
+		live := play(newProducers(most, cut), steps[:waits])
+		again := loaded(t, live.checkpoint(cut), most, end)
+		whole := play(newProducers(most, cut), steps[:at])
+		if waits == at && !slices.Equal(again.list(), whole.list()) {
+			t.Fatalf("cut at step %d: got\n%q, want\n%q", at, again.list(), whole.list())
 		}
-		for id, want := range full {
-			g := got[id]
-			if g == nil || g.epoch != want.epoch || g.n != want.n || !reflect.DeepEqual(g.window[:g.n], want.window[:want.n]) {
-				t.Fatalf("cut at step %d, producer %d: got %+v, want %+v", at, id, g, want)
-			}
+		if got, want := slices.Sorted(maps.Keys(again.byID)), slices.Sorted(maps.Keys(whole.byID)); !slices.Equal(got, want) {
+			t.Fatalf("cut at step %d, lost to step %d: got %v, want %v", at, waits, got, want)
+		}
+		if got := play(again, steps[at:]).list(); !slices.Equal(got, full) {
+			t.Fatalf("cut at step %d, replayed: got\n%q, want\n%q", at, got, full)
+		}
+		live.settle(end)
+		if len(live.evicted) > 0 {
+			t.Fatalf("cut at step %d: %d that gave way are kept when all is in the log", at, len(live.evicted))
 		}
 	}
 }
 
 func TestLoadProducersRefusesDamage(t *testing.T) {
-	table := producers{}
+	table := newProducers(9, 0)
 	win(table, 1, 0, 0, 3, 10)
 	win(table, 2, 5, 0, 0, 14)
 	blob := table.checkpoint(100)
-	if again, err := loadProducers(blob); err != nil || !bytes.Equal(again.checkpoint(100), blob) {
-		t.Fatalf("a checkpoint does not survive itself: %v", err)
+	if again := loaded(t, blob, 9, 100).checkpoint(100); !bytes.Equal(again, blob) {
+		t.Fatalf("a checkpoint does not survive itself: %x, want %x", again, blob)
 	}
+	load := func(b []byte) error { return newProducers(9, 100).load(b) }
 	for n := 1; n < len(blob); n++ {
-		if _, err := loadProducers(blob[:n]); !errors.Is(err, ErrCheckpoint) {
+		if err := load(blob[:n]); !errors.Is(err, ErrCheckpoint) {
 			t.Errorf("cut to %d bytes: %v", n, err)
 		}
 	}
-	if _, err := loadProducers(append(bytes.Clone(blob), 0)); !errors.Is(err, ErrCheckpoint) {
+	if err := load(append(bytes.Clone(blob), 0)); !errors.Is(err, ErrCheckpoint) {
 		t.Errorf("with a byte too many: %v", err)
 	}
 	huge := bytes.Clone(blob)
 	huge[2], huge[3], huge[4], huge[5] = 0xff, 0xff, 0xff, 0x7f
-	if _, err := loadProducers(huge); !errors.Is(err, ErrCheckpoint) {
+	if err := load(huge); !errors.Is(err, ErrCheckpoint) {
 		t.Errorf("with a huge count: %v", err)
 	}
 }
@@ -157,18 +192,15 @@ func TestLoadProducersRefusesDamage(t *testing.T) {
 // Batches that wait may fill a whole window when a segment is sealed, and may
 // be lost in a crash: the checkpoint still knows where the producer stood.
 func TestCheckpointBehindAWindowThatWaits(t *testing.T) {
-	five := producers{}
+	five := newProducers(9, 0)
 	for i := range int32(6) {
 		win(five, p, 3, i, i, int64(i))
 	}
-	bumped := producers{}
+	bumped := newProducers(9, 0)
 	win(bumped, p, 3, 0, 0, 0)
 	win(bumped, p, 4, 0, 0, 1)
-	for name, table := range map[string]producers{"five wait": five, "a new epoch waits": bumped} {
-		got, err := loadProducers(table.checkpoint(1))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for name, table := range map[string]*producers{"five wait": five, "a new epoch waits": bumped} {
+		got := loaded(t, table.checkpoint(1), 9, 1)
 		if dup, isDup, err := got.check(p, 3, 0, 0); err != nil || !isDup || dup.base != 0 {
 			t.Errorf("%s: the batch in the log again: %+v, %v, %v", name, dup, isDup, err)
 		}
@@ -185,11 +217,78 @@ func TestCheckpointBehindAWindowThatWaits(t *testing.T) {
 }
 
 func TestExpireForgetsIdleProducers(t *testing.T) {
-	table := producers{}
+	table := newProducers(9, 0)
 	win(table, 1, 0, 0, 0, 10) // the helper writes the offset as the timestamp
 	win(table, 2, 0, 0, 0, 20)
 	table.expire(20)
-	if len(table) != 1 || table[2] == nil {
-		t.Errorf("P27: %v left", table)
+	if got := table.list(); len(got) != 1 || table.byID[2] == nil {
+		t.Errorf("P27: %q left", got)
+	}
+}
+
+// A checkpoint with more producers than are kept, as earlier releases wrote them: those that wrote last stay.
+func TestLoadKeepsThoseThatWroteLast(t *testing.T) {
+	table := newProducers(100, 0)
+	for i, id := range rand.Perm(100) {
+		win(table, int64(id), 0, 0, 0, int64(i))
+	}
+	few := loaded(t, table.checkpoint(100), 10, 100)
+	if got, want := few.list(), table.list()[90:]; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A client makes up ten times as many producer ids as a partition remembers. Whoever goes on writing stays.
+func TestMadeUpProducersAreBounded(t *testing.T) {
+	table := newProducers(producersMax, 0)
+	base := int64(0)
+	for i := range int32(10) {
+		win(table, -1-p, 0, i, i, base)
+		base++
+		for range producersMax {
+			win(table, base<<8, 0, 0, 0, base)
+			base++
+		}
+		table.settle(base)
+		if n := len(table.byID); n > producersMax || n < min(int(base), producersMax) {
+			t.Fatalf("%d producers after %d batches", n, base)
+		}
+	}
+	win(table, -1-p, 0, 10, 10, base)
+	for i := range int64(producersMax - 1) {
+		win(table, i, 0, 0, 0, base+1+i)
+	}
+	if _, _, err := table.check(-1-p, 0, 12, 12); !errors.Is(err, ErrOutOfOrderSequence) {
+		t.Errorf("P24 the producer that wrote within the last %d: a gap is %v", producersMax, err)
+	}
+	win(table, 1<<62, 0, 0, 0, base+producersMax)
+	if _, _, err := table.check(-1-p, 0, 12, 12); err != nil || table.byID[-1-p] != nil {
+		t.Errorf("P23 the producer that %d others wrote after: %v", producersMax, err)
+	}
+	if n := len(table.checkpoint(base + 2*producersMax)); n > 2<<20 {
+		t.Errorf("the checkpoint has %d bytes", n)
+	}
+}
+
+// BenchmarkProducerMemory reports what a partition's memory grows by for each producer that wrote so many batches.
+func BenchmarkProducerMemory(b *testing.B) {
+	for _, batches := range []int32{1, 2, 10} {
+		b.Run(fmt.Sprintf("batches=%d", batches), func(b *testing.B) {
+			var before, after runtime.MemStats
+			for b.Loop() {
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				table := newProducers(producersMax, 1<<40)
+				for i := range batches {
+					for id := range int64(producersMax) {
+						win(table, id, 0, i, i, int64(i)<<32+id)
+					}
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				runtime.KeepAlive(table)
+			}
+			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/producersMax, "B/producer")
+		})
 	}
 }

@@ -101,8 +101,11 @@ func (m *machine) TakeProposal(term segment.Term, bytesMax int) []byte {
 	return p
 }
 
-func (m *machine) Appended(last segment.Index, next segment.Offset) {
+func (m *machine) Appended(last segment.Index, next segment.Offset, replaced bool) {
 	defer m.enter()()
+	if !replaced && next < m.appended {
+		m.t.Errorf("%s: log cut from %d to %d, and said to be extended", m.name, m.appended, next)
+	}
 	if term, err := m.log.Term(last); m.leading && (term != m.term || err != nil) {
 		m.t.Errorf("%s: entry %d of term %d, %v, appended while leading term %d", m.name, last, term, err, m.term)
 	}

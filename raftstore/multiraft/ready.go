@@ -129,9 +129,10 @@ func (g *Group) write(m *pb.Message) {
 func (g *Group) append(m *pb.Message) error {
 	entries := m.GetEntries()
 	if len(entries) > 0 {
+		replaced := segment.Index(entries[0].GetIndex()) <= g.log.LastIndex()
 		err := g.store.Append(entries)
 		if err == nil || raftstore.DiskFull(err) { // some may be in the log
-			g.sm.Appended(g.log.LastIndex(), g.log.NextOffset())
+			g.sm.Appended(g.log.LastIndex(), g.log.NextOffset(), replaced)
 		}
 		if err != nil {
 			return err

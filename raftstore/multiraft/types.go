@@ -65,9 +65,9 @@ type StateMachine interface {
 	// Wake. The payload belongs to the host; if the leadership ends before it
 	// is in the log it is dropped, after RoleChanged.
 	TakeProposal(term segment.Term, bytesMax int) []byte
-	// Appended tells the end of the local log after a write (which may have
-	// replaced a conflicting end). It is not durable yet.
-	Appended(last segment.Index, next segment.Offset)
+	// Appended tells the end of the local log after a write, and whether the
+	// write may have replaced a conflicting end. It is not durable yet.
+	Appended(last segment.Index, next segment.Offset, replaced bool)
 	// Durable tells up to which offset (exclusive) the local log is durable.
 	Durable(next segment.Offset)
 	// Committed hands over committed entries that carry a payload, in order.
