@@ -8,9 +8,9 @@ import (
 	"chronik/kafka/wire"
 )
 
-// ProduceRequest has versions 3-13, flexible from 9.
+// ProduceRequest has versions 0-13, flexible from 9.
 type ProduceRequest struct {
-	TransactionalId wire.NullString // nullable, default null
+	TransactionalId wire.NullString // v3-13, nullable, default null
 	Acks            int16
 	TimeoutMs       int32
 	TopicData       []TopicProduceData
@@ -30,7 +30,7 @@ func (x *ProduceRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ProduceRequest) Decode(r *wire.Reader, v int16) {
-	if v < 3 || v > 13 {
+	if v < 0 || v > 13 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -39,7 +39,11 @@ func (x *ProduceRequest) Decode(r *wire.Reader, v int16) {
 
 func (x *ProduceRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	x.TransactionalId, at = r.GetNullString(at, flex, true)
+	if v >= 3 {
+		x.TransactionalId, at = r.GetNullString(at, flex, v >= 3)
+	} else {
+		x.TransactionalId = wire.NullString{}
+	}
 	{
 		var p []byte
 		if p, at = r.GetFixed(at, 6); p != nil {
@@ -66,7 +70,7 @@ func (x *ProduceRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ProduceRequest) Encode(w *wire.Writer, v int16) {
-	if v < 3 || v > 13 {
+	if v < 0 || v > 13 {
 		w.Fail("ProduceRequest", wire.ErrVersion)
 		return
 	}
@@ -76,7 +80,13 @@ func (x *ProduceRequest) Encode(w *wire.Writer, v int16) {
 func (x *ProduceRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
 	w.Room(at, 6+wire.StringRoom+len(x.TransactionalId.String))
-	at = w.PutNullString(at, &x.TransactionalId, flex, true)
+	if v >= 3 {
+		at = w.PutNullString(at, &x.TransactionalId, flex, v >= 3)
+	} else {
+		if x.TransactionalId.Valid {
+			w.Fail("ProduceRequest.TransactionalId", wire.ErrNotInThis)
+		}
+	}
 	{
 		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.Acks))
@@ -97,7 +107,7 @@ func (x *ProduceRequest) encode(w *wire.Writer, v int16, at int) int {
 
 // TopicProduceData is part of ProduceRequest.
 type TopicProduceData struct {
-	Name          string    // v3-12
+	Name          string    // v0-12
 	TopicId       wire.UUID // v13
 	PartitionData []PartitionProduceData
 }
@@ -192,10 +202,10 @@ func (x *PartitionProduceData) encode(w *wire.Writer, v int16, at int) int {
 	return at
 }
 
-// ProduceResponse has versions 3-13, flexible from 9.
+// ProduceResponse has versions 0-13, flexible from 9.
 type ProduceResponse struct {
 	Responses      []TopicProduceResponse
-	ThrottleTimeMs int32
+	ThrottleTimeMs int32                         // v1-13
 	NodeEndpoints  []ProduceResponseNodeEndpoint // v10-13, tag 0
 }
 
@@ -212,7 +222,7 @@ func (x *ProduceResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ProduceResponse) Decode(r *wire.Reader, v int16) {
-	if v < 3 || v > 13 {
+	if v < 0 || v > 13 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -230,7 +240,11 @@ func (x *ProduceResponse) decode(r *wire.Reader, v int16, at int) int {
 		}
 		x.Responses = s
 	}
-	x.ThrottleTimeMs, at = r.GetInt32(at)
+	if v >= 1 {
+		x.ThrottleTimeMs, at = r.GetInt32(at)
+	} else {
+		x.ThrottleTimeMs = 0
+	}
 	x.NodeEndpoints = wire.Resize(x.NodeEndpoints, 0)
 	if flex {
 		var n int
@@ -261,7 +275,7 @@ func (x *ProduceResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ProduceResponse) Encode(w *wire.Writer, v int16) {
-	if v < 3 || v > 13 {
+	if v < 0 || v > 13 {
 		w.Fail("ProduceResponse", wire.ErrVersion)
 		return
 	}
@@ -281,7 +295,9 @@ func (x *ProduceResponse) encode(w *wire.Writer, v int16, at int) int {
 		at = x.Responses[i].encode(w, v, at)
 	}
 	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
+	if v >= 1 {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
+	}
 	if flex {
 		w.Room(at, 1)
 		n := int8(0)
@@ -308,7 +324,7 @@ func (x *ProduceResponse) encode(w *wire.Writer, v int16, at int) int {
 
 // TopicProduceResponse is part of ProduceResponse.
 type TopicProduceResponse struct {
-	Name               string    // v3-12
+	Name               string    // v0-12
 	TopicId            wire.UUID // v13
 	PartitionResponses []PartitionProduceResponse
 }
@@ -334,7 +350,7 @@ func (x *TopicProduceResponse) decode(r *wire.Reader, v int16, at int) int {
 	}
 	{
 		var n int
-		n, at = r.GetArrayLen(at, flex, false, 22)
+		n, at = r.GetArrayLen(at, flex, false, 14)
 		s := wire.Resize(x.PartitionResponses, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
@@ -373,7 +389,7 @@ type PartitionProduceResponse struct {
 	Index           int32
 	ErrorCode       int16
 	BaseOffset      int64
-	LogAppendTimeMs int64                           // default -1
+	LogAppendTimeMs int64                           // v2-13, default -1
 	LogStartOffset  int64                           // v5-13, default -1
 	RecordErrors    []BatchIndexAndErrorMessage     // v8-13
 	ErrorMessage    wire.NullString                 // v8-13, nullable, default null
@@ -396,13 +412,17 @@ func (x *PartitionProduceResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
 	{
 		var p []byte
-		if p, at = r.GetFixed(at, 22); p != nil {
-			b := (*[22]byte)(p)
+		if p, at = r.GetFixed(at, 14); p != nil {
+			b := (*[14]byte)(p)
 			x.Index = int32(binary.BigEndian.Uint32(b[0:4]))
 			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
 			x.BaseOffset = int64(binary.BigEndian.Uint64(b[6:14]))
-			x.LogAppendTimeMs = int64(binary.BigEndian.Uint64(b[14:22]))
 		}
+	}
+	if v >= 2 {
+		x.LogAppendTimeMs, at = r.GetInt64(at)
+	} else {
+		x.LogAppendTimeMs = -1
 	}
 	if v >= 5 {
 		x.LogStartOffset, at = r.GetInt64(at)
@@ -455,12 +475,14 @@ func (x *PartitionProduceResponse) encode(w *wire.Writer, v int16, at int) int {
 	}
 	w.Room(at, 30)
 	{
-		b := (*[22]byte)(w.At(at, 22))
+		b := (*[14]byte)(w.At(at, 14))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.Index))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
 		binary.BigEndian.PutUint64(b[6:14], uint64(x.BaseOffset))
-		binary.BigEndian.PutUint64(b[14:22], uint64(x.LogAppendTimeMs))
-		at += 22
+		at += 14
+	}
+	if v >= 2 {
+		at = w.PutInt64(at, x.LogAppendTimeMs)
 	}
 	if v >= 5 {
 		at = w.PutInt64(at, x.LogStartOffset)

@@ -8,15 +8,15 @@ import (
 	"chronik/kafka/wire"
 )
 
-// FetchRequest has versions 4-18, flexible from 12.
+// FetchRequest has versions 0-18, flexible from 12.
 type FetchRequest struct {
 	ClusterId           wire.NullString          // v12-18, nullable, tag 0, default null
-	ReplicaId           int32                    // v4-14, default -1
+	ReplicaId           int32                    // v0-14, default -1
 	ReplicaState        FetchRequestReplicaState // v15-18, tag 1
 	MaxWaitMs           int32
 	MinBytes            int32
-	MaxBytes            int32 // default 2147483647
-	IsolationLevel      int8
+	MaxBytes            int32 // v3-18, default 2147483647
+	IsolationLevel      int8  // v4-18
 	SessionId           int32 // v7-18
 	SessionEpoch        int32 // v7-18, default -1
 	Topics              []FetchTopic
@@ -46,7 +46,7 @@ func (x *FetchRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *FetchRequest) Decode(r *wire.Reader, v int16) {
-	if v < 4 || v > 18 {
+	if v < 0 || v > 18 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -64,13 +64,21 @@ func (x *FetchRequest) decode(r *wire.Reader, v int16, at int) int {
 	x.ReplicaState.Default()
 	{
 		var p []byte
-		if p, at = r.GetFixed(at, 13); p != nil {
-			b := (*[13]byte)(p)
+		if p, at = r.GetFixed(at, 8); p != nil {
+			b := (*[8]byte)(p)
 			x.MaxWaitMs = int32(binary.BigEndian.Uint32(b[0:4]))
 			x.MinBytes = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.MaxBytes = int32(binary.BigEndian.Uint32(b[8:12]))
-			x.IsolationLevel = int8(b[12])
 		}
+	}
+	if v >= 3 {
+		x.MaxBytes, at = r.GetInt32(at)
+	} else {
+		x.MaxBytes = 2147483647
+	}
+	if v >= 4 {
+		x.IsolationLevel, at = r.GetInt8(at)
+	} else {
+		x.IsolationLevel = 0
 	}
 	if v >= 7 {
 		{
@@ -136,7 +144,7 @@ func (x *FetchRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *FetchRequest) Encode(w *wire.Writer, v int16) {
-	if v < 4 || v > 18 {
+	if v < 0 || v > 18 {
 		w.Fail("FetchRequest", wire.ErrVersion)
 		return
 	}
@@ -159,12 +167,16 @@ func (x *FetchRequest) encode(w *wire.Writer, v int16, at int) int {
 		}
 	}
 	{
-		b := (*[13]byte)(w.At(at, 13))
+		b := (*[8]byte)(w.At(at, 8))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.MaxWaitMs))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.MinBytes))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.MaxBytes))
-		b[12] = byte(x.IsolationLevel)
-		at += 13
+		at += 8
+	}
+	if v >= 3 {
+		at = w.PutInt32(at, x.MaxBytes)
+	}
+	if v >= 4 {
+		at = w.PutInt8(at, x.IsolationLevel)
 	}
 	if v >= 7 {
 		{
@@ -268,7 +280,7 @@ func (x *FetchRequestReplicaState) encode(w *wire.Writer, v int16, at int) int {
 
 // FetchTopic is part of FetchRequest.
 type FetchTopic struct {
-	Topic      string    // v4-12
+	Topic      string    // v0-12
 	TopicId    wire.UUID // v13-18
 	Partitions []FetchPartition
 }
@@ -501,9 +513,9 @@ func (x *FetchRequestForgottenTopic) encode(w *wire.Writer, v int16, at int) int
 	return at
 }
 
-// FetchResponse has versions 4-18, flexible from 12.
+// FetchResponse has versions 0-18, flexible from 12.
 type FetchResponse struct {
-	ThrottleTimeMs int32
+	ThrottleTimeMs int32 // v1-18
 	ErrorCode      int16 // v7-18
 	SessionId      int32 // v7-18
 	Responses      []FetchableTopicResponse
@@ -525,7 +537,7 @@ func (x *FetchResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *FetchResponse) Decode(r *wire.Reader, v int16) {
-	if v < 4 || v > 18 {
+	if v < 0 || v > 18 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -534,7 +546,11 @@ func (x *FetchResponse) Decode(r *wire.Reader, v int16) {
 
 func (x *FetchResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
-	x.ThrottleTimeMs, at = r.GetInt32(at)
+	if v >= 1 {
+		x.ThrottleTimeMs, at = r.GetInt32(at)
+	} else {
+		x.ThrottleTimeMs = 0
+	}
 	if v >= 7 {
 		{
 			var p []byte
@@ -587,7 +603,7 @@ func (x *FetchResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *FetchResponse) Encode(w *wire.Writer, v int16) {
-	if v < 4 || v > 18 {
+	if v < 0 || v > 18 {
 		w.Fail("FetchResponse", wire.ErrVersion)
 		return
 	}
@@ -602,7 +618,9 @@ func (x *FetchResponse) encode(w *wire.Writer, v int16, at int) int {
 		}
 	}
 	w.Room(at, 10)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
+	if v >= 1 {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
+	}
 	if v >= 7 {
 		{
 			b := (*[6]byte)(w.At(at, 6))
@@ -646,7 +664,7 @@ func (x *FetchResponse) encode(w *wire.Writer, v int16, at int) int {
 
 // FetchableTopicResponse is part of FetchResponse.
 type FetchableTopicResponse struct {
-	Topic      string    // v4-12
+	Topic      string    // v0-12
 	TopicId    wire.UUID // v13-18
 	Partitions []FetchResponsePartitionData
 }
@@ -672,7 +690,7 @@ func (x *FetchableTopicResponse) decode(r *wire.Reader, v int16, at int) int {
 	}
 	{
 		var n int
-		n, at = r.GetArrayLen(at, flex, false, 30)
+		n, at = r.GetArrayLen(at, flex, false, 18)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
@@ -711,12 +729,12 @@ type FetchResponsePartitionData struct {
 	PartitionIndex       int32
 	ErrorCode            int16
 	HighWatermark        int64
-	LastStableOffset     int64                         // default -1
+	LastStableOffset     int64                         // v4-18, default -1
 	LogStartOffset       int64                         // v5-18, default -1
 	DivergingEpoch       FetchResponseEpochEndOffset   // v12-18, tag 0
 	CurrentLeader        FetchResponseLeaderIdAndEpoch // v12-18, tag 1
 	SnapshotId           SnapshotId                    // v12-18, tag 2
-	AbortedTransactions  []AbortedTransaction          // nullable
+	AbortedTransactions  []AbortedTransaction          // v4-18, nullable
 	PreferredReadReplica int32                         // v11-18, default -1
 	Records              wire.Records                  // nullable
 }
@@ -740,13 +758,17 @@ func (x *FetchResponsePartitionData) decode(r *wire.Reader, v int16, at int) int
 	flex := v >= 12
 	{
 		var p []byte
-		if p, at = r.GetFixed(at, 22); p != nil {
-			b := (*[22]byte)(p)
+		if p, at = r.GetFixed(at, 14); p != nil {
+			b := (*[14]byte)(p)
 			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
 			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
 			x.HighWatermark = int64(binary.BigEndian.Uint64(b[6:14]))
-			x.LastStableOffset = int64(binary.BigEndian.Uint64(b[14:22]))
 		}
+	}
+	if v >= 4 {
+		x.LastStableOffset, at = r.GetInt64(at)
+	} else {
+		x.LastStableOffset = -1
 	}
 	if v >= 5 {
 		x.LogStartOffset, at = r.GetInt64(at)
@@ -756,17 +778,21 @@ func (x *FetchResponsePartitionData) decode(r *wire.Reader, v int16, at int) int
 	x.DivergingEpoch.Default()
 	x.CurrentLeader.Default()
 	x.SnapshotId.Default()
-	{
-		var n int
-		if n, at = r.GetArrayLen(at, flex, true, 16); n < 0 {
-			x.AbortedTransactions = nil
-		} else {
-			s := wire.Resize(x.AbortedTransactions, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
+	if v >= 4 {
+		{
+			var n int
+			if n, at = r.GetArrayLen(at, flex, v >= 4, 16); n < 0 {
+				x.AbortedTransactions = nil
+			} else {
+				s := wire.Resize(x.AbortedTransactions, n)
+				for i := range s {
+					at = s[i].decode(r, v, at)
+				}
+				x.AbortedTransactions = s
 			}
-			x.AbortedTransactions = s
 		}
+	} else {
+		x.AbortedTransactions = wire.Resize(x.AbortedTransactions, 0)
 	}
 	if v >= 11 {
 		x.PreferredReadReplica, at = r.GetInt32(at)
@@ -817,20 +843,24 @@ func (x *FetchResponsePartitionData) encode(w *wire.Writer, v int16, at int) int
 	}
 	w.Room(at, 30)
 	{
-		b := (*[22]byte)(w.At(at, 22))
+		b := (*[14]byte)(w.At(at, 14))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
 		binary.BigEndian.PutUint64(b[6:14], uint64(x.HighWatermark))
-		binary.BigEndian.PutUint64(b[14:22], uint64(x.LastStableOffset))
-		at += 22
+		at += 14
+	}
+	if v >= 4 {
+		at = w.PutInt64(at, x.LastStableOffset)
 	}
 	if v >= 5 {
 		at = w.PutInt64(at, x.LogStartOffset)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.AbortedTransactions), x.AbortedTransactions == nil, flex, true)
-	for i := range x.AbortedTransactions {
-		at = x.AbortedTransactions[i].encode(w, v, at)
+	if v >= 4 {
+		w.Room(at, wire.CountRoom)
+		at = w.PutNullCount(at, len(x.AbortedTransactions), x.AbortedTransactions == nil, flex, v >= 4)
+		for i := range x.AbortedTransactions {
+			at = x.AbortedTransactions[i].encode(w, v, at)
+		}
 	}
 	w.Room(at, 4)
 	if v >= 11 {

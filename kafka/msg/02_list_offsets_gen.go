@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// ListOffsetsRequest has versions 1-11, flexible from 6.
+// ListOffsetsRequest has versions 0-11, flexible from 6.
 type ListOffsetsRequest struct {
 	ReplicaId      int32
 	IsolationLevel int8 // v2-11
@@ -30,7 +30,7 @@ func (x *ListOffsetsRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ListOffsetsRequest) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 11 {
+	if v < 0 || v > 11 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -68,7 +68,7 @@ func (x *ListOffsetsRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ListOffsetsRequest) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 11 {
+	if v < 0 || v > 11 {
 		w.Fail("ListOffsetsRequest", wire.ErrVersion)
 		return
 	}
@@ -153,6 +153,7 @@ type ListOffsetsPartition struct {
 	PartitionIndex     int32
 	CurrentLeaderEpoch int32 // v4-11, default -1
 	Timestamp          int64
+	MaxNumOffsets      int32 // v0, default 1
 }
 
 // Default sets every field to its default and keeps the memory of slices.
@@ -160,6 +161,7 @@ func (x *ListOffsetsPartition) Default() {
 	x.PartitionIndex = 0
 	x.CurrentLeaderEpoch = -1
 	x.Timestamp = 0
+	x.MaxNumOffsets = 1
 }
 
 func (x *ListOffsetsPartition) decode(r *wire.Reader, v int16, at int) int {
@@ -171,6 +173,11 @@ func (x *ListOffsetsPartition) decode(r *wire.Reader, v int16, at int) int {
 		x.CurrentLeaderEpoch = -1
 	}
 	x.Timestamp, at = r.GetInt64(at)
+	if v <= 0 {
+		x.MaxNumOffsets, at = r.GetInt32(at)
+	} else {
+		x.MaxNumOffsets = 1
+	}
 	if flex {
 		at = r.GetNoTags(at)
 	}
@@ -179,19 +186,22 @@ func (x *ListOffsetsPartition) decode(r *wire.Reader, v int16, at int) int {
 
 func (x *ListOffsetsPartition) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 17)
+	w.Room(at, 21)
 	at = w.PutInt32(at, x.PartitionIndex)
 	if v >= 4 {
 		at = w.PutInt32(at, x.CurrentLeaderEpoch)
 	}
 	at = w.PutInt64(at, x.Timestamp)
+	if v <= 0 {
+		at = w.PutInt32(at, x.MaxNumOffsets)
+	}
 	if flex {
 		at = w.PutInt8(at, 0)
 	}
 	return at
 }
 
-// ListOffsetsResponse has versions 1-11, flexible from 6.
+// ListOffsetsResponse has versions 0-11, flexible from 6.
 type ListOffsetsResponse struct {
 	ThrottleTimeMs int32 // v2-11
 	Topics         []ListOffsetsTopicResponse
@@ -209,7 +219,7 @@ func (x *ListOffsetsResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ListOffsetsResponse) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 11 {
+	if v < 0 || v > 11 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -241,7 +251,7 @@ func (x *ListOffsetsResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ListOffsetsResponse) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 11 {
+	if v < 0 || v > 11 {
 		w.Fail("ListOffsetsResponse", wire.ErrVersion)
 		return
 	}
@@ -283,7 +293,7 @@ func (x *ListOffsetsTopicResponse) decode(r *wire.Reader, v int16, at int) int {
 	x.Name, at = r.GetString(at, flex)
 	{
 		var n int
-		n, at = r.GetArrayLen(at, flex, false, 22)
+		n, at = r.GetArrayLen(at, flex, false, 10)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
@@ -314,17 +324,19 @@ func (x *ListOffsetsTopicResponse) encode(w *wire.Writer, v int16, at int) int {
 
 // ListOffsetsPartitionResponse is part of ListOffsetsResponse.
 type ListOffsetsPartitionResponse struct {
-	PartitionIndex int32
-	ErrorCode      int16
-	Timestamp      int64 // default -1
-	Offset         int64 // default -1
-	LeaderEpoch    int32 // v4-11, default -1
+	PartitionIndex  int32
+	ErrorCode       int16
+	OldStyleOffsets []int64 // v0
+	Timestamp       int64   // v1-11, default -1
+	Offset          int64   // v1-11, default -1
+	LeaderEpoch     int32   // v4-11, default -1
 }
 
 // Default sets every field to its default and keeps the memory of slices.
 func (x *ListOffsetsPartitionResponse) Default() {
 	x.PartitionIndex = 0
 	x.ErrorCode = 0
+	x.OldStyleOffsets = wire.Resize(x.OldStyleOffsets, 0)
 	x.Timestamp = -1
 	x.Offset = -1
 	x.LeaderEpoch = -1
@@ -334,13 +346,37 @@ func (x *ListOffsetsPartitionResponse) decode(r *wire.Reader, v int16, at int) i
 	flex := v >= 6
 	{
 		var p []byte
-		if p, at = r.GetFixed(at, 22); p != nil {
-			b := (*[22]byte)(p)
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
 			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
 			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-			x.Timestamp = int64(binary.BigEndian.Uint64(b[6:14]))
-			x.Offset = int64(binary.BigEndian.Uint64(b[14:22]))
 		}
+	}
+	if v <= 0 {
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 8)
+			s := wire.Resize(x.OldStyleOffsets, n)
+			for i := range s {
+				s[i], at = r.GetInt64(at)
+			}
+			x.OldStyleOffsets = s
+		}
+	} else {
+		x.OldStyleOffsets = wire.Resize(x.OldStyleOffsets, 0)
+	}
+	if v >= 1 {
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.Timestamp = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.Offset = int64(binary.BigEndian.Uint64(b[8:16]))
+			}
+		}
+	} else {
+		x.Timestamp = -1
+		x.Offset = -1
 	}
 	if v >= 4 {
 		x.LeaderEpoch, at = r.GetInt32(at)
@@ -355,14 +391,36 @@ func (x *ListOffsetsPartitionResponse) decode(r *wire.Reader, v int16, at int) i
 
 func (x *ListOffsetsPartitionResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 27)
+	w.Room(at, 6)
 	{
-		b := (*[22]byte)(w.At(at, 22))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint64(b[6:14], uint64(x.Timestamp))
-		binary.BigEndian.PutUint64(b[14:22], uint64(x.Offset))
-		at += 22
+		at += 6
+	}
+	if v <= 0 {
+		w.Room(at, wire.CountRoom)
+		at = w.PutCount(at, len(x.OldStyleOffsets), flex)
+		for i := range x.OldStyleOffsets {
+			w.Room(at, 8)
+			at = w.PutInt64(at, x.OldStyleOffsets[i])
+		}
+	}
+	w.Room(at, 20)
+	if v >= 1 {
+		{
+			b := (*[16]byte)(w.At(at, 16))
+			binary.BigEndian.PutUint64(b[0:8], uint64(x.Timestamp))
+			binary.BigEndian.PutUint64(b[8:16], uint64(x.Offset))
+			at += 16
+		}
+	} else {
+		if x.Timestamp != -1 {
+			w.Fail("ListOffsetsPartitionResponse.Timestamp", wire.ErrNotInThis)
+		}
+		if x.Offset != -1 {
+			w.Fail("ListOffsetsPartitionResponse.Offset", wire.ErrNotInThis)
+		}
 	}
 	if v >= 4 {
 		at = w.PutInt32(at, x.LeaderEpoch)
@@ -372,6 +430,7 @@ func (x *ListOffsetsPartitionResponse) encode(w *wire.Writer, v int16, at int) i
 		}
 	}
 	if flex {
+		w.Room(at, 1)
 		at = w.PutInt8(at, 0)
 	}
 	return at

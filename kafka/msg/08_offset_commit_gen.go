@@ -8,11 +8,11 @@ import (
 	"chronik/kafka/wire"
 )
 
-// OffsetCommitRequest has versions 2-10, flexible from 8.
+// OffsetCommitRequest has versions 0-10, flexible from 8.
 type OffsetCommitRequest struct {
 	GroupId                   string
-	GenerationIdOrMemberEpoch int32 // default -1
-	MemberId                  string
+	GenerationIdOrMemberEpoch int32           // v1-10, default -1
+	MemberId                  string          // v1-10
 	GroupInstanceId           wire.NullString // v7-10, nullable, default null
 	RetentionTimeMs           int64           // v2-4, default -1
 	Topics                    []OffsetCommitRequestTopic
@@ -34,7 +34,7 @@ func (x *OffsetCommitRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetCommitRequest) Decode(r *wire.Reader, v int16) {
-	if v < 2 || v > 10 {
+	if v < 0 || v > 10 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -44,14 +44,22 @@ func (x *OffsetCommitRequest) Decode(r *wire.Reader, v int16) {
 func (x *OffsetCommitRequest) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 8
 	x.GroupId, at = r.GetString(at, flex)
-	x.GenerationIdOrMemberEpoch, at = r.GetInt32(at)
-	x.MemberId, at = r.GetString(at, flex)
+	if v >= 1 {
+		x.GenerationIdOrMemberEpoch, at = r.GetInt32(at)
+	} else {
+		x.GenerationIdOrMemberEpoch = -1
+	}
+	if v >= 1 {
+		x.MemberId, at = r.GetString(at, flex)
+	} else {
+		x.MemberId = ""
+	}
 	if v >= 7 {
 		x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 7)
 	} else {
 		x.GroupInstanceId = wire.NullString{}
 	}
-	if v <= 4 {
+	if v >= 2 && v <= 4 {
 		x.RetentionTimeMs, at = r.GetInt64(at)
 	} else {
 		x.RetentionTimeMs = -1
@@ -74,7 +82,7 @@ func (x *OffsetCommitRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *OffsetCommitRequest) Encode(w *wire.Writer, v int16) {
-	if v < 2 || v > 10 {
+	if v < 0 || v > 10 {
 		w.Fail("OffsetCommitRequest", wire.ErrVersion)
 		return
 	}
@@ -85,8 +93,12 @@ func (x *OffsetCommitRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
 	w.Room(at, 12+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String))
 	at = w.PutString(at, x.GroupId, flex)
-	at = w.PutInt32(at, x.GenerationIdOrMemberEpoch)
-	at = w.PutString(at, x.MemberId, flex)
+	if v >= 1 {
+		at = w.PutInt32(at, x.GenerationIdOrMemberEpoch)
+	}
+	if v >= 1 {
+		at = w.PutString(at, x.MemberId, flex)
+	}
 	if v >= 7 {
 		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 7)
 	} else {
@@ -94,7 +106,7 @@ func (x *OffsetCommitRequest) encode(w *wire.Writer, v int16, at int) int {
 			w.Fail("OffsetCommitRequest.GroupInstanceId", wire.ErrNotInThis)
 		}
 	}
-	if v <= 4 {
+	if v >= 2 && v <= 4 {
 		at = w.PutInt64(at, x.RetentionTimeMs)
 	}
 	w.Room(at, wire.CountRoom)
@@ -111,7 +123,7 @@ func (x *OffsetCommitRequest) encode(w *wire.Writer, v int16, at int) int {
 
 // OffsetCommitRequestTopic is part of OffsetCommitRequest.
 type OffsetCommitRequestTopic struct {
-	Name       string    // v2-9
+	Name       string    // v0-9
 	TopicId    wire.UUID // v10
 	Partitions []OffsetCommitRequestPartition
 }
@@ -175,6 +187,7 @@ func (x *OffsetCommitRequestTopic) encode(w *wire.Writer, v int16, at int) int {
 type OffsetCommitRequestPartition struct {
 	PartitionIndex       int32
 	CommittedOffset      int64
+	CommitTimestamp      int64           // v1, default -1
 	CommittedLeaderEpoch int32           // v6-10, default -1
 	CommittedMetadata    wire.NullString // nullable
 }
@@ -183,6 +196,7 @@ type OffsetCommitRequestPartition struct {
 func (x *OffsetCommitRequestPartition) Default() {
 	x.PartitionIndex = 0
 	x.CommittedOffset = 0
+	x.CommitTimestamp = -1
 	x.CommittedLeaderEpoch = -1
 	x.CommittedMetadata = wire.NullString{String: "", Valid: true}
 }
@@ -196,6 +210,11 @@ func (x *OffsetCommitRequestPartition) decode(r *wire.Reader, v int16, at int) i
 			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
 			x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
 		}
+	}
+	if v == 1 {
+		x.CommitTimestamp, at = r.GetInt64(at)
+	} else {
+		x.CommitTimestamp = -1
 	}
 	if v >= 6 {
 		x.CommittedLeaderEpoch, at = r.GetInt32(at)
@@ -211,12 +230,15 @@ func (x *OffsetCommitRequestPartition) decode(r *wire.Reader, v int16, at int) i
 
 func (x *OffsetCommitRequestPartition) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
-	w.Room(at, 17+wire.StringRoom+len(x.CommittedMetadata.String))
+	w.Room(at, 25+wire.StringRoom+len(x.CommittedMetadata.String))
 	{
 		b := (*[12]byte)(w.At(at, 12))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
 		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
 		at += 12
+	}
+	if v == 1 {
+		at = w.PutInt64(at, x.CommitTimestamp)
 	}
 	if v >= 6 {
 		at = w.PutInt32(at, x.CommittedLeaderEpoch)
@@ -228,7 +250,7 @@ func (x *OffsetCommitRequestPartition) encode(w *wire.Writer, v int16, at int) i
 	return at
 }
 
-// OffsetCommitResponse has versions 2-10, flexible from 8.
+// OffsetCommitResponse has versions 0-10, flexible from 8.
 type OffsetCommitResponse struct {
 	ThrottleTimeMs int32 // v3-10
 	Topics         []OffsetCommitResponseTopic
@@ -246,7 +268,7 @@ func (x *OffsetCommitResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetCommitResponse) Decode(r *wire.Reader, v int16) {
-	if v < 2 || v > 10 {
+	if v < 0 || v > 10 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -278,7 +300,7 @@ func (x *OffsetCommitResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *OffsetCommitResponse) Encode(w *wire.Writer, v int16) {
-	if v < 2 || v > 10 {
+	if v < 0 || v > 10 {
 		w.Fail("OffsetCommitResponse", wire.ErrVersion)
 		return
 	}
@@ -305,7 +327,7 @@ func (x *OffsetCommitResponse) encode(w *wire.Writer, v int16, at int) int {
 
 // OffsetCommitResponseTopic is part of OffsetCommitResponse.
 type OffsetCommitResponseTopic struct {
-	Name       string    // v2-9
+	Name       string    // v0-9
 	TopicId    wire.UUID // v10
 	Partitions []OffsetCommitResponsePartition
 }

@@ -8,10 +8,10 @@ import (
 	"chronik/kafka/wire"
 )
 
-// OffsetFetchRequest has versions 1-10, flexible from 6.
+// OffsetFetchRequest has versions 0-10, flexible from 6.
 type OffsetFetchRequest struct {
-	GroupId       string                    // v1-7
-	Topics        []OffsetFetchRequestTopic // v1-7, nullable v2-7
+	GroupId       string                    // v0-7
+	Topics        []OffsetFetchRequestTopic // v0-7, nullable v2-7
 	Groups        []OffsetFetchRequestGroup // v8-10
 	RequireStable bool                      // v7-10
 }
@@ -30,7 +30,7 @@ func (x *OffsetFetchRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetFetchRequest) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 10 {
+	if v < 0 || v > 10 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -87,7 +87,7 @@ func (x *OffsetFetchRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *OffsetFetchRequest) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 10 {
+	if v < 0 || v > 10 {
 		w.Fail("OffsetFetchRequest", wire.ErrVersion)
 		return
 	}
@@ -292,10 +292,10 @@ func (x *OffsetFetchRequestTopics) encode(w *wire.Writer, v int16, at int) int {
 	return at
 }
 
-// OffsetFetchResponse has versions 1-10, flexible from 6.
+// OffsetFetchResponse has versions 0-10, flexible from 6.
 type OffsetFetchResponse struct {
 	ThrottleTimeMs int32                      // v3-10
-	Topics         []OffsetFetchResponseTopic // v1-7
+	Topics         []OffsetFetchResponseTopic // v0-7
 	ErrorCode      int16                      // v2-7
 	Groups         []OffsetFetchResponseGroup // v8-10
 }
@@ -314,7 +314,7 @@ func (x *OffsetFetchResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetFetchResponse) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 10 {
+	if v < 0 || v > 10 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -368,7 +368,7 @@ func (x *OffsetFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *OffsetFetchResponse) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 10 {
+	if v < 0 || v > 10 {
 		w.Fail("OffsetFetchResponse", wire.ErrVersion)
 		return
 	}

@@ -8,10 +8,12 @@ import (
 	"chronik/kafka/wire"
 )
 
-// ApiVersionsRequest has versions 0-4, flexible from 3.
+// ApiVersionsRequest has versions 0-5, flexible from 3.
 type ApiVersionsRequest struct {
-	ClientSoftwareName    string // v3-4
-	ClientSoftwareVersion string // v3-4
+	ClientSoftwareName    string          // v3-5
+	ClientSoftwareVersion string          // v3-5
+	ClusterId             wire.NullString // v5, nullable, default null
+	NodeId                int32           // v5, default -1
 }
 
 // APIKey is 18.
@@ -21,12 +23,14 @@ func (*ApiVersionsRequest) APIKey() int16 { return 18 }
 func (x *ApiVersionsRequest) Default() {
 	x.ClientSoftwareName = ""
 	x.ClientSoftwareVersion = ""
+	x.ClusterId = wire.NullString{}
+	x.NodeId = -1
 }
 
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ApiVersionsRequest) Decode(r *wire.Reader, v int16) {
-	if v < 0 || v > 4 {
+	if v < 0 || v > 5 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -45,6 +49,16 @@ func (x *ApiVersionsRequest) decode(r *wire.Reader, v int16, at int) int {
 	} else {
 		x.ClientSoftwareVersion = ""
 	}
+	if v >= 5 {
+		x.ClusterId, at = r.GetNullString(at, flex, v >= 5)
+	} else {
+		x.ClusterId = wire.NullString{}
+	}
+	if v >= 5 {
+		x.NodeId, at = r.GetInt32(at)
+	} else {
+		x.NodeId = -1
+	}
 	if flex {
 		at = r.GetNoTags(at)
 	}
@@ -54,7 +68,7 @@ func (x *ApiVersionsRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ApiVersionsRequest) Encode(w *wire.Writer, v int16) {
-	if v < 0 || v > 4 {
+	if v < 0 || v > 5 {
 		w.Fail("ApiVersionsRequest", wire.ErrVersion)
 		return
 	}
@@ -63,12 +77,18 @@ func (x *ApiVersionsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *ApiVersionsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 1+wire.StringRoom+len(x.ClientSoftwareName)+wire.StringRoom+len(x.ClientSoftwareVersion))
+	w.Room(at, 5+wire.StringRoom+len(x.ClientSoftwareName)+wire.StringRoom+len(x.ClientSoftwareVersion)+wire.StringRoom+len(x.ClusterId.String))
 	if v >= 3 {
 		at = w.PutString(at, x.ClientSoftwareName, flex)
 	}
 	if v >= 3 {
 		at = w.PutString(at, x.ClientSoftwareVersion, flex)
+	}
+	if v >= 5 {
+		at = w.PutNullString(at, &x.ClusterId, flex, v >= 5)
+	}
+	if v >= 5 {
+		at = w.PutInt32(at, x.NodeId)
 	}
 	if flex {
 		at = w.PutInt8(at, 0)
@@ -76,15 +96,15 @@ func (x *ApiVersionsRequest) encode(w *wire.Writer, v int16, at int) int {
 	return at
 }
 
-// ApiVersionsResponse has versions 0-4, flexible from 3.
+// ApiVersionsResponse has versions 0-5, flexible from 3.
 type ApiVersionsResponse struct {
 	ErrorCode              int16
 	ApiKeys                []ApiVersion
-	ThrottleTimeMs         int32                 // v1-4
-	SupportedFeatures      []SupportedFeatureKey // v3-4, tag 0
-	FinalizedFeaturesEpoch int64                 // v3-4, tag 1, default -1
-	FinalizedFeatures      []FinalizedFeatureKey // v3-4, tag 2
-	ZkMigrationReady       bool                  // v3-4, tag 3
+	ThrottleTimeMs         int32                 // v1-5
+	SupportedFeatures      []SupportedFeatureKey // v3-5, tag 0
+	FinalizedFeaturesEpoch int64                 // v3-5, tag 1, default -1
+	FinalizedFeatures      []FinalizedFeatureKey // v3-5, tag 2
+	ZkMigrationReady       bool                  // v3-5, tag 3
 }
 
 // APIKey is 18.
@@ -104,7 +124,7 @@ func (x *ApiVersionsResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ApiVersionsResponse) Decode(r *wire.Reader, v int16) {
-	if v < 0 || v > 4 {
+	if v < 0 || v > 5 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -178,7 +198,7 @@ func (x *ApiVersionsResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ApiVersionsResponse) Encode(w *wire.Writer, v int16) {
-	if v < 0 || v > 4 {
+	if v < 0 || v > 5 {
 		w.Fail("ApiVersionsResponse", wire.ErrVersion)
 		return
 	}

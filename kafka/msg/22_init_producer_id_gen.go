@@ -8,12 +8,14 @@ import (
 	"chronik/kafka/wire"
 )
 
-// InitProducerIdRequest has versions 0-5, flexible from 2.
+// InitProducerIdRequest has versions 0-6, flexible from 2.
 type InitProducerIdRequest struct {
 	TransactionalId      wire.NullString // nullable
 	TransactionTimeoutMs int32
-	ProducerId           int64 // v3-5, default -1
-	ProducerEpoch        int16 // v3-5, default -1
+	ProducerId           int64 // v3-6, default -1
+	ProducerEpoch        int16 // v3-6, default -1
+	Enable2Pc            bool  // v6
+	KeepPreparedTxn      bool  // v6
 }
 
 // APIKey is 22.
@@ -25,12 +27,14 @@ func (x *InitProducerIdRequest) Default() {
 	x.TransactionTimeoutMs = 0
 	x.ProducerId = -1
 	x.ProducerEpoch = -1
+	x.Enable2Pc = false
+	x.KeepPreparedTxn = false
 }
 
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *InitProducerIdRequest) Decode(r *wire.Reader, v int16) {
-	if v < 0 || v > 5 {
+	if v < 0 || v > 6 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -54,6 +58,19 @@ func (x *InitProducerIdRequest) decode(r *wire.Reader, v int16, at int) int {
 		x.ProducerId = -1
 		x.ProducerEpoch = -1
 	}
+	if v >= 6 {
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 2); p != nil {
+				b := (*[2]byte)(p)
+				x.Enable2Pc = b[0] != 0
+				x.KeepPreparedTxn = b[1] != 0
+			}
+		}
+	} else {
+		x.Enable2Pc = false
+		x.KeepPreparedTxn = false
+	}
 	if flex {
 		at = r.GetNoTags(at)
 	}
@@ -63,7 +80,7 @@ func (x *InitProducerIdRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *InitProducerIdRequest) Encode(w *wire.Writer, v int16) {
-	if v < 0 || v > 5 {
+	if v < 0 || v > 6 {
 		w.Fail("InitProducerIdRequest", wire.ErrVersion)
 		return
 	}
@@ -72,7 +89,7 @@ func (x *InitProducerIdRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *InitProducerIdRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 15+wire.StringRoom+len(x.TransactionalId.String))
+	w.Room(at, 17+wire.StringRoom+len(x.TransactionalId.String))
 	at = w.PutNullString(at, &x.TransactionalId, flex, true)
 	at = w.PutInt32(at, x.TransactionTimeoutMs)
 	if v >= 3 {
@@ -90,18 +107,41 @@ func (x *InitProducerIdRequest) encode(w *wire.Writer, v int16, at int) int {
 			w.Fail("InitProducerIdRequest.ProducerEpoch", wire.ErrNotInThis)
 		}
 	}
+	if v >= 6 {
+		{
+			b := (*[2]byte)(w.At(at, 2))
+			b[0] = 0
+			if x.Enable2Pc {
+				b[0] = 1
+			}
+			b[1] = 0
+			if x.KeepPreparedTxn {
+				b[1] = 1
+			}
+			at += 2
+		}
+	} else {
+		if x.Enable2Pc {
+			w.Fail("InitProducerIdRequest.Enable2Pc", wire.ErrNotInThis)
+		}
+		if x.KeepPreparedTxn {
+			w.Fail("InitProducerIdRequest.KeepPreparedTxn", wire.ErrNotInThis)
+		}
+	}
 	if flex {
 		at = w.PutInt8(at, 0)
 	}
 	return at
 }
 
-// InitProducerIdResponse has versions 0-5, flexible from 2.
+// InitProducerIdResponse has versions 0-6, flexible from 2.
 type InitProducerIdResponse struct {
-	ThrottleTimeMs int32
-	ErrorCode      int16
-	ProducerId     int64 // default -1
-	ProducerEpoch  int16
+	ThrottleTimeMs          int32
+	ErrorCode               int16
+	ProducerId              int64 // default -1
+	ProducerEpoch           int16
+	OngoingTxnProducerId    int64 // v6, default -1
+	OngoingTxnProducerEpoch int16 // v6, default -1
 }
 
 // APIKey is 22.
@@ -113,12 +153,14 @@ func (x *InitProducerIdResponse) Default() {
 	x.ErrorCode = 0
 	x.ProducerId = -1
 	x.ProducerEpoch = 0
+	x.OngoingTxnProducerId = -1
+	x.OngoingTxnProducerEpoch = -1
 }
 
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *InitProducerIdResponse) Decode(r *wire.Reader, v int16) {
-	if v < 0 || v > 5 {
+	if v < 0 || v > 6 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -137,6 +179,19 @@ func (x *InitProducerIdResponse) decode(r *wire.Reader, v int16, at int) int {
 			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[14:16]))
 		}
 	}
+	if v >= 6 {
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 10); p != nil {
+				b := (*[10]byte)(p)
+				x.OngoingTxnProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.OngoingTxnProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+			}
+		}
+	} else {
+		x.OngoingTxnProducerId = -1
+		x.OngoingTxnProducerEpoch = -1
+	}
 	if flex {
 		at = r.GetNoTags(at)
 	}
@@ -146,7 +201,7 @@ func (x *InitProducerIdResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *InitProducerIdResponse) Encode(w *wire.Writer, v int16) {
-	if v < 0 || v > 5 {
+	if v < 0 || v > 6 {
 		w.Fail("InitProducerIdResponse", wire.ErrVersion)
 		return
 	}
@@ -155,7 +210,7 @@ func (x *InitProducerIdResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *InitProducerIdResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 17)
+	w.Room(at, 27)
 	{
 		b := (*[16]byte)(w.At(at, 16))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
@@ -163,6 +218,21 @@ func (x *InitProducerIdResponse) encode(w *wire.Writer, v int16, at int) int {
 		binary.BigEndian.PutUint64(b[6:14], uint64(x.ProducerId))
 		binary.BigEndian.PutUint16(b[14:16], uint16(x.ProducerEpoch))
 		at += 16
+	}
+	if v >= 6 {
+		{
+			b := (*[10]byte)(w.At(at, 10))
+			binary.BigEndian.PutUint64(b[0:8], uint64(x.OngoingTxnProducerId))
+			binary.BigEndian.PutUint16(b[8:10], uint16(x.OngoingTxnProducerEpoch))
+			at += 10
+		}
+	} else {
+		if x.OngoingTxnProducerId != -1 {
+			w.Fail("InitProducerIdResponse.OngoingTxnProducerId", wire.ErrNotInThis)
+		}
+		if x.OngoingTxnProducerEpoch != -1 {
+			w.Fail("InitProducerIdResponse.OngoingTxnProducerEpoch", wire.ErrNotInThis)
+		}
 	}
 	if flex {
 		at = w.PutInt8(at, 0)

@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// OffsetForLeaderEpochRequest has versions 2-4, flexible from 4.
+// OffsetForLeaderEpochRequest has versions 0-4, flexible from 4.
 type OffsetForLeaderEpochRequest struct {
 	ReplicaId int32 // v3-4, default -2
 	Topics    []OffsetForLeaderTopic
@@ -26,7 +26,7 @@ func (x *OffsetForLeaderEpochRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetForLeaderEpochRequest) Decode(r *wire.Reader, v int16) {
-	if v < 2 || v > 4 {
+	if v < 0 || v > 4 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -58,7 +58,7 @@ func (x *OffsetForLeaderEpochRequest) decode(r *wire.Reader, v int16, at int) in
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *OffsetForLeaderEpochRequest) Encode(w *wire.Writer, v int16) {
-	if v < 2 || v > 4 {
+	if v < 0 || v > 4 {
 		w.Fail("OffsetForLeaderEpochRequest", wire.ErrVersion)
 		return
 	}
@@ -100,7 +100,7 @@ func (x *OffsetForLeaderTopic) decode(r *wire.Reader, v int16, at int) int {
 	x.Topic, at = r.GetString(at, flex)
 	{
 		var n int
-		n, at = r.GetArrayLen(at, flex, false, 12)
+		n, at = r.GetArrayLen(at, flex, false, 8)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
@@ -132,7 +132,7 @@ func (x *OffsetForLeaderTopic) encode(w *wire.Writer, v int16, at int) int {
 // OffsetForLeaderPartition is part of OffsetForLeaderEpochRequest.
 type OffsetForLeaderPartition struct {
 	Partition          int32
-	CurrentLeaderEpoch int32 // default -1
+	CurrentLeaderEpoch int32 // v2-4, default -1
 	LeaderEpoch        int32
 }
 
@@ -145,15 +145,13 @@ func (x *OffsetForLeaderPartition) Default() {
 
 func (x *OffsetForLeaderPartition) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.CurrentLeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
-		}
+	x.Partition, at = r.GetInt32(at)
+	if v >= 2 {
+		x.CurrentLeaderEpoch, at = r.GetInt32(at)
+	} else {
+		x.CurrentLeaderEpoch = -1
 	}
+	x.LeaderEpoch, at = r.GetInt32(at)
 	if flex {
 		at = r.GetNoTags(at)
 	}
@@ -163,22 +161,20 @@ func (x *OffsetForLeaderPartition) decode(r *wire.Reader, v int16, at int) int {
 func (x *OffsetForLeaderPartition) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
 	w.Room(at, 13)
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.CurrentLeaderEpoch))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.LeaderEpoch))
-		at += 12
+	at = w.PutInt32(at, x.Partition)
+	if v >= 2 {
+		at = w.PutInt32(at, x.CurrentLeaderEpoch)
 	}
+	at = w.PutInt32(at, x.LeaderEpoch)
 	if flex {
 		at = w.PutInt8(at, 0)
 	}
 	return at
 }
 
-// OffsetForLeaderEpochResponse has versions 2-4, flexible from 4.
+// OffsetForLeaderEpochResponse has versions 0-4, flexible from 4.
 type OffsetForLeaderEpochResponse struct {
-	ThrottleTimeMs int32
+	ThrottleTimeMs int32 // v2-4
 	Topics         []OffsetForLeaderTopicResult
 }
 
@@ -194,7 +190,7 @@ func (x *OffsetForLeaderEpochResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *OffsetForLeaderEpochResponse) Decode(r *wire.Reader, v int16) {
-	if v < 2 || v > 4 {
+	if v < 0 || v > 4 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -203,7 +199,11 @@ func (x *OffsetForLeaderEpochResponse) Decode(r *wire.Reader, v int16) {
 
 func (x *OffsetForLeaderEpochResponse) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.ThrottleTimeMs, at = r.GetInt32(at)
+	if v >= 2 {
+		x.ThrottleTimeMs, at = r.GetInt32(at)
+	} else {
+		x.ThrottleTimeMs = 0
+	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
@@ -222,7 +222,7 @@ func (x *OffsetForLeaderEpochResponse) decode(r *wire.Reader, v int16, at int) i
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *OffsetForLeaderEpochResponse) Encode(w *wire.Writer, v int16) {
-	if v < 2 || v > 4 {
+	if v < 0 || v > 4 {
 		w.Fail("OffsetForLeaderEpochResponse", wire.ErrVersion)
 		return
 	}
@@ -232,7 +232,9 @@ func (x *OffsetForLeaderEpochResponse) Encode(w *wire.Writer, v int16) {
 func (x *OffsetForLeaderEpochResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
 	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
+	if v >= 2 {
+		at = w.PutInt32(at, x.ThrottleTimeMs)
+	}
 	w.Room(at, wire.CountRoom)
 	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
@@ -262,7 +264,7 @@ func (x *OffsetForLeaderTopicResult) decode(r *wire.Reader, v int16, at int) int
 	x.Topic, at = r.GetString(at, flex)
 	{
 		var n int
-		n, at = r.GetArrayLen(at, flex, false, 18)
+		n, at = r.GetArrayLen(at, flex, false, 14)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
@@ -295,7 +297,7 @@ func (x *OffsetForLeaderTopicResult) encode(w *wire.Writer, v int16, at int) int
 type OffsetForLeaderEpochResponseEpochEndOffset struct {
 	ErrorCode   int16
 	Partition   int32
-	LeaderEpoch int32 // default -1
+	LeaderEpoch int32 // v1-4, default -1
 	EndOffset   int64 // default -1
 }
 
@@ -311,14 +313,18 @@ func (x *OffsetForLeaderEpochResponseEpochEndOffset) decode(r *wire.Reader, v in
 	flex := v >= 4
 	{
 		var p []byte
-		if p, at = r.GetFixed(at, 18); p != nil {
-			b := (*[18]byte)(p)
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
 			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
 			x.Partition = int32(binary.BigEndian.Uint32(b[2:6]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[6:10]))
-			x.EndOffset = int64(binary.BigEndian.Uint64(b[10:18]))
 		}
 	}
+	if v >= 1 {
+		x.LeaderEpoch, at = r.GetInt32(at)
+	} else {
+		x.LeaderEpoch = -1
+	}
+	x.EndOffset, at = r.GetInt64(at)
 	if flex {
 		at = r.GetNoTags(at)
 	}
@@ -329,13 +335,15 @@ func (x *OffsetForLeaderEpochResponseEpochEndOffset) encode(w *wire.Writer, v in
 	flex := v >= 4
 	w.Room(at, 19)
 	{
-		b := (*[18]byte)(w.At(at, 18))
+		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
 		binary.BigEndian.PutUint32(b[2:6], uint32(x.Partition))
-		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderEpoch))
-		binary.BigEndian.PutUint64(b[10:18], uint64(x.EndOffset))
-		at += 18
+		at += 6
 	}
+	if v >= 1 {
+		at = w.PutInt32(at, x.LeaderEpoch)
+	}
+	at = w.PutInt64(at, x.EndOffset)
 	if flex {
 		at = w.PutInt8(at, 0)
 	}

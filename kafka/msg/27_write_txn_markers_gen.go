@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// WriteTxnMarkersRequest has versions 1-2, flexible from 1.
+// WriteTxnMarkersRequest has versions 0-2, flexible from 1.
 type WriteTxnMarkersRequest struct {
 	Markers []WritableTxnMarker
 }
@@ -24,7 +24,7 @@ func (x *WriteTxnMarkersRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *WriteTxnMarkersRequest) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -32,23 +32,26 @@ func (x *WriteTxnMarkersRequest) Decode(r *wire.Reader, v int16) {
 }
 
 func (x *WriteTxnMarkersRequest) decode(r *wire.Reader, v int16, at int) int {
+	flex := v >= 1
 	{
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 17)
+		n, at = r.GetArrayLen(at, flex, false, 17)
 		s := wire.Resize(x.Markers, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
 		}
 		x.Markers = s
 	}
-	at = r.GetNoTags(at)
+	if flex {
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *WriteTxnMarkersRequest) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		w.Fail("WriteTxnMarkersRequest", wire.ErrVersion)
 		return
 	}
@@ -56,13 +59,16 @@ func (x *WriteTxnMarkersRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *WriteTxnMarkersRequest) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 1
 	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Markers), true)
+	at = w.PutCount(at, len(x.Markers), flex)
 	for i := range x.Markers {
 		at = x.Markers[i].encode(w, v, at)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	if flex {
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
+	}
 	return at
 }
 
@@ -87,6 +93,7 @@ func (x *WritableTxnMarker) Default() {
 }
 
 func (x *WritableTxnMarker) decode(r *wire.Reader, v int16, at int) int {
+	flex := v >= 1
 	{
 		var p []byte
 		if p, at = r.GetFixed(at, 11); p != nil {
@@ -98,7 +105,7 @@ func (x *WritableTxnMarker) decode(r *wire.Reader, v int16, at int) int {
 	}
 	{
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
@@ -111,11 +118,14 @@ func (x *WritableTxnMarker) decode(r *wire.Reader, v int16, at int) int {
 	} else {
 		x.TransactionVersion = 0
 	}
-	at = r.GetNoTags(at)
+	if flex {
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
 func (x *WritableTxnMarker) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 1
 	w.Room(at, 11)
 	{
 		b := (*[11]byte)(w.At(at, 11))
@@ -128,7 +138,7 @@ func (x *WritableTxnMarker) encode(w *wire.Writer, v int16, at int) int {
 		at += 11
 	}
 	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
 		at = x.Topics[i].encode(w, v, at)
 	}
@@ -137,8 +147,10 @@ func (x *WritableTxnMarker) encode(w *wire.Writer, v int16, at int) int {
 	if v >= 2 {
 		at = w.PutInt8(at, x.TransactionVersion)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	if flex {
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
+	}
 	return at
 }
 
@@ -155,27 +167,33 @@ func (x *WritableTxnMarkerTopic) Default() {
 }
 
 func (x *WritableTxnMarkerTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
+	flex := v >= 1
+	x.Name, at = r.GetString(at, flex)
 	{
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
+		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.PartitionIndexes, n)
 		at = r.GetInt32s(at, s)
 		x.PartitionIndexes = s
 	}
-	at = r.GetNoTags(at)
+	if flex {
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
 func (x *WritableTxnMarkerTopic) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 1
 	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutInt32s(at, x.PartitionIndexes, true, false)
-	at = w.PutInt8(at, 0)
+	at = w.PutString(at, x.Name, flex)
+	at = w.PutInt32s(at, x.PartitionIndexes, flex, false)
+	if flex {
+		at = w.PutInt8(at, 0)
+	}
 	return at
 }
 
-// WriteTxnMarkersResponse has versions 1-2, flexible from 1.
+// WriteTxnMarkersResponse has versions 0-2, flexible from 1.
 type WriteTxnMarkersResponse struct {
 	Markers []WritableTxnMarkerResult
 }
@@ -191,7 +209,7 @@ func (x *WriteTxnMarkersResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *WriteTxnMarkersResponse) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -199,23 +217,26 @@ func (x *WriteTxnMarkersResponse) Decode(r *wire.Reader, v int16) {
 }
 
 func (x *WriteTxnMarkersResponse) decode(r *wire.Reader, v int16, at int) int {
+	flex := v >= 1
 	{
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 10)
+		n, at = r.GetArrayLen(at, flex, false, 10)
 		s := wire.Resize(x.Markers, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
 		}
 		x.Markers = s
 	}
-	at = r.GetNoTags(at)
+	if flex {
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *WriteTxnMarkersResponse) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		w.Fail("WriteTxnMarkersResponse", wire.ErrVersion)
 		return
 	}
@@ -223,13 +244,16 @@ func (x *WriteTxnMarkersResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *WriteTxnMarkersResponse) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 1
 	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Markers), true)
+	at = w.PutCount(at, len(x.Markers), flex)
 	for i := range x.Markers {
 		at = x.Markers[i].encode(w, v, at)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	if flex {
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
+	}
 	return at
 }
 
@@ -246,30 +270,36 @@ func (x *WritableTxnMarkerResult) Default() {
 }
 
 func (x *WritableTxnMarkerResult) decode(r *wire.Reader, v int16, at int) int {
+	flex := v >= 1
 	x.ProducerId, at = r.GetInt64(at)
 	{
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
+		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
 		}
 		x.Topics = s
 	}
-	at = r.GetNoTags(at)
+	if flex {
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
 func (x *WritableTxnMarkerResult) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 1
 	w.Room(at, 8)
 	at = w.PutInt64(at, x.ProducerId)
 	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
+	at = w.PutCount(at, len(x.Topics), flex)
 	for i := range x.Topics {
 		at = x.Topics[i].encode(w, v, at)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	if flex {
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
+	}
 	return at
 }
 
@@ -286,30 +316,36 @@ func (x *WritableTxnMarkerTopicResult) Default() {
 }
 
 func (x *WritableTxnMarkerTopicResult) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
+	flex := v >= 1
+	x.Name, at = r.GetString(at, flex)
 	{
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 7)
+		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
 		}
 		x.Partitions = s
 	}
-	at = r.GetNoTags(at)
+	if flex {
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
 func (x *WritableTxnMarkerTopicResult) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 1
 	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
+	at = w.PutString(at, x.Name, flex)
 	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
+	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
 		at = x.Partitions[i].encode(w, v, at)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	if flex {
+		w.Room(at, 1)
+		at = w.PutInt8(at, 0)
+	}
 	return at
 }
 
@@ -326,6 +362,7 @@ func (x *WritableTxnMarkerPartitionResult) Default() {
 }
 
 func (x *WritableTxnMarkerPartitionResult) decode(r *wire.Reader, v int16, at int) int {
+	flex := v >= 1
 	{
 		var p []byte
 		if p, at = r.GetFixed(at, 6); p != nil {
@@ -334,11 +371,14 @@ func (x *WritableTxnMarkerPartitionResult) decode(r *wire.Reader, v int16, at in
 			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
 		}
 	}
-	at = r.GetNoTags(at)
+	if flex {
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
 func (x *WritableTxnMarkerPartitionResult) encode(w *wire.Writer, v int16, at int) int {
+	flex := v >= 1
 	w.Room(at, 7)
 	{
 		b := (*[6]byte)(w.At(at, 6))
@@ -346,6 +386,8 @@ func (x *WritableTxnMarkerPartitionResult) encode(w *wire.Writer, v int16, at in
 		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutInt8(at, 0)
+	if flex {
+		at = w.PutInt8(at, 0)
+	}
 	return at
 }

@@ -8,16 +8,16 @@ import (
 	"chronik/kafka/wire"
 )
 
-// TxnOffsetCommitRequest has versions 0-5, flexible from 3.
+// TxnOffsetCommitRequest has versions 0-6, flexible from 3.
 type TxnOffsetCommitRequest struct {
-	TransactionalId string
-	GroupId         string
-	ProducerId      int64
-	ProducerEpoch   int16
-	GenerationId    int32           // v3-5, default -1
-	MemberId        string          // v3-5
-	GroupInstanceId wire.NullString // v3-5, nullable, default null
-	Topics          []TxnOffsetCommitRequestTopic
+	TransactionalId           string
+	GroupId                   string
+	ProducerId                int64
+	ProducerEpoch             int16
+	GenerationIdOrMemberEpoch int32           // v3-6, default -1
+	MemberId                  string          // v3-6
+	GroupInstanceId           wire.NullString // v3-6, nullable, default null
+	Topics                    []TxnOffsetCommitRequestTopic
 }
 
 // APIKey is 28.
@@ -29,7 +29,7 @@ func (x *TxnOffsetCommitRequest) Default() {
 	x.GroupId = ""
 	x.ProducerId = 0
 	x.ProducerEpoch = 0
-	x.GenerationId = -1
+	x.GenerationIdOrMemberEpoch = -1
 	x.MemberId = ""
 	x.GroupInstanceId = wire.NullString{}
 	x.Topics = wire.Resize(x.Topics, 0)
@@ -38,7 +38,7 @@ func (x *TxnOffsetCommitRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *TxnOffsetCommitRequest) Decode(r *wire.Reader, v int16) {
-	if v < 0 || v > 5 {
+	if v < 0 || v > 6 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -58,9 +58,9 @@ func (x *TxnOffsetCommitRequest) decode(r *wire.Reader, v int16, at int) int {
 		}
 	}
 	if v >= 3 {
-		x.GenerationId, at = r.GetInt32(at)
+		x.GenerationIdOrMemberEpoch, at = r.GetInt32(at)
 	} else {
-		x.GenerationId = -1
+		x.GenerationIdOrMemberEpoch = -1
 	}
 	if v >= 3 {
 		x.MemberId, at = r.GetString(at, flex)
@@ -90,7 +90,7 @@ func (x *TxnOffsetCommitRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *TxnOffsetCommitRequest) Encode(w *wire.Writer, v int16) {
-	if v < 0 || v > 5 {
+	if v < 0 || v > 6 {
 		w.Fail("TxnOffsetCommitRequest", wire.ErrVersion)
 		return
 	}
@@ -109,10 +109,10 @@ func (x *TxnOffsetCommitRequest) encode(w *wire.Writer, v int16, at int) int {
 		at += 10
 	}
 	if v >= 3 {
-		at = w.PutInt32(at, x.GenerationId)
+		at = w.PutInt32(at, x.GenerationIdOrMemberEpoch)
 	} else {
-		if x.GenerationId != -1 {
-			w.Fail("TxnOffsetCommitRequest.GenerationId", wire.ErrNotInThis)
+		if x.GenerationIdOrMemberEpoch != -1 {
+			w.Fail("TxnOffsetCommitRequest.GenerationIdOrMemberEpoch", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
@@ -143,19 +143,30 @@ func (x *TxnOffsetCommitRequest) encode(w *wire.Writer, v int16, at int) int {
 
 // TxnOffsetCommitRequestTopic is part of TxnOffsetCommitRequest.
 type TxnOffsetCommitRequestTopic struct {
-	Name       string
+	Name       string    // v0-5
+	TopicId    wire.UUID // v6
 	Partitions []TxnOffsetCommitRequestPartition
 }
 
 // Default sets every field to its default and keeps the memory of slices.
 func (x *TxnOffsetCommitRequestTopic) Default() {
 	x.Name = ""
+	x.TopicId = wire.UUID{}
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
 func (x *TxnOffsetCommitRequestTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.Name, at = r.GetString(at, flex)
+	if v <= 5 {
+		x.Name, at = r.GetString(at, flex)
+	} else {
+		x.Name = ""
+	}
+	if v >= 6 {
+		x.TopicId, at = r.GetUUID(at)
+	} else {
+		x.TopicId = wire.UUID{}
+	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 14)
@@ -173,8 +184,13 @@ func (x *TxnOffsetCommitRequestTopic) decode(r *wire.Reader, v int16, at int) in
 
 func (x *TxnOffsetCommitRequestTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
+	w.Room(at, 16+wire.StringRoom+len(x.Name))
+	if v <= 5 {
+		at = w.PutString(at, x.Name, flex)
+	}
+	if v >= 6 {
+		at = w.PutUUID(at, &x.TopicId)
+	}
 	w.Room(at, wire.CountRoom)
 	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {
@@ -191,7 +207,7 @@ func (x *TxnOffsetCommitRequestTopic) encode(w *wire.Writer, v int16, at int) in
 type TxnOffsetCommitRequestPartition struct {
 	PartitionIndex       int32
 	CommittedOffset      int64
-	CommittedLeaderEpoch int32           // v2-5, default -1
+	CommittedLeaderEpoch int32           // v2-6, default -1
 	CommittedMetadata    wire.NullString // nullable
 }
 
@@ -244,7 +260,7 @@ func (x *TxnOffsetCommitRequestPartition) encode(w *wire.Writer, v int16, at int
 	return at
 }
 
-// TxnOffsetCommitResponse has versions 0-5, flexible from 3.
+// TxnOffsetCommitResponse has versions 0-6, flexible from 3.
 type TxnOffsetCommitResponse struct {
 	ThrottleTimeMs int32
 	Topics         []TxnOffsetCommitResponseTopic
@@ -262,7 +278,7 @@ func (x *TxnOffsetCommitResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *TxnOffsetCommitResponse) Decode(r *wire.Reader, v int16) {
-	if v < 0 || v > 5 {
+	if v < 0 || v > 6 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -290,7 +306,7 @@ func (x *TxnOffsetCommitResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *TxnOffsetCommitResponse) Encode(w *wire.Writer, v int16) {
-	if v < 0 || v > 5 {
+	if v < 0 || v > 6 {
 		w.Fail("TxnOffsetCommitResponse", wire.ErrVersion)
 		return
 	}
@@ -315,19 +331,30 @@ func (x *TxnOffsetCommitResponse) encode(w *wire.Writer, v int16, at int) int {
 
 // TxnOffsetCommitResponseTopic is part of TxnOffsetCommitResponse.
 type TxnOffsetCommitResponseTopic struct {
-	Name       string
+	Name       string    // v0-5
+	TopicId    wire.UUID // v6
 	Partitions []TxnOffsetCommitResponsePartition
 }
 
 // Default sets every field to its default and keeps the memory of slices.
 func (x *TxnOffsetCommitResponseTopic) Default() {
 	x.Name = ""
+	x.TopicId = wire.UUID{}
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
 func (x *TxnOffsetCommitResponseTopic) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.Name, at = r.GetString(at, flex)
+	if v <= 5 {
+		x.Name, at = r.GetString(at, flex)
+	} else {
+		x.Name = ""
+	}
+	if v >= 6 {
+		x.TopicId, at = r.GetUUID(at)
+	} else {
+		x.TopicId = wire.UUID{}
+	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 6)
@@ -345,8 +372,13 @@ func (x *TxnOffsetCommitResponseTopic) decode(r *wire.Reader, v int16, at int) i
 
 func (x *TxnOffsetCommitResponseTopic) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
+	w.Room(at, 16+wire.StringRoom+len(x.Name))
+	if v <= 5 {
+		at = w.PutString(at, x.Name, flex)
+	}
+	if v >= 6 {
+		at = w.PutUUID(at, &x.TopicId)
+	}
 	w.Room(at, wire.CountRoom)
 	at = w.PutCount(at, len(x.Partitions), flex)
 	for i := range x.Partitions {

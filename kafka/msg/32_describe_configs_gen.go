@@ -356,10 +356,6 @@ func (x *DescribeConfigsResourceResult) encode(w *wire.Writer, v int16, at int) 
 	at = w.PutBool(at, x.ReadOnly)
 	if v <= 0 {
 		at = w.PutBool(at, x.IsDefault)
-	} else {
-		if x.IsDefault {
-			w.Fail("DescribeConfigsResourceResult.IsDefault", wire.ErrNotInThis)
-		}
 	}
 	if v >= 1 {
 		at = w.PutInt8(at, x.ConfigSource)

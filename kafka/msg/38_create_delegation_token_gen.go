@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// CreateDelegationTokenRequest has versions 1-3, flexible from 2.
+// CreateDelegationTokenRequest has versions 0-3, flexible from 2.
 type CreateDelegationTokenRequest struct {
 	OwnerPrincipalType wire.NullString // v3, nullable
 	OwnerPrincipalName wire.NullString // v3, nullable
@@ -30,7 +30,7 @@ func (x *CreateDelegationTokenRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *CreateDelegationTokenRequest) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 3 {
+	if v < 0 || v > 3 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -68,7 +68,7 @@ func (x *CreateDelegationTokenRequest) decode(r *wire.Reader, v int16, at int) i
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *CreateDelegationTokenRequest) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 3 {
+	if v < 0 || v > 3 {
 		w.Fail("CreateDelegationTokenRequest", wire.ErrVersion)
 		return
 	}
@@ -139,7 +139,7 @@ func (x *CreatableRenewers) encode(w *wire.Writer, v int16, at int) int {
 	return at
 }
 
-// CreateDelegationTokenResponse has versions 1-3, flexible from 2.
+// CreateDelegationTokenResponse has versions 0-3, flexible from 2.
 type CreateDelegationTokenResponse struct {
 	ErrorCode                   int16
 	PrincipalType               string
@@ -175,7 +175,7 @@ func (x *CreateDelegationTokenResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *CreateDelegationTokenResponse) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 3 {
+	if v < 0 || v > 3 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -218,7 +218,7 @@ func (x *CreateDelegationTokenResponse) decode(r *wire.Reader, v int16, at int) 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *CreateDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 3 {
+	if v < 0 || v > 3 {
 		w.Fail("CreateDelegationTokenResponse", wire.ErrVersion)
 		return
 	}

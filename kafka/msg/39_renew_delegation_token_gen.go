@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// RenewDelegationTokenRequest has versions 1-2, flexible from 2.
+// RenewDelegationTokenRequest has versions 0-2, flexible from 2.
 type RenewDelegationTokenRequest struct {
 	Hmac          []byte
 	RenewPeriodMs int64
@@ -26,7 +26,7 @@ func (x *RenewDelegationTokenRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *RenewDelegationTokenRequest) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -46,7 +46,7 @@ func (x *RenewDelegationTokenRequest) decode(r *wire.Reader, v int16, at int) in
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *RenewDelegationTokenRequest) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		w.Fail("RenewDelegationTokenRequest", wire.ErrVersion)
 		return
 	}
@@ -64,7 +64,7 @@ func (x *RenewDelegationTokenRequest) encode(w *wire.Writer, v int16, at int) in
 	return at
 }
 
-// RenewDelegationTokenResponse has versions 1-2, flexible from 2.
+// RenewDelegationTokenResponse has versions 0-2, flexible from 2.
 type RenewDelegationTokenResponse struct {
 	ErrorCode         int16
 	ExpiryTimestampMs int64
@@ -84,7 +84,7 @@ func (x *RenewDelegationTokenResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *RenewDelegationTokenResponse) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -111,7 +111,7 @@ func (x *RenewDelegationTokenResponse) decode(r *wire.Reader, v int16, at int) i
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *RenewDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		w.Fail("RenewDelegationTokenResponse", wire.ErrVersion)
 		return
 	}

@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// ExpireDelegationTokenRequest has versions 1-2, flexible from 2.
+// ExpireDelegationTokenRequest has versions 0-2, flexible from 2.
 type ExpireDelegationTokenRequest struct {
 	Hmac               []byte
 	ExpiryTimePeriodMs int64
@@ -26,7 +26,7 @@ func (x *ExpireDelegationTokenRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ExpireDelegationTokenRequest) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -46,7 +46,7 @@ func (x *ExpireDelegationTokenRequest) decode(r *wire.Reader, v int16, at int) i
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ExpireDelegationTokenRequest) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		w.Fail("ExpireDelegationTokenRequest", wire.ErrVersion)
 		return
 	}
@@ -64,7 +64,7 @@ func (x *ExpireDelegationTokenRequest) encode(w *wire.Writer, v int16, at int) i
 	return at
 }
 
-// ExpireDelegationTokenResponse has versions 1-2, flexible from 2.
+// ExpireDelegationTokenResponse has versions 0-2, flexible from 2.
 type ExpireDelegationTokenResponse struct {
 	ErrorCode         int16
 	ExpiryTimestampMs int64
@@ -84,7 +84,7 @@ func (x *ExpireDelegationTokenResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ExpireDelegationTokenResponse) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -111,7 +111,7 @@ func (x *ExpireDelegationTokenResponse) decode(r *wire.Reader, v int16, at int) 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ExpireDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		w.Fail("ExpireDelegationTokenResponse", wire.ErrVersion)
 		return
 	}

@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// DescribeDelegationTokenRequest has versions 1-3, flexible from 2.
+// DescribeDelegationTokenRequest has versions 0-3, flexible from 2.
 type DescribeDelegationTokenRequest struct {
 	Owners []DescribeDelegationTokenOwner // nullable
 }
@@ -24,7 +24,7 @@ func (x *DescribeDelegationTokenRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *DescribeDelegationTokenRequest) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 3 {
+	if v < 0 || v > 3 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -54,7 +54,7 @@ func (x *DescribeDelegationTokenRequest) decode(r *wire.Reader, v int16, at int)
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *DescribeDelegationTokenRequest) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 3 {
+	if v < 0 || v > 3 {
 		w.Fail("DescribeDelegationTokenRequest", wire.ErrVersion)
 		return
 	}
@@ -108,7 +108,7 @@ func (x *DescribeDelegationTokenOwner) encode(w *wire.Writer, v int16, at int) i
 	return at
 }
 
-// DescribeDelegationTokenResponse has versions 1-3, flexible from 2.
+// DescribeDelegationTokenResponse has versions 0-3, flexible from 2.
 type DescribeDelegationTokenResponse struct {
 	ErrorCode      int16
 	Tokens         []DescribedDelegationToken
@@ -128,7 +128,7 @@ func (x *DescribeDelegationTokenResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *DescribeDelegationTokenResponse) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 3 {
+	if v < 0 || v > 3 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -157,7 +157,7 @@ func (x *DescribeDelegationTokenResponse) decode(r *wire.Reader, v int16, at int
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *DescribeDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 3 {
+	if v < 0 || v > 3 {
 		w.Fail("DescribeDelegationTokenResponse", wire.ErrVersion)
 		return
 	}

@@ -4,7 +4,7 @@ package msg
 
 import "chronik/kafka/wire"
 
-// DeleteGroupsRequest has versions 0-2, flexible from 2.
+// DeleteGroupsRequest has versions 0-3, flexible from 2.
 type DeleteGroupsRequest struct {
 	GroupsNames []string
 }
@@ -20,7 +20,7 @@ func (x *DeleteGroupsRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *DeleteGroupsRequest) Decode(r *wire.Reader, v int16) {
-	if v < 0 || v > 2 {
+	if v < 0 || v > 3 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -47,7 +47,7 @@ func (x *DeleteGroupsRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *DeleteGroupsRequest) Encode(w *wire.Writer, v int16) {
-	if v < 0 || v > 2 {
+	if v < 0 || v > 3 {
 		w.Fail("DeleteGroupsRequest", wire.ErrVersion)
 		return
 	}
@@ -69,7 +69,7 @@ func (x *DeleteGroupsRequest) encode(w *wire.Writer, v int16, at int) int {
 	return at
 }
 
-// DeleteGroupsResponse has versions 0-2, flexible from 2.
+// DeleteGroupsResponse has versions 0-3, flexible from 2.
 type DeleteGroupsResponse struct {
 	ThrottleTimeMs int32
 	Results        []DeletableGroupResult
@@ -87,7 +87,7 @@ func (x *DeleteGroupsResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *DeleteGroupsResponse) Decode(r *wire.Reader, v int16) {
-	if v < 0 || v > 2 {
+	if v < 0 || v > 3 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -115,7 +115,7 @@ func (x *DeleteGroupsResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *DeleteGroupsResponse) Encode(w *wire.Writer, v int16) {
-	if v < 0 || v > 2 {
+	if v < 0 || v > 3 {
 		w.Fail("DeleteGroupsResponse", wire.ErrVersion)
 		return
 	}
@@ -140,20 +140,27 @@ func (x *DeleteGroupsResponse) encode(w *wire.Writer, v int16, at int) int {
 
 // DeletableGroupResult is part of DeleteGroupsResponse.
 type DeletableGroupResult struct {
-	GroupId   string
-	ErrorCode int16
+	GroupId      string
+	ErrorCode    int16
+	ErrorMessage wire.NullString // v3, nullable, default null
 }
 
 // Default sets every field to its default and keeps the memory of slices.
 func (x *DeletableGroupResult) Default() {
 	x.GroupId = ""
 	x.ErrorCode = 0
+	x.ErrorMessage = wire.NullString{}
 }
 
 func (x *DeletableGroupResult) decode(r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
 	x.GroupId, at = r.GetString(at, flex)
 	x.ErrorCode, at = r.GetInt16(at)
+	if v >= 3 {
+		x.ErrorMessage, at = r.GetNullString(at, flex, v >= 3)
+	} else {
+		x.ErrorMessage = wire.NullString{}
+	}
 	if flex {
 		at = r.GetNoTags(at)
 	}
@@ -162,9 +169,12 @@ func (x *DeletableGroupResult) decode(r *wire.Reader, v int16, at int) int {
 
 func (x *DeletableGroupResult) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 3+wire.StringRoom+len(x.GroupId))
+	w.Room(at, 3+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.ErrorMessage.String))
 	at = w.PutString(at, x.GroupId, flex)
 	at = w.PutInt16(at, x.ErrorCode)
+	if v >= 3 {
+		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 3)
+	}
 	if flex {
 		at = w.PutInt8(at, 0)
 	}

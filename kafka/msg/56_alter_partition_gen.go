@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// AlterPartitionRequest has versions 2-3, flexible from 2.
+// AlterPartitionRequest has versions 0-3, flexible from 0.
 type AlterPartitionRequest struct {
 	BrokerId    int32
 	BrokerEpoch int64 // default -1
@@ -28,7 +28,7 @@ func (x *AlterPartitionRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *AlterPartitionRequest) Decode(r *wire.Reader, v int16) {
-	if v < 2 || v > 3 {
+	if v < 0 || v > 3 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -46,7 +46,7 @@ func (x *AlterPartitionRequest) decode(r *wire.Reader, v int16, at int) int {
 	}
 	{
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 18)
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
@@ -60,7 +60,7 @@ func (x *AlterPartitionRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *AlterPartitionRequest) Encode(w *wire.Writer, v int16) {
-	if v < 2 || v > 3 {
+	if v < 0 || v > 3 {
 		w.Fail("AlterPartitionRequest", wire.ErrVersion)
 		return
 	}
@@ -87,21 +87,32 @@ func (x *AlterPartitionRequest) encode(w *wire.Writer, v int16, at int) int {
 
 // AlterPartitionRequestTopicData is part of AlterPartitionRequest.
 type AlterPartitionRequestTopicData struct {
-	TopicId    wire.UUID
+	TopicName  string    // v0-1
+	TopicId    wire.UUID // v2-3
 	Partitions []AlterPartitionRequestPartitionData
 }
 
 // Default sets every field to its default and keeps the memory of slices.
 func (x *AlterPartitionRequestTopicData) Default() {
+	x.TopicName = ""
 	x.TopicId = wire.UUID{}
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
 func (x *AlterPartitionRequestTopicData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
+	if v <= 1 {
+		x.TopicName, at = r.GetString(at, true)
+	} else {
+		x.TopicName = ""
+	}
+	if v >= 2 {
+		x.TopicId, at = r.GetUUID(at)
+	} else {
+		x.TopicId = wire.UUID{}
+	}
 	{
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 15)
+		n, at = r.GetArrayLen(at, true, false, 14)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
@@ -113,8 +124,13 @@ func (x *AlterPartitionRequestTopicData) decode(r *wire.Reader, v int16, at int)
 }
 
 func (x *AlterPartitionRequestTopicData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
+	w.Room(at, 16+wire.StringRoom+len(x.TopicName))
+	if v <= 1 {
+		at = w.PutString(at, x.TopicName, true)
+	}
+	if v >= 2 {
+		at = w.PutUUID(at, &x.TopicId)
+	}
 	w.Room(at, wire.CountRoom)
 	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
@@ -129,9 +145,9 @@ func (x *AlterPartitionRequestTopicData) encode(w *wire.Writer, v int16, at int)
 type AlterPartitionRequestPartitionData struct {
 	PartitionIndex      int32
 	LeaderEpoch         int32
-	NewIsr              []int32       // v2
+	NewIsr              []int32       // v0-2
 	NewIsrWithEpochs    []BrokerState // v3
-	LeaderRecoveryState int8
+	LeaderRecoveryState int8          // v1-3
 	PartitionEpoch      int32
 }
 
@@ -178,14 +194,12 @@ func (x *AlterPartitionRequestPartitionData) decode(r *wire.Reader, v int16, at 
 	} else {
 		x.NewIsrWithEpochs = wire.Resize(x.NewIsrWithEpochs, 0)
 	}
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 5); p != nil {
-			b := (*[5]byte)(p)
-			x.LeaderRecoveryState = int8(b[0])
-			x.PartitionEpoch = int32(binary.BigEndian.Uint32(b[1:5]))
-		}
+	if v >= 1 {
+		x.LeaderRecoveryState, at = r.GetInt8(at)
+	} else {
+		x.LeaderRecoveryState = 0
 	}
+	x.PartitionEpoch, at = r.GetInt32(at)
 	at = r.GetNoTags(at)
 	return at
 }
@@ -217,12 +231,14 @@ func (x *AlterPartitionRequestPartitionData) encode(w *wire.Writer, v int16, at 
 		}
 	}
 	w.Room(at, 5)
-	{
-		b := (*[5]byte)(w.At(at, 5))
-		b[0] = byte(x.LeaderRecoveryState)
-		binary.BigEndian.PutUint32(b[1:5], uint32(x.PartitionEpoch))
-		at += 5
+	if v >= 1 {
+		at = w.PutInt8(at, x.LeaderRecoveryState)
+	} else {
+		if x.LeaderRecoveryState != 0 {
+			w.Fail("AlterPartitionRequestPartitionData.LeaderRecoveryState", wire.ErrNotInThis)
+		}
 	}
+	at = w.PutInt32(at, x.PartitionEpoch)
 	w.Room(at, 1)
 	at = w.PutInt8(at, 0)
 	return at
@@ -265,7 +281,7 @@ func (x *BrokerState) encode(w *wire.Writer, v int16, at int) int {
 	return at
 }
 
-// AlterPartitionResponse has versions 2-3, flexible from 2.
+// AlterPartitionResponse has versions 0-3, flexible from 0.
 type AlterPartitionResponse struct {
 	ThrottleTimeMs int32
 	ErrorCode      int16
@@ -285,7 +301,7 @@ func (x *AlterPartitionResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *AlterPartitionResponse) Decode(r *wire.Reader, v int16) {
-	if v < 2 || v > 3 {
+	if v < 0 || v > 3 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -303,7 +319,7 @@ func (x *AlterPartitionResponse) decode(r *wire.Reader, v int16, at int) int {
 	}
 	{
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 18)
+		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
@@ -317,7 +333,7 @@ func (x *AlterPartitionResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *AlterPartitionResponse) Encode(w *wire.Writer, v int16) {
-	if v < 2 || v > 3 {
+	if v < 0 || v > 3 {
 		w.Fail("AlterPartitionResponse", wire.ErrVersion)
 		return
 	}
@@ -344,21 +360,32 @@ func (x *AlterPartitionResponse) encode(w *wire.Writer, v int16, at int) int {
 
 // AlterPartitionResponseTopicData is part of AlterPartitionResponse.
 type AlterPartitionResponseTopicData struct {
-	TopicId    wire.UUID
+	TopicName  string    // v0-1
+	TopicId    wire.UUID // v2-3
 	Partitions []AlterPartitionResponsePartitionData
 }
 
 // Default sets every field to its default and keeps the memory of slices.
 func (x *AlterPartitionResponseTopicData) Default() {
+	x.TopicName = ""
 	x.TopicId = wire.UUID{}
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
 func (x *AlterPartitionResponseTopicData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
+	if v <= 1 {
+		x.TopicName, at = r.GetString(at, true)
+	} else {
+		x.TopicName = ""
+	}
+	if v >= 2 {
+		x.TopicId, at = r.GetUUID(at)
+	} else {
+		x.TopicId = wire.UUID{}
+	}
 	{
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 21)
+		n, at = r.GetArrayLen(at, true, false, 20)
 		s := wire.Resize(x.Partitions, n)
 		for i := range s {
 			at = s[i].decode(r, v, at)
@@ -370,8 +397,13 @@ func (x *AlterPartitionResponseTopicData) decode(r *wire.Reader, v int16, at int
 }
 
 func (x *AlterPartitionResponseTopicData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
+	w.Room(at, 16+wire.StringRoom+len(x.TopicName))
+	if v <= 1 {
+		at = w.PutString(at, x.TopicName, true)
+	}
+	if v >= 2 {
+		at = w.PutUUID(at, &x.TopicId)
+	}
 	w.Room(at, wire.CountRoom)
 	at = w.PutCount(at, len(x.Partitions), true)
 	for i := range x.Partitions {
@@ -389,7 +421,7 @@ type AlterPartitionResponsePartitionData struct {
 	LeaderId            int32
 	LeaderEpoch         int32
 	Isr                 []int32
-	LeaderRecoveryState int8
+	LeaderRecoveryState int8 // v1-3
 	PartitionEpoch      int32
 }
 
@@ -422,14 +454,12 @@ func (x *AlterPartitionResponsePartitionData) decode(r *wire.Reader, v int16, at
 		at = r.GetInt32s(at, s)
 		x.Isr = s
 	}
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 5); p != nil {
-			b := (*[5]byte)(p)
-			x.LeaderRecoveryState = int8(b[0])
-			x.PartitionEpoch = int32(binary.BigEndian.Uint32(b[1:5]))
-		}
+	if v >= 1 {
+		x.LeaderRecoveryState, at = r.GetInt8(at)
+	} else {
+		x.LeaderRecoveryState = 0
 	}
+	x.PartitionEpoch, at = r.GetInt32(at)
 	at = r.GetNoTags(at)
 	return at
 }
@@ -445,12 +475,10 @@ func (x *AlterPartitionResponsePartitionData) encode(w *wire.Writer, v int16, at
 		at += 14
 	}
 	at = w.PutInt32s(at, x.Isr, true, false)
-	{
-		b := (*[5]byte)(w.At(at, 5))
-		b[0] = byte(x.LeaderRecoveryState)
-		binary.BigEndian.PutUint32(b[1:5], uint32(x.PartitionEpoch))
-		at += 5
+	if v >= 1 {
+		at = w.PutInt8(at, x.LeaderRecoveryState)
 	}
+	at = w.PutInt32(at, x.PartitionEpoch)
 	at = w.PutInt8(at, 0)
 	return at
 }

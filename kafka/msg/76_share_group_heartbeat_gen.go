@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// ShareGroupHeartbeatRequest has versions 1, flexible from 1.
+// ShareGroupHeartbeatRequest has versions 0-1, flexible from 0.
 type ShareGroupHeartbeatRequest struct {
 	GroupId              string
 	MemberId             string
@@ -32,7 +32,7 @@ func (x *ShareGroupHeartbeatRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareGroupHeartbeatRequest) Decode(r *wire.Reader, v int16) {
-	if v != 1 {
+	if v < 0 || v > 1 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -63,7 +63,7 @@ func (x *ShareGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) int
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareGroupHeartbeatRequest) Encode(w *wire.Writer, v int16) {
-	if v != 1 {
+	if v < 0 || v > 1 {
 		w.Fail("ShareGroupHeartbeatRequest", wire.ErrVersion)
 		return
 	}
@@ -87,7 +87,7 @@ func (x *ShareGroupHeartbeatRequest) encode(w *wire.Writer, v int16, at int) int
 	return at
 }
 
-// ShareGroupHeartbeatResponse has versions 1, flexible from 1.
+// ShareGroupHeartbeatResponse has versions 0-1, flexible from 0.
 type ShareGroupHeartbeatResponse struct {
 	ThrottleTimeMs      int32
 	ErrorCode           int16
@@ -115,7 +115,7 @@ func (x *ShareGroupHeartbeatResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareGroupHeartbeatResponse) Decode(r *wire.Reader, v int16) {
-	if v != 1 {
+	if v < 0 || v > 1 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -159,7 +159,7 @@ func (x *ShareGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) in
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareGroupHeartbeatResponse) Encode(w *wire.Writer, v int16) {
-	if v != 1 {
+	if v < 0 || v > 1 {
 		w.Fail("ShareGroupHeartbeatResponse", wire.ErrVersion)
 		return
 	}

@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// ShareGroupDescribeRequest has versions 1, flexible from 1.
+// ShareGroupDescribeRequest has versions 0-1, flexible from 0.
 type ShareGroupDescribeRequest struct {
 	GroupIds                    []string
 	IncludeAuthorizedOperations bool
@@ -26,7 +26,7 @@ func (x *ShareGroupDescribeRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareGroupDescribeRequest) Decode(r *wire.Reader, v int16) {
-	if v != 1 {
+	if v < 0 || v > 1 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -51,7 +51,7 @@ func (x *ShareGroupDescribeRequest) decode(r *wire.Reader, v int16, at int) int 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareGroupDescribeRequest) Encode(w *wire.Writer, v int16) {
-	if v != 1 {
+	if v < 0 || v > 1 {
 		w.Fail("ShareGroupDescribeRequest", wire.ErrVersion)
 		return
 	}
@@ -71,7 +71,7 @@ func (x *ShareGroupDescribeRequest) encode(w *wire.Writer, v int16, at int) int 
 	return at
 }
 
-// ShareGroupDescribeResponse has versions 1, flexible from 1.
+// ShareGroupDescribeResponse has versions 0-1, flexible from 0.
 type ShareGroupDescribeResponse struct {
 	ThrottleTimeMs int32
 	Groups         []ShareGroupDescribeResponseDescribedGroup
@@ -89,7 +89,7 @@ func (x *ShareGroupDescribeResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareGroupDescribeResponse) Decode(r *wire.Reader, v int16) {
-	if v != 1 {
+	if v < 0 || v > 1 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -114,7 +114,7 @@ func (x *ShareGroupDescribeResponse) decode(r *wire.Reader, v int16, at int) int
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareGroupDescribeResponse) Encode(w *wire.Writer, v int16) {
-	if v != 1 {
+	if v < 0 || v > 1 {
 		w.Fail("ShareGroupDescribeResponse", wire.ErrVersion)
 		return
 	}
@@ -274,6 +274,41 @@ func (x *ShareGroupDescribeResponseMember) encode(w *wire.Writer, v int16, at in
 	return at
 }
 
+// ShareGroupDescribeResponseAssignment is part of ShareGroupDescribeResponse.
+type ShareGroupDescribeResponseAssignment struct {
+	TopicPartitions []ShareGroupDescribeResponseTopicPartitions
+}
+
+// Default sets every field to its default and keeps the memory of slices.
+func (x *ShareGroupDescribeResponseAssignment) Default() {
+	x.TopicPartitions = wire.Resize(x.TopicPartitions, 0)
+}
+
+func (x *ShareGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 19)
+		s := wire.Resize(x.TopicPartitions, n)
+		for i := range s {
+			at = s[i].decode(r, v, at)
+		}
+		x.TopicPartitions = s
+	}
+	at = r.GetNoTags(at)
+	return at
+}
+
+func (x *ShareGroupDescribeResponseAssignment) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TopicPartitions), true)
+	for i := range x.TopicPartitions {
+		at = x.TopicPartitions[i].encode(w, v, at)
+	}
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
+}
+
 // ShareGroupDescribeResponseTopicPartitions is part of ShareGroupDescribeResponse.
 type ShareGroupDescribeResponseTopicPartitions struct {
 	TopicId    wire.UUID
@@ -307,41 +342,6 @@ func (x *ShareGroupDescribeResponseTopicPartitions) encode(w *wire.Writer, v int
 	at = w.PutUUID(at, &x.TopicId)
 	at = w.PutString(at, x.TopicName, true)
 	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
-	return at
-}
-
-// ShareGroupDescribeResponseAssignment is part of ShareGroupDescribeResponse.
-type ShareGroupDescribeResponseAssignment struct {
-	TopicPartitions []ShareGroupDescribeResponseTopicPartitions
-}
-
-// Default sets every field to its default and keeps the memory of slices.
-func (x *ShareGroupDescribeResponseAssignment) Default() {
-	x.TopicPartitions = wire.Resize(x.TopicPartitions, 0)
-}
-
-func (x *ShareGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 19)
-		s := wire.Resize(x.TopicPartitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
-		x.TopicPartitions = s
-	}
-	at = r.GetNoTags(at)
-	return at
-}
-
-func (x *ShareGroupDescribeResponseAssignment) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TopicPartitions), true)
-	for i := range x.TopicPartitions {
-		at = x.TopicPartitions[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
 	at = w.PutInt8(at, 0)
 	return at
 }

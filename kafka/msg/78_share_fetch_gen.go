@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// ShareFetchRequest has versions 1-2, flexible from 1.
+// ShareFetchRequest has versions 0-2, flexible from 0.
 type ShareFetchRequest struct {
 	GroupId             wire.NullString // nullable, default null
 	MemberId            wire.NullString // nullable
@@ -16,10 +16,10 @@ type ShareFetchRequest struct {
 	MaxWaitMs           int32
 	MinBytes            int32
 	MaxBytes            int32 // default 2147483647
-	MaxRecords          int32
-	BatchSize           int32
-	ShareAcquireMode    int8 // v2
-	IsRenewAck          bool // v2
+	MaxRecords          int32 // v1-2
+	BatchSize           int32 // v1-2
+	ShareAcquireMode    int8  // v2
+	IsRenewAck          bool  // v2
 	Topics              []ShareFetchRequestFetchTopic
 	ForgottenTopicsData []ShareFetchRequestForgottenTopic
 }
@@ -46,7 +46,7 @@ func (x *ShareFetchRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareFetchRequest) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -58,15 +58,26 @@ func (x *ShareFetchRequest) decode(r *wire.Reader, v int16, at int) int {
 	x.MemberId, at = r.GetNullString(at, true, true)
 	{
 		var p []byte
-		if p, at = r.GetFixed(at, 24); p != nil {
-			b := (*[24]byte)(p)
+		if p, at = r.GetFixed(at, 16); p != nil {
+			b := (*[16]byte)(p)
 			x.ShareSessionEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
 			x.MaxWaitMs = int32(binary.BigEndian.Uint32(b[4:8]))
 			x.MinBytes = int32(binary.BigEndian.Uint32(b[8:12]))
 			x.MaxBytes = int32(binary.BigEndian.Uint32(b[12:16]))
-			x.MaxRecords = int32(binary.BigEndian.Uint32(b[16:20]))
-			x.BatchSize = int32(binary.BigEndian.Uint32(b[20:24]))
 		}
+	}
+	if v >= 1 {
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 8); p != nil {
+				b := (*[8]byte)(p)
+				x.MaxRecords = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.BatchSize = int32(binary.BigEndian.Uint32(b[4:8]))
+			}
+		}
+	} else {
+		x.MaxRecords = 0
+		x.BatchSize = 0
 	}
 	if v >= 2 {
 		{
@@ -106,7 +117,7 @@ func (x *ShareFetchRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareFetchRequest) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		w.Fail("ShareFetchRequest", wire.ErrVersion)
 		return
 	}
@@ -118,14 +129,27 @@ func (x *ShareFetchRequest) encode(w *wire.Writer, v int16, at int) int {
 	at = w.PutNullString(at, &x.GroupId, true, true)
 	at = w.PutNullString(at, &x.MemberId, true, true)
 	{
-		b := (*[24]byte)(w.At(at, 24))
+		b := (*[16]byte)(w.At(at, 16))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ShareSessionEpoch))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.MaxWaitMs))
 		binary.BigEndian.PutUint32(b[8:12], uint32(x.MinBytes))
 		binary.BigEndian.PutUint32(b[12:16], uint32(x.MaxBytes))
-		binary.BigEndian.PutUint32(b[16:20], uint32(x.MaxRecords))
-		binary.BigEndian.PutUint32(b[20:24], uint32(x.BatchSize))
-		at += 24
+		at += 16
+	}
+	if v >= 1 {
+		{
+			b := (*[8]byte)(w.At(at, 8))
+			binary.BigEndian.PutUint32(b[0:4], uint32(x.MaxRecords))
+			binary.BigEndian.PutUint32(b[4:8], uint32(x.BatchSize))
+			at += 8
+		}
+	} else {
+		if x.MaxRecords != 0 {
+			w.Fail("ShareFetchRequest.MaxRecords", wire.ErrNotInThis)
+		}
+		if x.BatchSize != 0 {
+			w.Fail("ShareFetchRequest.BatchSize", wire.ErrNotInThis)
+		}
 	}
 	if v >= 2 {
 		{
@@ -200,17 +224,24 @@ func (x *ShareFetchRequestFetchTopic) encode(w *wire.Writer, v int16, at int) in
 // ShareFetchRequestFetchPartition is part of ShareFetchRequest.
 type ShareFetchRequestFetchPartition struct {
 	PartitionIndex         int32
+	PartitionMaxBytes      int32 // v0
 	AcknowledgementBatches []ShareFetchRequestAcknowledgementBatch
 }
 
 // Default sets every field to its default and keeps the memory of slices.
 func (x *ShareFetchRequestFetchPartition) Default() {
 	x.PartitionIndex = 0
+	x.PartitionMaxBytes = 0
 	x.AcknowledgementBatches = wire.Resize(x.AcknowledgementBatches, 0)
 }
 
 func (x *ShareFetchRequestFetchPartition) decode(r *wire.Reader, v int16, at int) int {
 	x.PartitionIndex, at = r.GetInt32(at)
+	if v <= 0 {
+		x.PartitionMaxBytes, at = r.GetInt32(at)
+	} else {
+		x.PartitionMaxBytes = 0
+	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
@@ -225,8 +256,11 @@ func (x *ShareFetchRequestFetchPartition) decode(r *wire.Reader, v int16, at int
 }
 
 func (x *ShareFetchRequestFetchPartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
+	w.Room(at, 8)
 	at = w.PutInt32(at, x.PartitionIndex)
+	if v <= 0 {
+		at = w.PutInt32(at, x.PartitionMaxBytes)
+	}
 	w.Room(at, wire.CountRoom)
 	at = w.PutCount(at, len(x.AcknowledgementBatches), true)
 	for i := range x.AcknowledgementBatches {
@@ -325,12 +359,12 @@ func (x *ShareFetchRequestForgottenTopic) encode(w *wire.Writer, v int16, at int
 	return at
 }
 
-// ShareFetchResponse has versions 1-2, flexible from 1.
+// ShareFetchResponse has versions 0-2, flexible from 0.
 type ShareFetchResponse struct {
 	ThrottleTimeMs           int32
 	ErrorCode                int16
 	ErrorMessage             wire.NullString // nullable, default null
-	AcquisitionLockTimeoutMs int32
+	AcquisitionLockTimeoutMs int32           // v1-2
 	Responses                []ShareFetchableTopicResponse
 	NodeEndpoints            []ShareFetchResponseNodeEndpoint
 }
@@ -351,7 +385,7 @@ func (x *ShareFetchResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareFetchResponse) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -368,7 +402,11 @@ func (x *ShareFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 		}
 	}
 	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	x.AcquisitionLockTimeoutMs, at = r.GetInt32(at)
+	if v >= 1 {
+		x.AcquisitionLockTimeoutMs, at = r.GetInt32(at)
+	} else {
+		x.AcquisitionLockTimeoutMs = 0
+	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
@@ -394,7 +432,7 @@ func (x *ShareFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareFetchResponse) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		w.Fail("ShareFetchResponse", wire.ErrVersion)
 		return
 	}
@@ -410,7 +448,13 @@ func (x *ShareFetchResponse) encode(w *wire.Writer, v int16, at int) int {
 		at += 6
 	}
 	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt32(at, x.AcquisitionLockTimeoutMs)
+	if v >= 1 {
+		at = w.PutInt32(at, x.AcquisitionLockTimeoutMs)
+	} else {
+		if x.AcquisitionLockTimeoutMs != 0 {
+			w.Fail("ShareFetchResponse.AcquisitionLockTimeoutMs", wire.ErrNotInThis)
+		}
+	}
 	w.Room(at, wire.CountRoom)
 	at = w.PutCount(at, len(x.Responses), true)
 	for i := range x.Responses {
@@ -474,7 +518,7 @@ type ShareFetchResponsePartitionData struct {
 	AcknowledgeErrorCode    int16
 	AcknowledgeErrorMessage wire.NullString // nullable, default null
 	CurrentLeader           ShareFetchResponseLeaderIdAndEpoch
-	Records                 wire.Records
+	Records                 wire.Records // nullable v0
 	AcquiredRecords         []AcquiredRecords
 }
 
@@ -486,7 +530,7 @@ func (x *ShareFetchResponsePartitionData) Default() {
 	x.AcknowledgeErrorCode = 0
 	x.AcknowledgeErrorMessage = wire.NullString{}
 	x.CurrentLeader.Default()
-	x.Records = wire.Resize(x.Records, 0)
+	x.Records = nil
 	x.AcquiredRecords = wire.Resize(x.AcquiredRecords, 0)
 }
 
@@ -503,7 +547,7 @@ func (x *ShareFetchResponsePartitionData) decode(r *wire.Reader, v int16, at int
 	x.AcknowledgeErrorCode, at = r.GetInt16(at)
 	x.AcknowledgeErrorMessage, at = r.GetNullString(at, true, true)
 	at = x.CurrentLeader.decode(r, v, at)
-	x.Records, at = r.GetRecords(at, x.Records, true, false)
+	x.Records, at = r.GetRecords(at, x.Records, true, v <= 0)
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 19)
@@ -529,7 +573,7 @@ func (x *ShareFetchResponsePartitionData) encode(w *wire.Writer, v int16, at int
 	at = w.PutInt16(at, x.AcknowledgeErrorCode)
 	at = w.PutNullString(at, &x.AcknowledgeErrorMessage, true, true)
 	at = x.CurrentLeader.encode(w, v, at)
-	at = w.PutRecords(at, x.Records, true, false)
+	at = w.PutRecords(at, x.Records, true, v <= 0)
 	w.Room(at, wire.CountRoom)
 	at = w.PutCount(at, len(x.AcquiredRecords), true)
 	for i := range x.AcquiredRecords {

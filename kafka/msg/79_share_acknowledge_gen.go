@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// ShareAcknowledgeRequest has versions 1-2, flexible from 1.
+// ShareAcknowledgeRequest has versions 0-2, flexible from 0.
 type ShareAcknowledgeRequest struct {
 	GroupId           wire.NullString // nullable, default null
 	MemberId          wire.NullString // nullable
@@ -32,7 +32,7 @@ func (x *ShareAcknowledgeRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareAcknowledgeRequest) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -64,7 +64,7 @@ func (x *ShareAcknowledgeRequest) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareAcknowledgeRequest) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		w.Fail("ShareAcknowledgeRequest", wire.ErrVersion)
 		return
 	}
@@ -228,7 +228,7 @@ func (x *ShareAcknowledgeRequestAcknowledgementBatch) encode(w *wire.Writer, v i
 	return at
 }
 
-// ShareAcknowledgeResponse has versions 1-2, flexible from 1.
+// ShareAcknowledgeResponse has versions 0-2, flexible from 0.
 type ShareAcknowledgeResponse struct {
 	ThrottleTimeMs           int32
 	ErrorCode                int16
@@ -254,7 +254,7 @@ func (x *ShareAcknowledgeResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *ShareAcknowledgeResponse) Decode(r *wire.Reader, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -301,7 +301,7 @@ func (x *ShareAcknowledgeResponse) decode(r *wire.Reader, v int16, at int) int {
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *ShareAcknowledgeResponse) Encode(w *wire.Writer, v int16) {
-	if v < 1 || v > 2 {
+	if v < 0 || v > 2 {
 		w.Fail("ShareAcknowledgeResponse", wire.ErrVersion)
 		return
 	}

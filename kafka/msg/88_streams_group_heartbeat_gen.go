@@ -8,7 +8,7 @@ import (
 	"chronik/kafka/wire"
 )
 
-// StreamsGroupHeartbeatRequest has versions 0, flexible from 0.
+// StreamsGroupHeartbeatRequest has versions 0-1, flexible from 0.
 type StreamsGroupHeartbeatRequest struct {
 	GroupId                  string
 	MemberId                 string
@@ -56,7 +56,7 @@ func (x *StreamsGroupHeartbeatRequest) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *StreamsGroupHeartbeatRequest) Decode(r *wire.Reader, v int16) {
-	if v != 0 {
+	if v < 0 || v > 1 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -180,7 +180,7 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *StreamsGroupHeartbeatRequest) Encode(w *wire.Writer, v int16) {
-	if v != 0 {
+	if v < 0 || v > 1 {
 		w.Fail("StreamsGroupHeartbeatRequest", wire.ErrVersion)
 		return
 	}
@@ -482,6 +482,66 @@ func (x *CopartitionGroup) encode(w *wire.Writer, v int16, at int) int {
 	return at
 }
 
+// StreamsGroupHeartbeatRequestEndpoint is part of StreamsGroupHeartbeatRequest.
+type StreamsGroupHeartbeatRequestEndpoint struct {
+	Host string
+	Port uint16
+}
+
+// Default sets every field to its default and keeps the memory of slices.
+func (x *StreamsGroupHeartbeatRequestEndpoint) Default() {
+	x.Host = ""
+	x.Port = 0
+}
+
+func (x *StreamsGroupHeartbeatRequestEndpoint) decode(r *wire.Reader, v int16, at int) int {
+	x.Host, at = r.GetString(at, true)
+	x.Port, at = r.GetUint16(at)
+	at = r.GetNoTags(at)
+	return at
+}
+
+func (x *StreamsGroupHeartbeatRequestEndpoint) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 3+wire.StringRoom+len(x.Host))
+	at = w.PutString(at, x.Host, true)
+	at = w.PutUint16(at, x.Port)
+	at = w.PutInt8(at, 0)
+	return at
+}
+
+// StreamsGroupHeartbeatRequestTaskIds is part of StreamsGroupHeartbeatRequest.
+type StreamsGroupHeartbeatRequestTaskIds struct {
+	SubtopologyId string
+	Partitions    []int32
+}
+
+// Default sets every field to its default and keeps the memory of slices.
+func (x *StreamsGroupHeartbeatRequestTaskIds) Default() {
+	x.SubtopologyId = ""
+	x.Partitions = wire.Resize(x.Partitions, 0)
+}
+
+func (x *StreamsGroupHeartbeatRequestTaskIds) decode(r *wire.Reader, v int16, at int) int {
+	x.SubtopologyId, at = r.GetString(at, true)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
+		s := wire.Resize(x.Partitions, n)
+		at = r.GetInt32s(at, s)
+		x.Partitions = s
+	}
+	at = r.GetNoTags(at)
+	return at
+}
+
+func (x *StreamsGroupHeartbeatRequestTaskIds) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.SubtopologyId, true)
+	at = w.PutInt32s(at, x.Partitions, true, false)
+	at = w.PutInt8(at, 0)
+	return at
+}
+
 // StreamsGroupHeartbeatRequestKeyValue is part of StreamsGroupHeartbeatRequest.
 type StreamsGroupHeartbeatRequestKeyValue struct {
 	Key   string
@@ -505,6 +565,47 @@ func (x *StreamsGroupHeartbeatRequestKeyValue) encode(w *wire.Writer, v int16, a
 	w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
 	at = w.PutString(at, x.Key, true)
 	at = w.PutString(at, x.Value, true)
+	at = w.PutInt8(at, 0)
+	return at
+}
+
+// StreamsGroupHeartbeatRequestTaskOffset is part of StreamsGroupHeartbeatRequest.
+type StreamsGroupHeartbeatRequestTaskOffset struct {
+	SubtopologyId string
+	Partition     int32
+	Offset        int64
+}
+
+// Default sets every field to its default and keeps the memory of slices.
+func (x *StreamsGroupHeartbeatRequestTaskOffset) Default() {
+	x.SubtopologyId = ""
+	x.Partition = 0
+	x.Offset = 0
+}
+
+func (x *StreamsGroupHeartbeatRequestTaskOffset) decode(r *wire.Reader, v int16, at int) int {
+	x.SubtopologyId, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 12); p != nil {
+			b := (*[12]byte)(p)
+			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+		}
+	}
+	at = r.GetNoTags(at)
+	return at
+}
+
+func (x *StreamsGroupHeartbeatRequestTaskOffset) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 13+wire.StringRoom+len(x.SubtopologyId))
+	at = w.PutString(at, x.SubtopologyId, true)
+	{
+		b := (*[12]byte)(w.At(at, 12))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
+		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
+		at += 12
+	}
 	at = w.PutInt8(at, 0)
 	return at
 }
@@ -567,123 +668,24 @@ func (x *StreamsGroupHeartbeatRequestTopicInfo) encode(w *wire.Writer, v int16, 
 	return at
 }
 
-// StreamsGroupHeartbeatRequestEndpoint is part of StreamsGroupHeartbeatRequest.
-type StreamsGroupHeartbeatRequestEndpoint struct {
-	Host string
-	Port uint16
-}
-
-// Default sets every field to its default and keeps the memory of slices.
-func (x *StreamsGroupHeartbeatRequestEndpoint) Default() {
-	x.Host = ""
-	x.Port = 0
-}
-
-func (x *StreamsGroupHeartbeatRequestEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
-	at = r.GetNoTags(at)
-	return at
-}
-
-func (x *StreamsGroupHeartbeatRequestEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
-	return at
-}
-
-// StreamsGroupHeartbeatRequestTaskOffset is part of StreamsGroupHeartbeatRequest.
-type StreamsGroupHeartbeatRequestTaskOffset struct {
-	SubtopologyId string
-	Partition     int32
-	Offset        int64
-}
-
-// Default sets every field to its default and keeps the memory of slices.
-func (x *StreamsGroupHeartbeatRequestTaskOffset) Default() {
-	x.SubtopologyId = ""
-	x.Partition = 0
-	x.Offset = 0
-}
-
-func (x *StreamsGroupHeartbeatRequestTaskOffset) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
-		}
-	}
-	at = r.GetNoTags(at)
-	return at
-}
-
-func (x *StreamsGroupHeartbeatRequestTaskOffset) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13+wire.StringRoom+len(x.SubtopologyId))
-	at = w.PutString(at, x.SubtopologyId, true)
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
-		at += 12
-	}
-	at = w.PutInt8(at, 0)
-	return at
-}
-
-// StreamsGroupHeartbeatRequestTaskIds is part of StreamsGroupHeartbeatRequest.
-type StreamsGroupHeartbeatRequestTaskIds struct {
-	SubtopologyId string
-	Partitions    []int32
-}
-
-// Default sets every field to its default and keeps the memory of slices.
-func (x *StreamsGroupHeartbeatRequestTaskIds) Default() {
-	x.SubtopologyId = ""
-	x.Partitions = wire.Resize(x.Partitions, 0)
-}
-
-func (x *StreamsGroupHeartbeatRequestTaskIds) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
-	}
-	at = r.GetNoTags(at)
-	return at
-}
-
-func (x *StreamsGroupHeartbeatRequestTaskIds) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.SubtopologyId, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
-	return at
-}
-
-// StreamsGroupHeartbeatResponse has versions 0, flexible from 0.
+// StreamsGroupHeartbeatResponse has versions 0-1, flexible from 0.
 type StreamsGroupHeartbeatResponse struct {
-	ThrottleTimeMs           int32
-	ErrorCode                int16
-	ErrorMessage             wire.NullString // nullable, default null
-	MemberId                 string
-	MemberEpoch              int32
-	HeartbeatIntervalMs      int32
-	AcceptableRecoveryLag    int32
-	TaskOffsetIntervalMs     int32
-	Status                   []Status                               // nullable
-	ActiveTasks              []StreamsGroupHeartbeatResponseTaskIds // nullable, default null
-	StandbyTasks             []StreamsGroupHeartbeatResponseTaskIds // nullable, default null
-	WarmupTasks              []StreamsGroupHeartbeatResponseTaskIds // nullable, default null
-	EndpointInformationEpoch int32
-	PartitionsByUserEndpoint []EndpointToPartitions // nullable, default null
+	ThrottleTimeMs              int32
+	ErrorCode                   int16
+	ErrorMessage                wire.NullString // nullable, default null
+	MemberId                    string
+	MemberEpoch                 int32
+	HeartbeatIntervalMs         int32
+	AcceptableRecoveryLagLegacy int32 // v0
+	TaskOffsetIntervalMs        int32
+	AcceptableRecoveryLag       int64                                  // v1, default -1
+	Status                      []Status                               // nullable
+	ActiveTasks                 []StreamsGroupHeartbeatResponseTaskIds // nullable, default null
+	StandbyTasks                []StreamsGroupHeartbeatResponseTaskIds // nullable, default null
+	WarmupTasks                 []StreamsGroupHeartbeatResponseTaskIds // nullable, default null
+	TopologyDescriptionRequired bool                                   // v1
+	EndpointInformationEpoch    int32
+	PartitionsByUserEndpoint    []EndpointToPartitions // nullable, default null
 }
 
 // APIKey is 88.
@@ -697,12 +699,14 @@ func (x *StreamsGroupHeartbeatResponse) Default() {
 	x.MemberId = ""
 	x.MemberEpoch = 0
 	x.HeartbeatIntervalMs = 0
-	x.AcceptableRecoveryLag = 0
+	x.AcceptableRecoveryLagLegacy = 0
 	x.TaskOffsetIntervalMs = 0
+	x.AcceptableRecoveryLag = -1
 	x.Status = wire.Resize(x.Status, 0)
 	x.ActiveTasks = nil
 	x.StandbyTasks = nil
 	x.WarmupTasks = nil
+	x.TopologyDescriptionRequired = false
 	x.EndpointInformationEpoch = 0
 	x.PartitionsByUserEndpoint = nil
 }
@@ -710,7 +714,7 @@ func (x *StreamsGroupHeartbeatResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *StreamsGroupHeartbeatResponse) Decode(r *wire.Reader, v int16) {
-	if v != 0 {
+	if v < 0 || v > 1 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -730,13 +734,22 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 	x.MemberId, at = r.GetString(at, true)
 	{
 		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
+		if p, at = r.GetFixed(at, 8); p != nil {
+			b := (*[8]byte)(p)
 			x.MemberEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
 			x.HeartbeatIntervalMs = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.AcceptableRecoveryLag = int32(binary.BigEndian.Uint32(b[8:12]))
-			x.TaskOffsetIntervalMs = int32(binary.BigEndian.Uint32(b[12:16]))
 		}
+	}
+	if v <= 0 {
+		x.AcceptableRecoveryLagLegacy, at = r.GetInt32(at)
+	} else {
+		x.AcceptableRecoveryLagLegacy = 0
+	}
+	x.TaskOffsetIntervalMs, at = r.GetInt32(at)
+	if v >= 1 {
+		x.AcceptableRecoveryLag, at = r.GetInt64(at)
+	} else {
+		x.AcceptableRecoveryLag = -1
 	}
 	{
 		var n int
@@ -786,6 +799,11 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 			x.WarmupTasks = s
 		}
 	}
+	if v >= 1 {
+		x.TopologyDescriptionRequired, at = r.GetBool(at)
+	} else {
+		x.TopologyDescriptionRequired = false
+	}
 	x.EndpointInformationEpoch, at = r.GetInt32(at)
 	{
 		var n int
@@ -806,7 +824,7 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *StreamsGroupHeartbeatResponse) Encode(w *wire.Writer, v int16) {
-	if v != 0 {
+	if v < 0 || v > 1 {
 		w.Fail("StreamsGroupHeartbeatResponse", wire.ErrVersion)
 		return
 	}
@@ -814,7 +832,7 @@ func (x *StreamsGroupHeartbeatResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *StreamsGroupHeartbeatResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 22+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.MemberId))
+	w.Room(at, 30+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.MemberId))
 	{
 		b := (*[6]byte)(w.At(at, 6))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
@@ -824,12 +842,21 @@ func (x *StreamsGroupHeartbeatResponse) encode(w *wire.Writer, v int16, at int) 
 	at = w.PutNullString(at, &x.ErrorMessage, true, true)
 	at = w.PutString(at, x.MemberId, true)
 	{
-		b := (*[16]byte)(w.At(at, 16))
+		b := (*[8]byte)(w.At(at, 8))
 		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
 		binary.BigEndian.PutUint32(b[4:8], uint32(x.HeartbeatIntervalMs))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.AcceptableRecoveryLag))
-		binary.BigEndian.PutUint32(b[12:16], uint32(x.TaskOffsetIntervalMs))
-		at += 16
+		at += 8
+	}
+	if v <= 0 {
+		at = w.PutInt32(at, x.AcceptableRecoveryLagLegacy)
+	} else {
+		if x.AcceptableRecoveryLagLegacy != 0 {
+			w.Fail("StreamsGroupHeartbeatResponse.AcceptableRecoveryLagLegacy", wire.ErrNotInThis)
+		}
+	}
+	at = w.PutInt32(at, x.TaskOffsetIntervalMs)
+	if v >= 1 {
+		at = w.PutInt64(at, x.AcceptableRecoveryLag)
 	}
 	w.Room(at, wire.CountRoom)
 	at = w.PutNullCount(at, len(x.Status), x.Status == nil, true, true)
@@ -851,7 +878,14 @@ func (x *StreamsGroupHeartbeatResponse) encode(w *wire.Writer, v int16, at int) 
 	for i := range x.WarmupTasks {
 		at = x.WarmupTasks[i].encode(w, v, at)
 	}
-	w.Room(at, 4)
+	w.Room(at, 5)
+	if v >= 1 {
+		at = w.PutBool(at, x.TopologyDescriptionRequired)
+	} else {
+		if x.TopologyDescriptionRequired {
+			w.Fail("StreamsGroupHeartbeatResponse.TopologyDescriptionRequired", wire.ErrNotInThis)
+		}
+	}
 	at = w.PutInt32(at, x.EndpointInformationEpoch)
 	w.Room(at, wire.CountRoom)
 	at = w.PutNullCount(at, len(x.PartitionsByUserEndpoint), x.PartitionsByUserEndpoint == nil, true, true)
@@ -859,6 +893,33 @@ func (x *StreamsGroupHeartbeatResponse) encode(w *wire.Writer, v int16, at int) 
 		at = x.PartitionsByUserEndpoint[i].encode(w, v, at)
 	}
 	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
+}
+
+// Status is part of StreamsGroupHeartbeatResponse.
+type Status struct {
+	StatusCode   int8
+	StatusDetail string
+}
+
+// Default sets every field to its default and keeps the memory of slices.
+func (x *Status) Default() {
+	x.StatusCode = 0
+	x.StatusDetail = ""
+}
+
+func (x *Status) decode(r *wire.Reader, v int16, at int) int {
+	x.StatusCode, at = r.GetInt8(at)
+	x.StatusDetail, at = r.GetString(at, true)
+	at = r.GetNoTags(at)
+	return at
+}
+
+func (x *Status) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 2+wire.StringRoom+len(x.StatusDetail))
+	at = w.PutInt8(at, x.StatusCode)
+	at = w.PutString(at, x.StatusDetail, true)
 	at = w.PutInt8(at, 0)
 	return at
 }
@@ -918,62 +979,29 @@ func (x *EndpointToPartitions) encode(w *wire.Writer, v int16, at int) int {
 	return at
 }
 
-// Status is part of StreamsGroupHeartbeatResponse.
-type Status struct {
-	StatusCode   int8
-	StatusDetail string
+// StreamsGroupHeartbeatResponseEndpoint is part of StreamsGroupHeartbeatResponse.
+type StreamsGroupHeartbeatResponseEndpoint struct {
+	Host string
+	Port uint16
 }
 
 // Default sets every field to its default and keeps the memory of slices.
-func (x *Status) Default() {
-	x.StatusCode = 0
-	x.StatusDetail = ""
+func (x *StreamsGroupHeartbeatResponseEndpoint) Default() {
+	x.Host = ""
+	x.Port = 0
 }
 
-func (x *Status) decode(r *wire.Reader, v int16, at int) int {
-	x.StatusCode, at = r.GetInt8(at)
-	x.StatusDetail, at = r.GetString(at, true)
+func (x *StreamsGroupHeartbeatResponseEndpoint) decode(r *wire.Reader, v int16, at int) int {
+	x.Host, at = r.GetString(at, true)
+	x.Port, at = r.GetUint16(at)
 	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *Status) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 2+wire.StringRoom+len(x.StatusDetail))
-	at = w.PutInt8(at, x.StatusCode)
-	at = w.PutString(at, x.StatusDetail, true)
-	at = w.PutInt8(at, 0)
-	return at
-}
-
-// StreamsGroupHeartbeatResponseTopicPartition is part of StreamsGroupHeartbeatResponse.
-type StreamsGroupHeartbeatResponseTopicPartition struct {
-	Topic      string
-	Partitions []int32
-}
-
-// Default sets every field to its default and keeps the memory of slices.
-func (x *StreamsGroupHeartbeatResponseTopicPartition) Default() {
-	x.Topic = ""
-	x.Partitions = wire.Resize(x.Partitions, 0)
-}
-
-func (x *StreamsGroupHeartbeatResponseTopicPartition) decode(r *wire.Reader, v int16, at int) int {
-	x.Topic, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
-	}
-	at = r.GetNoTags(at)
-	return at
-}
-
-func (x *StreamsGroupHeartbeatResponseTopicPartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.Topic, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
+func (x *StreamsGroupHeartbeatResponseEndpoint) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 3+wire.StringRoom+len(x.Host))
+	at = w.PutString(at, x.Host, true)
+	at = w.PutUint16(at, x.Port)
 	at = w.PutInt8(at, 0)
 	return at
 }
@@ -1011,29 +1039,35 @@ func (x *StreamsGroupHeartbeatResponseTaskIds) encode(w *wire.Writer, v int16, a
 	return at
 }
 
-// StreamsGroupHeartbeatResponseEndpoint is part of StreamsGroupHeartbeatResponse.
-type StreamsGroupHeartbeatResponseEndpoint struct {
-	Host string
-	Port uint16
+// StreamsGroupHeartbeatResponseTopicPartition is part of StreamsGroupHeartbeatResponse.
+type StreamsGroupHeartbeatResponseTopicPartition struct {
+	Topic      string
+	Partitions []int32
 }
 
 // Default sets every field to its default and keeps the memory of slices.
-func (x *StreamsGroupHeartbeatResponseEndpoint) Default() {
-	x.Host = ""
-	x.Port = 0
+func (x *StreamsGroupHeartbeatResponseTopicPartition) Default() {
+	x.Topic = ""
+	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *StreamsGroupHeartbeatResponseEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
+func (x *StreamsGroupHeartbeatResponseTopicPartition) decode(r *wire.Reader, v int16, at int) int {
+	x.Topic, at = r.GetString(at, true)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 4)
+		s := wire.Resize(x.Partitions, n)
+		at = r.GetInt32s(at, s)
+		x.Partitions = s
+	}
 	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupHeartbeatResponseEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
+func (x *StreamsGroupHeartbeatResponseTopicPartition) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+	at = w.PutString(at, x.Topic, true)
+	at = w.PutInt32s(at, x.Partitions, true, false)
 	at = w.PutInt8(at, 0)
 	return at
 }

@@ -8,10 +8,11 @@ import (
 	"chronik/kafka/wire"
 )
 
-// StreamsGroupDescribeRequest has versions 0, flexible from 0.
+// StreamsGroupDescribeRequest has versions 0-1, flexible from 0.
 type StreamsGroupDescribeRequest struct {
 	GroupIds                    []string
 	IncludeAuthorizedOperations bool
+	IncludeTopologyDescription  bool // v1
 }
 
 // APIKey is 89.
@@ -21,12 +22,13 @@ func (*StreamsGroupDescribeRequest) APIKey() int16 { return 89 }
 func (x *StreamsGroupDescribeRequest) Default() {
 	x.GroupIds = wire.Resize(x.GroupIds, 0)
 	x.IncludeAuthorizedOperations = false
+	x.IncludeTopologyDescription = false
 }
 
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *StreamsGroupDescribeRequest) Decode(r *wire.Reader, v int16) {
-	if v != 0 {
+	if v < 0 || v > 1 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -44,6 +46,11 @@ func (x *StreamsGroupDescribeRequest) decode(r *wire.Reader, v int16, at int) in
 		x.GroupIds = s
 	}
 	x.IncludeAuthorizedOperations, at = r.GetBool(at)
+	if v >= 1 {
+		x.IncludeTopologyDescription, at = r.GetBool(at)
+	} else {
+		x.IncludeTopologyDescription = false
+	}
 	at = r.GetNoTags(at)
 	return at
 }
@@ -51,7 +58,7 @@ func (x *StreamsGroupDescribeRequest) decode(r *wire.Reader, v int16, at int) in
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *StreamsGroupDescribeRequest) Encode(w *wire.Writer, v int16) {
-	if v != 0 {
+	if v < 0 || v > 1 {
 		w.Fail("StreamsGroupDescribeRequest", wire.ErrVersion)
 		return
 	}
@@ -65,13 +72,20 @@ func (x *StreamsGroupDescribeRequest) encode(w *wire.Writer, v int16, at int) in
 		w.Room(at, wire.StringRoom+len(x.GroupIds[i]))
 		at = w.PutString(at, x.GroupIds[i], true)
 	}
-	w.Room(at, 2)
+	w.Room(at, 3)
 	at = w.PutBool(at, x.IncludeAuthorizedOperations)
+	if v >= 1 {
+		at = w.PutBool(at, x.IncludeTopologyDescription)
+	} else {
+		if x.IncludeTopologyDescription {
+			w.Fail("StreamsGroupDescribeRequest.IncludeTopologyDescription", wire.ErrNotInThis)
+		}
+	}
 	at = w.PutInt8(at, 0)
 	return at
 }
 
-// StreamsGroupDescribeResponse has versions 0, flexible from 0.
+// StreamsGroupDescribeResponse has versions 0-1, flexible from 0.
 type StreamsGroupDescribeResponse struct {
 	ThrottleTimeMs int32
 	Groups         []StreamsGroupDescribeResponseDescribedGroup
@@ -89,7 +103,7 @@ func (x *StreamsGroupDescribeResponse) Default() {
 // Decode reads x from r. It sets every field, reuses the memory of slices, and aliases
 // r's frame with strings and bytes. Errors are in r.
 func (x *StreamsGroupDescribeResponse) Decode(r *wire.Reader, v int16) {
-	if v != 0 {
+	if v < 0 || v > 1 {
 		r.Fail(wire.ErrVersion)
 		return
 	}
@@ -114,7 +128,7 @@ func (x *StreamsGroupDescribeResponse) decode(r *wire.Reader, v int16, at int) i
 // Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may
 // not be dropped is set.
 func (x *StreamsGroupDescribeResponse) Encode(w *wire.Writer, v int16) {
-	if v != 0 {
+	if v < 0 || v > 1 {
 		w.Fail("StreamsGroupDescribeResponse", wire.ErrVersion)
 		return
 	}
@@ -136,15 +150,18 @@ func (x *StreamsGroupDescribeResponse) encode(w *wire.Writer, v int16, at int) i
 
 // StreamsGroupDescribeResponseDescribedGroup is part of StreamsGroupDescribeResponse.
 type StreamsGroupDescribeResponseDescribedGroup struct {
-	ErrorCode            int16
-	ErrorMessage         wire.NullString // nullable, default null
-	GroupId              string
-	GroupState           string
-	GroupEpoch           int32
-	AssignmentEpoch      int32
-	Topology             *StreamsGroupDescribeResponseTopology // nullable, default null
-	Members              []StreamsGroupDescribeResponseMember
-	AuthorizedOperations int32 // default -2147483648
+	ErrorCode                 int16
+	ErrorMessage              wire.NullString // nullable, default null
+	GroupId                   string
+	GroupState                string
+	GroupEpoch                int32
+	AssignmentEpoch           int32
+	Topology                  *StreamsGroupDescribeResponseTopology // nullable, default null
+	Members                   []StreamsGroupDescribeResponseMember
+	AuthorizedOperations      int32                                            // default -2147483648
+	TopologyDescription       *StreamsGroupDescribeResponseTopologyDescription // v1, nullable, default null
+	TopologyDescriptionStatus int8                                             // v1
+	AssignorName              wire.NullString                                  // v1, nullable, default null
 }
 
 // Default sets every field to its default and keeps the memory of slices.
@@ -158,6 +175,9 @@ func (x *StreamsGroupDescribeResponseDescribedGroup) Default() {
 	x.Topology = nil
 	x.Members = wire.Resize(x.Members, 0)
 	x.AuthorizedOperations = -2147483648
+	x.TopologyDescription = nil
+	x.TopologyDescriptionStatus = 0
+	x.AssignorName = wire.NullString{}
 }
 
 func (x *StreamsGroupDescribeResponseDescribedGroup) decode(r *wire.Reader, v int16, at int) int {
@@ -194,6 +214,31 @@ func (x *StreamsGroupDescribeResponseDescribedGroup) decode(r *wire.Reader, v in
 		x.Members = s
 	}
 	x.AuthorizedOperations, at = r.GetInt32(at)
+	if v >= 1 {
+		{
+			var ok bool
+			if ok, at = r.GetPresent(at); ok {
+				if x.TopologyDescription == nil {
+					x.TopologyDescription = new(StreamsGroupDescribeResponseTopologyDescription)
+				}
+				at = x.TopologyDescription.decode(r, v, at)
+			} else {
+				x.TopologyDescription = nil
+			}
+		}
+	} else {
+		x.TopologyDescription = nil
+	}
+	if v >= 1 {
+		x.TopologyDescriptionStatus, at = r.GetInt8(at)
+	} else {
+		x.TopologyDescriptionStatus = 0
+	}
+	if v >= 1 {
+		x.AssignorName, at = r.GetNullString(at, true, v >= 1)
+	} else {
+		x.AssignorName = wire.NullString{}
+	}
 	at = r.GetNoTags(at)
 	return at
 }
@@ -222,6 +267,28 @@ func (x *StreamsGroupDescribeResponseDescribedGroup) encode(w *wire.Writer, v in
 	}
 	w.Room(at, 4)
 	at = w.PutInt32(at, x.AuthorizedOperations)
+	if v >= 1 {
+		w.Room(at, 1)
+		at = w.PutPresent(at, x.TopologyDescription != nil)
+		if x.TopologyDescription != nil {
+			at = x.TopologyDescription.encode(w, v, at)
+		}
+	} else {
+		if x.TopologyDescription != nil {
+			w.Fail("StreamsGroupDescribeResponseDescribedGroup.TopologyDescription", wire.ErrNotInThis)
+		}
+	}
+	w.Room(at, 1+wire.StringRoom+len(x.AssignorName.String))
+	if v >= 1 {
+		at = w.PutInt8(at, x.TopologyDescriptionStatus)
+	} else {
+		if x.TopologyDescriptionStatus != 0 {
+			w.Fail("StreamsGroupDescribeResponseDescribedGroup.TopologyDescriptionStatus", wire.ErrNotInThis)
+		}
+	}
+	if v >= 1 {
+		at = w.PutNullString(at, &x.AssignorName, true, v >= 1)
+	}
 	w.Room(at, 1)
 	at = w.PutInt8(at, 0)
 	return at
@@ -518,6 +585,209 @@ func (x *StreamsGroupDescribeResponseEndpoint) encode(w *wire.Writer, v int16, a
 	return at
 }
 
+// StreamsGroupDescribeResponseTopologyDescription is part of StreamsGroupDescribeResponse.
+type StreamsGroupDescribeResponseTopologyDescription struct {
+	Subtopologies []StreamsGroupDescribeResponseTopologyDescriptionSubtopology
+	GlobalStores  []StreamsGroupDescribeResponseTopologyDescriptionGlobalStore
+}
+
+// Default sets every field to its default and keeps the memory of slices.
+func (x *StreamsGroupDescribeResponseTopologyDescription) Default() {
+	x.Subtopologies = wire.Resize(x.Subtopologies, 0)
+	x.GlobalStores = wire.Resize(x.GlobalStores, 0)
+}
+
+func (x *StreamsGroupDescribeResponseTopologyDescription) decode(r *wire.Reader, v int16, at int) int {
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
+		s := wire.Resize(x.Subtopologies, n)
+		for i := range s {
+			at = s[i].decode(r, v, at)
+		}
+		x.Subtopologies = s
+	}
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 15)
+		s := wire.Resize(x.GlobalStores, n)
+		for i := range s {
+			at = s[i].decode(r, v, at)
+		}
+		x.GlobalStores = s
+	}
+	at = r.GetNoTags(at)
+	return at
+}
+
+func (x *StreamsGroupDescribeResponseTopologyDescription) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Subtopologies), true)
+	for i := range x.Subtopologies {
+		at = x.Subtopologies[i].encode(w, v, at)
+	}
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.GlobalStores), true)
+	for i := range x.GlobalStores {
+		at = x.GlobalStores[i].encode(w, v, at)
+	}
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
+}
+
+// StreamsGroupDescribeResponseTopologyDescriptionSubtopology is part of StreamsGroupDescribeResponse.
+type StreamsGroupDescribeResponseTopologyDescriptionSubtopology struct {
+	SubtopologyId string
+	Nodes         []StreamsGroupDescribeResponseTopologyDescriptionNode
+}
+
+// Default sets every field to its default and keeps the memory of slices.
+func (x *StreamsGroupDescribeResponseTopologyDescriptionSubtopology) Default() {
+	x.SubtopologyId = ""
+	x.Nodes = wire.Resize(x.Nodes, 0)
+}
+
+func (x *StreamsGroupDescribeResponseTopologyDescriptionSubtopology) decode(r *wire.Reader, v int16, at int) int {
+	x.SubtopologyId, at = r.GetString(at, true)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 7)
+		s := wire.Resize(x.Nodes, n)
+		for i := range s {
+			at = s[i].decode(r, v, at)
+		}
+		x.Nodes = s
+	}
+	at = r.GetNoTags(at)
+	return at
+}
+
+func (x *StreamsGroupDescribeResponseTopologyDescriptionSubtopology) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, wire.StringRoom+len(x.SubtopologyId))
+	at = w.PutString(at, x.SubtopologyId, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Nodes), true)
+	for i := range x.Nodes {
+		at = x.Nodes[i].encode(w, v, at)
+	}
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
+}
+
+// StreamsGroupDescribeResponseTopologyDescriptionGlobalStore is part of StreamsGroupDescribeResponse.
+type StreamsGroupDescribeResponseTopologyDescriptionGlobalStore struct {
+	Source    StreamsGroupDescribeResponseTopologyDescriptionNode
+	Processor StreamsGroupDescribeResponseTopologyDescriptionNode
+}
+
+// Default sets every field to its default and keeps the memory of slices.
+func (x *StreamsGroupDescribeResponseTopologyDescriptionGlobalStore) Default() {
+	x.Source.Default()
+	x.Processor.Default()
+}
+
+func (x *StreamsGroupDescribeResponseTopologyDescriptionGlobalStore) decode(r *wire.Reader, v int16, at int) int {
+	at = x.Source.decode(r, v, at)
+	at = x.Processor.decode(r, v, at)
+	at = r.GetNoTags(at)
+	return at
+}
+
+func (x *StreamsGroupDescribeResponseTopologyDescriptionGlobalStore) encode(w *wire.Writer, v int16, at int) int {
+	at = x.Source.encode(w, v, at)
+	at = x.Processor.encode(w, v, at)
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
+}
+
+// StreamsGroupDescribeResponseTopicInfo is part of StreamsGroupDescribeResponse.
+type StreamsGroupDescribeResponseTopicInfo struct {
+	Name              string
+	Partitions        int32
+	ReplicationFactor int16
+	TopicConfigs      []StreamsGroupDescribeResponseKeyValue
+}
+
+// Default sets every field to its default and keeps the memory of slices.
+func (x *StreamsGroupDescribeResponseTopicInfo) Default() {
+	x.Name = ""
+	x.Partitions = 0
+	x.ReplicationFactor = 0
+	x.TopicConfigs = wire.Resize(x.TopicConfigs, 0)
+}
+
+func (x *StreamsGroupDescribeResponseTopicInfo) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	{
+		var p []byte
+		if p, at = r.GetFixed(at, 6); p != nil {
+			b := (*[6]byte)(p)
+			x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
+			x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+		}
+	}
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 3)
+		s := wire.Resize(x.TopicConfigs, n)
+		for i := range s {
+			at = s[i].decode(r, v, at)
+		}
+		x.TopicConfigs = s
+	}
+	at = r.GetNoTags(at)
+	return at
+}
+
+func (x *StreamsGroupDescribeResponseTopicInfo) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 6+wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
+	{
+		b := (*[6]byte)(w.At(at, 6))
+		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partitions))
+		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
+		at += 6
+	}
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.TopicConfigs), true)
+	for i := range x.TopicConfigs {
+		at = x.TopicConfigs[i].encode(w, v, at)
+	}
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
+}
+
+// StreamsGroupDescribeResponseKeyValue is part of StreamsGroupDescribeResponse.
+type StreamsGroupDescribeResponseKeyValue struct {
+	Key   string
+	Value string
+}
+
+// Default sets every field to its default and keeps the memory of slices.
+func (x *StreamsGroupDescribeResponseKeyValue) Default() {
+	x.Key = ""
+	x.Value = ""
+}
+
+func (x *StreamsGroupDescribeResponseKeyValue) decode(r *wire.Reader, v int16, at int) int {
+	x.Key, at = r.GetString(at, true)
+	x.Value, at = r.GetString(at, true)
+	at = r.GetNoTags(at)
+	return at
+}
+
+func (x *StreamsGroupDescribeResponseKeyValue) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
+	at = w.PutString(at, x.Key, true)
+	at = w.PutString(at, x.Value, true)
+	at = w.PutInt8(at, 0)
+	return at
+}
+
 // StreamsGroupDescribeResponseTaskOffset is part of StreamsGroupDescribeResponse.
 type StreamsGroupDescribeResponseTaskOffset struct {
 	SubtopologyId string
@@ -626,6 +896,90 @@ func (x *StreamsGroupDescribeResponseAssignment) encode(w *wire.Writer, v int16,
 	return at
 }
 
+// StreamsGroupDescribeResponseTopologyDescriptionNode is part of StreamsGroupDescribeResponse.
+type StreamsGroupDescribeResponseTopologyDescriptionNode struct {
+	Name         string
+	NodeType     int8
+	SourceTopics []string
+	SinkTopic    wire.NullString // nullable, default null
+	Stores       []string
+	Successors   []string
+}
+
+// Default sets every field to its default and keeps the memory of slices.
+func (x *StreamsGroupDescribeResponseTopologyDescriptionNode) Default() {
+	x.Name = ""
+	x.NodeType = 0
+	x.SourceTopics = wire.Resize(x.SourceTopics, 0)
+	x.SinkTopic = wire.NullString{}
+	x.Stores = wire.Resize(x.Stores, 0)
+	x.Successors = wire.Resize(x.Successors, 0)
+}
+
+func (x *StreamsGroupDescribeResponseTopologyDescriptionNode) decode(r *wire.Reader, v int16, at int) int {
+	x.Name, at = r.GetString(at, true)
+	x.NodeType, at = r.GetInt8(at)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
+		s := wire.Resize(x.SourceTopics, n)
+		for i := range s {
+			s[i], at = r.GetString(at, true)
+		}
+		x.SourceTopics = s
+	}
+	x.SinkTopic, at = r.GetNullString(at, true, true)
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
+		s := wire.Resize(x.Stores, n)
+		for i := range s {
+			s[i], at = r.GetString(at, true)
+		}
+		x.Stores = s
+	}
+	{
+		var n int
+		n, at = r.GetArrayLen(at, true, false, 1)
+		s := wire.Resize(x.Successors, n)
+		for i := range s {
+			s[i], at = r.GetString(at, true)
+		}
+		x.Successors = s
+	}
+	at = r.GetNoTags(at)
+	return at
+}
+
+func (x *StreamsGroupDescribeResponseTopologyDescriptionNode) encode(w *wire.Writer, v int16, at int) int {
+	w.Room(at, 1+wire.StringRoom+len(x.Name))
+	at = w.PutString(at, x.Name, true)
+	at = w.PutInt8(at, x.NodeType)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.SourceTopics), true)
+	for i := range x.SourceTopics {
+		w.Room(at, wire.StringRoom+len(x.SourceTopics[i]))
+		at = w.PutString(at, x.SourceTopics[i], true)
+	}
+	w.Room(at, wire.StringRoom+len(x.SinkTopic.String))
+	at = w.PutNullString(at, &x.SinkTopic, true, true)
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Stores), true)
+	for i := range x.Stores {
+		w.Room(at, wire.StringRoom+len(x.Stores[i]))
+		at = w.PutString(at, x.Stores[i], true)
+	}
+	w.Room(at, wire.CountRoom)
+	at = w.PutCount(at, len(x.Successors), true)
+	for i := range x.Successors {
+		w.Room(at, wire.StringRoom+len(x.Successors[i]))
+		at = w.PutString(at, x.Successors[i], true)
+	}
+	w.Room(at, 1)
+	at = w.PutInt8(at, 0)
+	return at
+}
+
 // StreamsGroupDescribeResponseTaskIds is part of StreamsGroupDescribeResponse.
 type StreamsGroupDescribeResponseTaskIds struct {
 	SubtopologyId string
@@ -655,91 +1009,6 @@ func (x *StreamsGroupDescribeResponseTaskIds) encode(w *wire.Writer, v int16, at
 	w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
 	at = w.PutString(at, x.SubtopologyId, true)
 	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
-	return at
-}
-
-// StreamsGroupDescribeResponseKeyValue is part of StreamsGroupDescribeResponse.
-type StreamsGroupDescribeResponseKeyValue struct {
-	Key   string
-	Value string
-}
-
-// Default sets every field to its default and keeps the memory of slices.
-func (x *StreamsGroupDescribeResponseKeyValue) Default() {
-	x.Key = ""
-	x.Value = ""
-}
-
-func (x *StreamsGroupDescribeResponseKeyValue) decode(r *wire.Reader, v int16, at int) int {
-	x.Key, at = r.GetString(at, true)
-	x.Value, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
-	return at
-}
-
-func (x *StreamsGroupDescribeResponseKeyValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
-	at = w.PutString(at, x.Key, true)
-	at = w.PutString(at, x.Value, true)
-	at = w.PutInt8(at, 0)
-	return at
-}
-
-// StreamsGroupDescribeResponseTopicInfo is part of StreamsGroupDescribeResponse.
-type StreamsGroupDescribeResponseTopicInfo struct {
-	Name              string
-	Partitions        int32
-	ReplicationFactor int16
-	TopicConfigs      []StreamsGroupDescribeResponseKeyValue
-}
-
-// Default sets every field to its default and keeps the memory of slices.
-func (x *StreamsGroupDescribeResponseTopicInfo) Default() {
-	x.Name = ""
-	x.Partitions = 0
-	x.ReplicationFactor = 0
-	x.TopicConfigs = wire.Resize(x.TopicConfigs, 0)
-}
-
-func (x *StreamsGroupDescribeResponseTopicInfo) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
-		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
-		s := wire.Resize(x.TopicConfigs, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
-		x.TopicConfigs = s
-	}
-	at = r.GetNoTags(at)
-	return at
-}
-
-func (x *StreamsGroupDescribeResponseTopicInfo) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partitions))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
-		at += 6
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TopicConfigs), true)
-	for i := range x.TopicConfigs {
-		at = x.TopicConfigs[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
 	at = w.PutInt8(at, 0)
 	return at
 }

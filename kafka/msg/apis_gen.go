@@ -4,110 +4,124 @@ package msg
 
 // Keys of the APIs.
 const (
-	KeyProduce                      int16 = 0
-	KeyFetch                        int16 = 1
-	KeyListOffsets                  int16 = 2
-	KeyMetadata                     int16 = 3
-	KeyOffsetCommit                 int16 = 8
-	KeyOffsetFetch                  int16 = 9
-	KeyFindCoordinator              int16 = 10
-	KeyJoinGroup                    int16 = 11
-	KeyHeartbeat                    int16 = 12
-	KeyLeaveGroup                   int16 = 13
-	KeySyncGroup                    int16 = 14
-	KeyDescribeGroups               int16 = 15
-	KeyListGroups                   int16 = 16
-	KeySaslHandshake                int16 = 17
-	KeyApiVersions                  int16 = 18
-	KeyCreateTopics                 int16 = 19
-	KeyDeleteTopics                 int16 = 20
-	KeyDeleteRecords                int16 = 21
-	KeyInitProducerId               int16 = 22
-	KeyOffsetForLeaderEpoch         int16 = 23
-	KeyAddPartitionsToTxn           int16 = 24
-	KeyAddOffsetsToTxn              int16 = 25
-	KeyEndTxn                       int16 = 26
-	KeyWriteTxnMarkers              int16 = 27
-	KeyTxnOffsetCommit              int16 = 28
-	KeyDescribeAcls                 int16 = 29
-	KeyCreateAcls                   int16 = 30
-	KeyDeleteAcls                   int16 = 31
-	KeyDescribeConfigs              int16 = 32
-	KeyAlterConfigs                 int16 = 33
-	KeyAlterReplicaLogDirs          int16 = 34
-	KeyDescribeLogDirs              int16 = 35
-	KeySaslAuthenticate             int16 = 36
-	KeyCreatePartitions             int16 = 37
-	KeyCreateDelegationToken        int16 = 38
-	KeyRenewDelegationToken         int16 = 39
-	KeyExpireDelegationToken        int16 = 40
-	KeyDescribeDelegationToken      int16 = 41
-	KeyDeleteGroups                 int16 = 42
-	KeyElectLeaders                 int16 = 43
-	KeyIncrementalAlterConfigs      int16 = 44
-	KeyAlterPartitionReassignments  int16 = 45
-	KeyListPartitionReassignments   int16 = 46
-	KeyOffsetDelete                 int16 = 47
-	KeyDescribeClientQuotas         int16 = 48
-	KeyAlterClientQuotas            int16 = 49
-	KeyDescribeUserScramCredentials int16 = 50
-	KeyAlterUserScramCredentials    int16 = 51
-	KeyVote                         int16 = 52
-	KeyBeginQuorumEpoch             int16 = 53
-	KeyEndQuorumEpoch               int16 = 54
-	KeyDescribeQuorum               int16 = 55
-	KeyAlterPartition               int16 = 56
-	KeyUpdateFeatures               int16 = 57
-	KeyEnvelope                     int16 = 58
-	KeyFetchSnapshot                int16 = 59
-	KeyDescribeCluster              int16 = 60
-	KeyDescribeProducers            int16 = 61
-	KeyBrokerRegistration           int16 = 62
-	KeyBrokerHeartbeat              int16 = 63
-	KeyUnregisterBroker             int16 = 64
-	KeyDescribeTransactions         int16 = 65
-	KeyListTransactions             int16 = 66
-	KeyAllocateProducerIds          int16 = 67
-	KeyConsumerGroupHeartbeat       int16 = 68
-	KeyConsumerGroupDescribe        int16 = 69
-	KeyControllerRegistration       int16 = 70
-	KeyGetTelemetrySubscriptions    int16 = 71
-	KeyPushTelemetry                int16 = 72
-	KeyAssignReplicasToDirs         int16 = 73
-	KeyListConfigResources          int16 = 74
-	KeyDescribeTopicPartitions      int16 = 75
-	KeyShareGroupHeartbeat          int16 = 76
-	KeyShareGroupDescribe           int16 = 77
-	KeyShareFetch                   int16 = 78
-	KeyShareAcknowledge             int16 = 79
-	KeyAddRaftVoter                 int16 = 80
-	KeyRemoveRaftVoter              int16 = 81
-	KeyUpdateRaftVoter              int16 = 82
-	KeyInitializeShareGroupState    int16 = 83
-	KeyReadShareGroupState          int16 = 84
-	KeyWriteShareGroupState         int16 = 85
-	KeyDeleteShareGroupState        int16 = 86
-	KeyReadShareGroupStateSummary   int16 = 87
-	KeyStreamsGroupHeartbeat        int16 = 88
-	KeyStreamsGroupDescribe         int16 = 89
-	KeyDescribeShareGroupOffsets    int16 = 90
-	KeyAlterShareGroupOffsets       int16 = 91
-	KeyDeleteShareGroupOffsets      int16 = 92
+	KeyProduce                               int16 = 0
+	KeyFetch                                 int16 = 1
+	KeyListOffsets                           int16 = 2
+	KeyMetadata                              int16 = 3
+	KeyLeaderAndIsr                          int16 = 4
+	KeyStopReplica                           int16 = 5
+	KeyUpdateMetadata                        int16 = 6
+	KeyControlledShutdown                    int16 = 7
+	KeyOffsetCommit                          int16 = 8
+	KeyOffsetFetch                           int16 = 9
+	KeyFindCoordinator                       int16 = 10
+	KeyJoinGroup                             int16 = 11
+	KeyHeartbeat                             int16 = 12
+	KeyLeaveGroup                            int16 = 13
+	KeySyncGroup                             int16 = 14
+	KeyDescribeGroups                        int16 = 15
+	KeyListGroups                            int16 = 16
+	KeySaslHandshake                         int16 = 17
+	KeyApiVersions                           int16 = 18
+	KeyCreateTopics                          int16 = 19
+	KeyDeleteTopics                          int16 = 20
+	KeyDeleteRecords                         int16 = 21
+	KeyInitProducerId                        int16 = 22
+	KeyOffsetForLeaderEpoch                  int16 = 23
+	KeyAddPartitionsToTxn                    int16 = 24
+	KeyAddOffsetsToTxn                       int16 = 25
+	KeyEndTxn                                int16 = 26
+	KeyWriteTxnMarkers                       int16 = 27
+	KeyTxnOffsetCommit                       int16 = 28
+	KeyDescribeAcls                          int16 = 29
+	KeyCreateAcls                            int16 = 30
+	KeyDeleteAcls                            int16 = 31
+	KeyDescribeConfigs                       int16 = 32
+	KeyAlterConfigs                          int16 = 33
+	KeyAlterReplicaLogDirs                   int16 = 34
+	KeyDescribeLogDirs                       int16 = 35
+	KeySaslAuthenticate                      int16 = 36
+	KeyCreatePartitions                      int16 = 37
+	KeyCreateDelegationToken                 int16 = 38
+	KeyRenewDelegationToken                  int16 = 39
+	KeyExpireDelegationToken                 int16 = 40
+	KeyDescribeDelegationToken               int16 = 41
+	KeyDeleteGroups                          int16 = 42
+	KeyElectLeaders                          int16 = 43
+	KeyIncrementalAlterConfigs               int16 = 44
+	KeyAlterPartitionReassignments           int16 = 45
+	KeyListPartitionReassignments            int16 = 46
+	KeyOffsetDelete                          int16 = 47
+	KeyDescribeClientQuotas                  int16 = 48
+	KeyAlterClientQuotas                     int16 = 49
+	KeyDescribeUserScramCredentials          int16 = 50
+	KeyAlterUserScramCredentials             int16 = 51
+	KeyVote                                  int16 = 52
+	KeyBeginQuorumEpoch                      int16 = 53
+	KeyEndQuorumEpoch                        int16 = 54
+	KeyDescribeQuorum                        int16 = 55
+	KeyAlterPartition                        int16 = 56
+	KeyUpdateFeatures                        int16 = 57
+	KeyEnvelope                              int16 = 58
+	KeyFetchSnapshot                         int16 = 59
+	KeyDescribeCluster                       int16 = 60
+	KeyDescribeProducers                     int16 = 61
+	KeyBrokerRegistration                    int16 = 62
+	KeyBrokerHeartbeat                       int16 = 63
+	KeyUnregisterBroker                      int16 = 64
+	KeyDescribeTransactions                  int16 = 65
+	KeyListTransactions                      int16 = 66
+	KeyAllocateProducerIds                   int16 = 67
+	KeyConsumerGroupHeartbeat                int16 = 68
+	KeyConsumerGroupDescribe                 int16 = 69
+	KeyControllerRegistration                int16 = 70
+	KeyGetTelemetrySubscriptions             int16 = 71
+	KeyPushTelemetry                         int16 = 72
+	KeyAssignReplicasToDirs                  int16 = 73
+	KeyListConfigResources                   int16 = 74
+	KeyDescribeTopicPartitions               int16 = 75
+	KeyShareGroupHeartbeat                   int16 = 76
+	KeyShareGroupDescribe                    int16 = 77
+	KeyShareFetch                            int16 = 78
+	KeyShareAcknowledge                      int16 = 79
+	KeyAddRaftVoter                          int16 = 80
+	KeyRemoveRaftVoter                       int16 = 81
+	KeyUpdateRaftVoter                       int16 = 82
+	KeyInitializeShareGroupState             int16 = 83
+	KeyReadShareGroupState                   int16 = 84
+	KeyWriteShareGroupState                  int16 = 85
+	KeyDeleteShareGroupState                 int16 = 86
+	KeyReadShareGroupStateSummary            int16 = 87
+	KeyStreamsGroupHeartbeat                 int16 = 88
+	KeyStreamsGroupDescribe                  int16 = 89
+	KeyDescribeShareGroupOffsets             int16 = 90
+	KeyAlterShareGroupOffsets                int16 = 91
+	KeyDeleteShareGroupOffsets               int16 = 92
+	KeyStreamsGroupTopologyDescriptionUpdate int16 = 93
+	KeyUnregisterController                  int16 = 94
 )
 
 // APIs lists every API that has a definition, ascending by key.
 var APIs = []API{
-	{KeyProduce, "Produce", 3, 13, 9,
+	{KeyProduce, "Produce", 0, 13, 9,
 		func() Request { return new(ProduceRequest) }, func() Response { return new(ProduceResponse) }},
-	{KeyFetch, "Fetch", 4, 18, 12,
+	{KeyFetch, "Fetch", 0, 18, 12,
 		func() Request { return new(FetchRequest) }, func() Response { return new(FetchResponse) }},
-	{KeyListOffsets, "ListOffsets", 1, 11, 6,
+	{KeyListOffsets, "ListOffsets", 0, 11, 6,
 		func() Request { return new(ListOffsetsRequest) }, func() Response { return new(ListOffsetsResponse) }},
 	{KeyMetadata, "Metadata", 0, 13, 9,
 		func() Request { return new(MetadataRequest) }, func() Response { return new(MetadataResponse) }},
-	{KeyOffsetCommit, "OffsetCommit", 2, 10, 8,
+	{KeyLeaderAndIsr, "LeaderAndIsr", 0, 7, 4,
+		func() Request { return new(LeaderAndIsrRequest) }, func() Response { return new(LeaderAndIsrResponse) }},
+	{KeyStopReplica, "StopReplica", 0, 4, 2,
+		func() Request { return new(StopReplicaRequest) }, func() Response { return new(StopReplicaResponse) }},
+	{KeyUpdateMetadata, "UpdateMetadata", 0, 8, 6,
+		func() Request { return new(UpdateMetadataRequest) }, func() Response { return new(UpdateMetadataResponse) }},
+	{KeyControlledShutdown, "ControlledShutdown", 0, 3, 3,
+		func() Request { return new(ControlledShutdownRequest) }, func() Response { return new(ControlledShutdownResponse) }},
+	{KeyOffsetCommit, "OffsetCommit", 0, 10, 8,
 		func() Request { return new(OffsetCommitRequest) }, func() Response { return new(OffsetCommitResponse) }},
-	{KeyOffsetFetch, "OffsetFetch", 1, 10, 6,
+	{KeyOffsetFetch, "OffsetFetch", 0, 10, 6,
 		func() Request { return new(OffsetFetchRequest) }, func() Response { return new(OffsetFetchResponse) }},
 	{KeyFindCoordinator, "FindCoordinator", 0, 6, 3,
 		func() Request { return new(FindCoordinatorRequest) }, func() Response { return new(FindCoordinatorResponse) }},
@@ -125,7 +139,7 @@ var APIs = []API{
 		func() Request { return new(ListGroupsRequest) }, func() Response { return new(ListGroupsResponse) }},
 	{KeySaslHandshake, "SaslHandshake", 0, 1, NeverFlexible,
 		func() Request { return new(SaslHandshakeRequest) }, func() Response { return new(SaslHandshakeResponse) }},
-	{KeyApiVersions, "ApiVersions", 0, 4, 3,
+	{KeyApiVersions, "ApiVersions", 0, 5, 3,
 		func() Request { return new(ApiVersionsRequest) }, func() Response { return new(ApiVersionsResponse) }},
 	{KeyCreateTopics, "CreateTopics", 0, 7, 5,
 		func() Request { return new(CreateTopicsRequest) }, func() Response { return new(CreateTopicsResponse) }},
@@ -133,9 +147,9 @@ var APIs = []API{
 		func() Request { return new(DeleteTopicsRequest) }, func() Response { return new(DeleteTopicsResponse) }},
 	{KeyDeleteRecords, "DeleteRecords", 0, 2, 2,
 		func() Request { return new(DeleteRecordsRequest) }, func() Response { return new(DeleteRecordsResponse) }},
-	{KeyInitProducerId, "InitProducerId", 0, 5, 2,
+	{KeyInitProducerId, "InitProducerId", 0, 6, 2,
 		func() Request { return new(InitProducerIdRequest) }, func() Response { return new(InitProducerIdResponse) }},
-	{KeyOffsetForLeaderEpoch, "OffsetForLeaderEpoch", 2, 4, 4,
+	{KeyOffsetForLeaderEpoch, "OffsetForLeaderEpoch", 0, 4, 4,
 		func() Request { return new(OffsetForLeaderEpochRequest) }, func() Response { return new(OffsetForLeaderEpochResponse) }},
 	{KeyAddPartitionsToTxn, "AddPartitionsToTxn", 0, 5, 3,
 		func() Request { return new(AddPartitionsToTxnRequest) }, func() Response { return new(AddPartitionsToTxnResponse) }},
@@ -143,9 +157,9 @@ var APIs = []API{
 		func() Request { return new(AddOffsetsToTxnRequest) }, func() Response { return new(AddOffsetsToTxnResponse) }},
 	{KeyEndTxn, "EndTxn", 0, 5, 3,
 		func() Request { return new(EndTxnRequest) }, func() Response { return new(EndTxnResponse) }},
-	{KeyWriteTxnMarkers, "WriteTxnMarkers", 1, 2, 1,
+	{KeyWriteTxnMarkers, "WriteTxnMarkers", 0, 2, 1,
 		func() Request { return new(WriteTxnMarkersRequest) }, func() Response { return new(WriteTxnMarkersResponse) }},
-	{KeyTxnOffsetCommit, "TxnOffsetCommit", 0, 5, 3,
+	{KeyTxnOffsetCommit, "TxnOffsetCommit", 0, 6, 3,
 		func() Request { return new(TxnOffsetCommitRequest) }, func() Response { return new(TxnOffsetCommitResponse) }},
 	{KeyDescribeAcls, "DescribeAcls", 0, 3, 2,
 		func() Request { return new(DescribeAclsRequest) }, func() Response { return new(DescribeAclsResponse) }},
@@ -165,15 +179,15 @@ var APIs = []API{
 		func() Request { return new(SaslAuthenticateRequest) }, func() Response { return new(SaslAuthenticateResponse) }},
 	{KeyCreatePartitions, "CreatePartitions", 0, 3, 2,
 		func() Request { return new(CreatePartitionsRequest) }, func() Response { return new(CreatePartitionsResponse) }},
-	{KeyCreateDelegationToken, "CreateDelegationToken", 1, 3, 2,
+	{KeyCreateDelegationToken, "CreateDelegationToken", 0, 3, 2,
 		func() Request { return new(CreateDelegationTokenRequest) }, func() Response { return new(CreateDelegationTokenResponse) }},
-	{KeyRenewDelegationToken, "RenewDelegationToken", 1, 2, 2,
+	{KeyRenewDelegationToken, "RenewDelegationToken", 0, 2, 2,
 		func() Request { return new(RenewDelegationTokenRequest) }, func() Response { return new(RenewDelegationTokenResponse) }},
-	{KeyExpireDelegationToken, "ExpireDelegationToken", 1, 2, 2,
+	{KeyExpireDelegationToken, "ExpireDelegationToken", 0, 2, 2,
 		func() Request { return new(ExpireDelegationTokenRequest) }, func() Response { return new(ExpireDelegationTokenResponse) }},
-	{KeyDescribeDelegationToken, "DescribeDelegationToken", 1, 3, 2,
+	{KeyDescribeDelegationToken, "DescribeDelegationToken", 0, 3, 2,
 		func() Request { return new(DescribeDelegationTokenRequest) }, func() Response { return new(DescribeDelegationTokenResponse) }},
-	{KeyDeleteGroups, "DeleteGroups", 0, 2, 2,
+	{KeyDeleteGroups, "DeleteGroups", 0, 3, 2,
 		func() Request { return new(DeleteGroupsRequest) }, func() Response { return new(DeleteGroupsResponse) }},
 	{KeyElectLeaders, "ElectLeaders", 0, 2, 2,
 		func() Request { return new(ElectLeadersRequest) }, func() Response { return new(ElectLeadersResponse) }},
@@ -201,7 +215,7 @@ var APIs = []API{
 		func() Request { return new(EndQuorumEpochRequest) }, func() Response { return new(EndQuorumEpochResponse) }},
 	{KeyDescribeQuorum, "DescribeQuorum", 0, 2, 0,
 		func() Request { return new(DescribeQuorumRequest) }, func() Response { return new(DescribeQuorumResponse) }},
-	{KeyAlterPartition, "AlterPartition", 2, 3, 2,
+	{KeyAlterPartition, "AlterPartition", 0, 3, 0,
 		func() Request { return new(AlterPartitionRequest) }, func() Response { return new(AlterPartitionResponse) }},
 	{KeyUpdateFeatures, "UpdateFeatures", 0, 2, 0,
 		func() Request { return new(UpdateFeaturesRequest) }, func() Response { return new(UpdateFeaturesResponse) }},
@@ -241,13 +255,13 @@ var APIs = []API{
 		func() Request { return new(ListConfigResourcesRequest) }, func() Response { return new(ListConfigResourcesResponse) }},
 	{KeyDescribeTopicPartitions, "DescribeTopicPartitions", 0, 0, 0,
 		func() Request { return new(DescribeTopicPartitionsRequest) }, func() Response { return new(DescribeTopicPartitionsResponse) }},
-	{KeyShareGroupHeartbeat, "ShareGroupHeartbeat", 1, 1, 1,
+	{KeyShareGroupHeartbeat, "ShareGroupHeartbeat", 0, 1, 0,
 		func() Request { return new(ShareGroupHeartbeatRequest) }, func() Response { return new(ShareGroupHeartbeatResponse) }},
-	{KeyShareGroupDescribe, "ShareGroupDescribe", 1, 1, 1,
+	{KeyShareGroupDescribe, "ShareGroupDescribe", 0, 1, 0,
 		func() Request { return new(ShareGroupDescribeRequest) }, func() Response { return new(ShareGroupDescribeResponse) }},
-	{KeyShareFetch, "ShareFetch", 1, 2, 1,
+	{KeyShareFetch, "ShareFetch", 0, 2, 0,
 		func() Request { return new(ShareFetchRequest) }, func() Response { return new(ShareFetchResponse) }},
-	{KeyShareAcknowledge, "ShareAcknowledge", 1, 2, 1,
+	{KeyShareAcknowledge, "ShareAcknowledge", 0, 2, 0,
 		func() Request { return new(ShareAcknowledgeRequest) }, func() Response { return new(ShareAcknowledgeResponse) }},
 	{KeyAddRaftVoter, "AddRaftVoter", 0, 1, 0,
 		func() Request { return new(AddRaftVoterRequest) }, func() Response { return new(AddRaftVoterResponse) }},
@@ -265,9 +279,9 @@ var APIs = []API{
 		func() Request { return new(DeleteShareGroupStateRequest) }, func() Response { return new(DeleteShareGroupStateResponse) }},
 	{KeyReadShareGroupStateSummary, "ReadShareGroupStateSummary", 0, 1, 0,
 		func() Request { return new(ReadShareGroupStateSummaryRequest) }, func() Response { return new(ReadShareGroupStateSummaryResponse) }},
-	{KeyStreamsGroupHeartbeat, "StreamsGroupHeartbeat", 0, 0, 0,
+	{KeyStreamsGroupHeartbeat, "StreamsGroupHeartbeat", 0, 1, 0,
 		func() Request { return new(StreamsGroupHeartbeatRequest) }, func() Response { return new(StreamsGroupHeartbeatResponse) }},
-	{KeyStreamsGroupDescribe, "StreamsGroupDescribe", 0, 0, 0,
+	{KeyStreamsGroupDescribe, "StreamsGroupDescribe", 0, 1, 0,
 		func() Request { return new(StreamsGroupDescribeRequest) }, func() Response { return new(StreamsGroupDescribeResponse) }},
 	{KeyDescribeShareGroupOffsets, "DescribeShareGroupOffsets", 0, 1, 0,
 		func() Request { return new(DescribeShareGroupOffsetsRequest) }, func() Response { return new(DescribeShareGroupOffsetsResponse) }},
@@ -275,4 +289,8 @@ var APIs = []API{
 		func() Request { return new(AlterShareGroupOffsetsRequest) }, func() Response { return new(AlterShareGroupOffsetsResponse) }},
 	{KeyDeleteShareGroupOffsets, "DeleteShareGroupOffsets", 0, 0, 0,
 		func() Request { return new(DeleteShareGroupOffsetsRequest) }, func() Response { return new(DeleteShareGroupOffsetsResponse) }},
+	{KeyStreamsGroupTopologyDescriptionUpdate, "StreamsGroupTopologyDescriptionUpdate", 0, 0, 0,
+		func() Request { return new(StreamsGroupTopologyDescriptionUpdateRequest) }, func() Response { return new(StreamsGroupTopologyDescriptionUpdateResponse) }},
+	{KeyUnregisterController, "UnregisterController", 0, 0, 0,
+		func() Request { return new(UnregisterControllerRequest) }, func() Response { return new(UnregisterControllerResponse) }},
 }

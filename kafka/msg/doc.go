@@ -2,7 +2,9 @@
 // themselves in every version.
 //
 // The structs are generated (go generate) from the definitions in def, one file an API
-// key; def/README.md describes their form. Names are Kafka's. A struct inside of a message
+// key; def/README.md describes their form. APIs lists requests and responses, Embedded what
+// stands inside of others, GroupRecords, TransactionRecords and ShareRecords what coordinators
+// keep in their topics. Names are Kafka's. A struct inside of a message
 // has Kafka's name too, with the message's name in front if it would not be unique.
 //
 // It guarantees:
@@ -20,7 +22,7 @@
 // It does not validate values, know which versions a server offers, or look into records:
 // they are bytes in requests, and in responses slices that are spliced into the output.
 //
-// Concurrency: values are plain data; APIs is read-only.
+// Concurrency: values are plain data; the tables are read-only.
 //
 // Lifetime: strings and bytes alias the frame that was decoded (see package wire).
 package msg

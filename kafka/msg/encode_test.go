@@ -1,6 +1,7 @@
 package msg_test
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"reflect"
@@ -30,7 +31,7 @@ func TestFieldsTheVersionLacks(t *testing.T) {
 		{"array", 6, new(msg.FetchRequest), func(m msg.Message) {
 			m.(*msg.FetchRequest).ForgottenTopicsData = []msg.FetchRequestForgottenTopic{{}}
 		}, "FetchRequest.ForgottenTopicsData"},
-		{"version too low", 2, new(msg.ProduceRequest), func(msg.Message) {}, "ProduceRequest"},
+		{"version too low", -1, new(msg.ProduceRequest), func(msg.Message) {}, "ProduceRequest"},
 		{"version too high", 14, new(msg.ProduceRequest), func(msg.Message) {}, "ProduceRequest"},
 	} {
 		c.m.Default()
@@ -105,13 +106,26 @@ func TestLookup(t *testing.T) {
 			t.Errorf("messages of %s have another key", a.Name)
 		}
 	}
-	for _, key := range []int16{-1, 4, 7, 127, 128, math.MaxInt16, math.MinInt16} {
+	for _, key := range []int16{-1, 95, 127, 128, math.MaxInt16, math.MinInt16} {
 		if a := msg.Lookup(key); a != nil {
 			t.Errorf("Lookup(%d) is %s", key, a.Name)
 		}
 	}
 	if a := msg.Lookup(msg.KeySaslHandshake); a.Flexible(1) || a.FlexibleFrom != msg.NeverFlexible {
 		t.Error("SaslHandshake is flexible")
+	}
+}
+
+// ControlledShutdown 0 has header version 0.
+func TestHeaderWithoutClientID(t *testing.T) {
+	want := []byte{0, 7, 0, 0, 0, 0, 0, 5}
+	h, got := msg.RequestHeader{ApiKey: 7, CorrelationId: 5}, msg.RequestHeader{ClientId: wire.Str("old")}
+	var w wire.Writer
+	h.Encode(&w)
+	r := wire.NewReader(want)
+	got.Decode(&r)
+	if !bytes.Equal(w.Bytes(), want) || got != h || r.Done() != nil {
+		t.Errorf("encoded as %x, decoded as %+v, %v", w.Bytes(), got, r.Err())
 	}
 }
 

@@ -3,7 +3,8 @@ package msg
 import "chronik/kafka/wire"
 
 // RequestHeader stands in front of every request: version 1, and version 2 (with a tag
-// section) if the API's version is flexible. ClientId has a 16-bit length in both.
+// section) if the API's version is flexible. ClientId has a 16-bit length in both. Version 0,
+// without ClientId, is that of ControlledShutdown 0 alone.
 type RequestHeader struct {
 	ApiKey        int16
 	ApiVersion    int16
@@ -18,6 +19,10 @@ func (h *RequestHeader) Decode(r *wire.Reader) {
 	h.ApiKey = r.Int16()
 	h.ApiVersion = r.Int16()
 	h.CorrelationId = r.Int32()
+	if h.withoutClientID() {
+		h.ClientId = wire.NullString{}
+		return
+	}
 	h.ClientId = r.NullString(false, true)
 	if a := Lookup(h.ApiKey); a != nil && h.ApiVersion <= a.Max && a.Flexible(h.ApiVersion) {
 		r.SkipTags()
@@ -29,10 +34,17 @@ func (h *RequestHeader) Encode(w *wire.Writer) {
 	w.Int16(h.ApiKey)
 	w.Int16(h.ApiVersion)
 	w.Int32(h.CorrelationId)
+	if h.withoutClientID() {
+		return
+	}
 	w.NullString(h.ClientId, false, true)
 	if a := Lookup(h.ApiKey); a != nil && a.Flexible(h.ApiVersion) {
 		w.NoTags()
 	}
+}
+
+func (h *RequestHeader) withoutClientID() bool {
+	return h.ApiKey == KeyControlledShutdown && h.ApiVersion == 0
 }
 
 // responseTags reports whether the response header of the API has a tag section (header

@@ -38,9 +38,19 @@ func eachMessage(f func(name string, v int16, newMessage func() msg.Message)) {
 			f(fmt.Sprintf("%s response v%d", a.Name, v), v, func() msg.Message { return a.NewResponse() })
 		}
 	}
-	for v := int16(0); v <= 3; v++ {
-		f(fmt.Sprintf("subscription v%d", v), v, func() msg.Message { return new(msg.ConsumerProtocolSubscription) })
-		f(fmt.Sprintf("assignment v%d", v), v, func() msg.Message { return new(msg.ConsumerProtocolAssignment) })
+	each := func(x msg.Type) {
+		for v := x.Min; v <= x.Max; v++ {
+			f(fmt.Sprintf("%s v%d", x.Name, v), v, x.New)
+		}
+	}
+	for _, x := range msg.Embedded {
+		each(x)
+	}
+	for _, table := range recordTables {
+		for _, x := range table {
+			each(x.Key)
+			each(x.Value)
+		}
 	}
 }
 
@@ -117,7 +127,7 @@ func TestDamagedGoldenBodies(t *testing.T) {
 	const seed = 1
 	rng := rand.New(rand.NewPCG(seed, seed))
 	cuts, damaged := 0, 0
-	for _, file := range []string{"requests", "responses", "requests-legacy", "responses-legacy"} {
+	for _, file := range bodies {
 		for _, v := range vectors(t, file) {
 			a := msg.Lookup(v.Key)
 			if a == nil || !a.Has(v.Version) {

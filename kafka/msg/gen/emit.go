@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"go/format"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -257,11 +258,13 @@ func (e *emitter) defineFlex() {
 	}
 }
 
+// tagged are the tagged fields, ascending by tag, as they stand on the wire.
 func (e *emitter) tagged() (fields []*Field) {
 	for _, f := range e.s.Fields {
 		if f.Tag >= 0 {
 			fields = append(fields, f)
 		}
 	}
+	slices.SortFunc(fields, func(a, b *Field) int { return a.Tag - b.Tag })
 	return fields
 }

@@ -24,7 +24,7 @@ func TestParseErrors(t *testing.T) {
 		{"outside of the message", head + "    A int8 19+\n", "4: A occurs in no version"},
 		{"scalar null", head + "    A int8 null\n", "int8 cannot be null"},
 		{"tag in old version", head + "    A int8 11+ tag=0\n", "tagged in version 11, which is not flexible"},
-		{"tag gap", head + "    A int8 12+ tag=1\n", "tags must stand in order"},
+		{"tag gap", head + "    A int8 12+ tag=1\n", "tags are [1]: numbers twice or with gaps"},
 		{"default null", head + "    A string default=null\n", "default is null but null is not allowed"},
 		{"ignorable everywhere", head + "    A int8 ignorable\n", "ignorable, but every version has it"},
 		{"struct twice", head + "    A []S\n        B int8\n    C []S\n        B int8\n", "struct S is defined twice"},

@@ -97,7 +97,10 @@ func generate(dir string) (map[string][]byte, error) {
 		out[strings.TrimSuffix(f.Path, ".def")+"_gen.go"] = code
 		defs = append(defs, f)
 	}
-	sort.Slice(defs, func(i, j int) bool { return defs[i].Key < defs[j].Key })
-	out["apis_gen.go"], err = emitTable(defs)
+	sort.SliceStable(defs, func(i, j int) bool { return defs[i].Key < defs[j].Key })
+	if out["apis_gen.go"], err = emitTable(defs); err != nil {
+		return nil, err
+	}
+	out["types_gen.go"], err = emitTypes(defs)
 	return out, err
 }

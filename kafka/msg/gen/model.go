@@ -42,17 +42,20 @@ func parseRange(s string) (Range, error) {
 	return Range{a, b}, nil
 }
 
-// File is one definition file: the two messages of an API, or data messages.
+// File is one definition file: the two messages of an API, the records of a coordinator, or
+// data messages.
 type File struct {
 	Path     string
-	Key      int // -1 for data
+	Key      int // -1 if no API
 	API      string
+	Records  string // of which coordinator; "" if none
 	Messages []*Message
 }
 
-// Message is a request, a response or data embedded elsewhere.
+// Message is a request, a response, key or value of a record, or data embedded elsewhere.
 type Message struct {
-	Kind     string // "request", "response", "data"
+	Kind     string // "request", "response", "key", "value", "data"
+	Record   int    // number of the record type, of a key or value
 	Versions Range
 	Flex     int // first flexible version; unbounded if none
 	Root     *Struct
@@ -79,6 +82,14 @@ type Field struct {
 	Tag       int   // -1: not a tagged field
 	Default   string
 	Ignorable bool // dropped, not refused, by versions that lack it
+}
+
+// number is what a message is found by: its API key, the number of its record type, or -1.
+func (f *File) number(m *Message) int {
+	if m.Kind == "key" || m.Kind == "value" {
+		return m.Record
+	}
+	return f.Key
 }
 
 func (f *Field) nullable() bool { return !f.Null.empty() }

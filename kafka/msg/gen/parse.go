@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -57,6 +58,9 @@ type parser struct {
 	file  *File
 	lines []line
 	last  int // number of the line taken last
+
+	record string // name of the record type whose key and value follow
+	number int    // its number
 }
 
 func (p *parser) next() line {
@@ -80,6 +84,18 @@ func (p *parser) block() error {
 	case (w[0] == "request" || w[0] == "response") && p.file.API != "":
 		name := p.file.API + strings.ToUpper(w[0][:1]) + w[0][1:]
 		return p.message(w[0], name, w[1:])
+	case w[0] == "records" && len(w) == 2:
+		p.file.Records = w[1]
+		return nil
+	case w[0] == "record" && len(w) == 3 && p.file.Records != "":
+		number, err := strconv.Atoi(w[1])
+		p.record, p.number = w[2], number
+		return err
+	case (w[0] == "key" || w[0] == "value") && p.record != "":
+		name := p.record + strings.ToUpper(w[0][:1]) + w[0][1:]
+		err := p.message(w[0], name, w[1:])
+		p.file.Messages[len(p.file.Messages)-1].Record = p.number
+		return err
 	case w[0] == "data" && len(w) >= 3:
 		return p.message(w[0], w[1], w[2:])
 	case w[0] == "struct" && len(w) == 2 && len(p.file.Messages) > 0:
@@ -195,7 +211,7 @@ func resolve(m *Message) error {
 		byName[s.Name] = s
 	}
 	for _, s := range m.Structs {
-		tag := 0
+		var tags []int
 		for _, f := range s.Fields {
 			if f.Struct == nil {
 				f.Struct = byName[f.Type]
@@ -204,10 +220,13 @@ func resolve(m *Message) error {
 				return fmt.Errorf("%s.%s: %w", s.Name, f.Name, err)
 			}
 			if f.Tag >= 0 {
-				if f.Tag != tag {
-					return fmt.Errorf("%s.%s: tags must stand in order, without gaps", s.Name, f.Name)
-				}
-				tag++
+				tags = append(tags, f.Tag)
+			}
+		}
+		slices.Sort(tags)
+		for i, tag := range tags {
+			if tag != i {
+				return fmt.Errorf("%s: tags are %v: numbers twice or with gaps", s.Name, tags)
 			}
 		}
 	}
