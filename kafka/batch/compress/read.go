@@ -11,7 +11,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// ErrTooLarge is that more than the limit would come out.
+// ErrTooLarge is that more than the limit would come out, or that a zstd frame
+// needs a larger window than is allowed.
 var ErrTooLarge = errors.New("compress: more comes out than the limit")
 
 func noSuchCodec(c Codec) error { return fmt.Errorf("codec %d does not exist", int8(c)) }
@@ -39,8 +40,8 @@ type Reader struct {
 // Open starts on a payload from which at most limit bytes may come. What is
 // there in one piece (not compressed, one raw snappy block) is returned as
 // whole, with a nil stream; else the stream gives it, and no more than limit
-// bytes before ErrTooLarge. Any other error is a payload that does not decompress. The limit does not
-// apply to None, whose payload is as large as it is.
+// bytes before ErrTooLarge. Any other error is a payload that does not
+// decompress. The limit does not apply to None, whose payload is what it is.
 func (r *Reader) Open(codec Codec, payload []byte, limit int64) (whole []byte, stream io.Reader, err error) {
 	r.in.Reset(payload)
 	var src io.Reader

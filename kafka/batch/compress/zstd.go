@@ -11,9 +11,10 @@ import (
 )
 
 func (r *Reader) openZstd(payload []byte) (io.Reader, error) {
+	windowMax := cmp.Or(r.WindowBytesMax, DefaultWindowBytesMax)
 	if r.zstd == nil {
 		z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(uint64(cmp.Or(r.WindowBytesMax, DefaultWindowBytesMax))), zstd.WithDecodeBuffersBelow(0))
+			zstd.WithDecoderMaxWindow(uint64(windowMax)), zstd.WithDecodeBuffersBelow(0))
 		if err != nil {
 			panic("BUG: zstd reader options: " + err.Error())
 		}
@@ -22,8 +23,8 @@ func (r *Reader) openZstd(payload []byte) (io.Reader, error) {
 	if len(payload) == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
-	if !r.zstdIn.reset(payload) {
-		return nil, errors.New("a zstd frame is shorter than it says")
+	if err := r.zstdIn.reset(payload, uint64(windowMax)); err != nil {
+		return nil, err
 	}
 	return r.zstd, r.zstd.Reset(&r.zstdIn)
 }
@@ -65,36 +66,37 @@ const (
 	zstdBlockBytesMax  = 128 << 10
 )
 
-// reset starts over with b, and bounds its windows. It reports whether every
-// frame that says its size, and thereby its window, could have it. What is
-// malformed otherwise is left for the decoder to find.
-func (z *zstdSource) reset(b []byte) (ok bool) {
+// reset starts over with b, and bounds its windows. A frame that says its size,
+// and thereby its window, and cannot have it is an error; one that can have a
+// window over windowMax is ErrTooLarge, which a producer mends with smaller
+// batches. What is malformed otherwise is left for the decoder to find.
+func (z *zstdSource) reset(b []byte, windowMax uint64) error {
 	*z = zstdSource{b: b, patches: z.patches[:0]}
 	for at := 0; len(b)-at >= 8; {
 		magic := binary.LittleEndian.Uint32(b[at:])
 		if magic&^0xf == zstdSkippableMagic {
 			skip := int64(binary.LittleEndian.Uint32(b[at+4:])) + 8
 			if skip > int64(len(b)-at) {
-				return true
+				return nil
 			}
 			at += int(skip)
 			continue
 		}
 		if magic != zstdFrameMagic {
-			return true
+			return nil
 		}
-		next, fits := z.frame(at)
-		if !fits {
-			return false
+		next, err := z.frame(at, windowMax)
+		if err != nil {
+			return err
 		}
 		at = next
 	}
-	return true
+	return nil
 }
 
 // frame walks the block headers of the frame at a position (RFC 8878, 3.1.1)
 // and returns the position of the next one.
-func (z *zstdSource) frame(start int) (next int, ok bool) {
+func (z *zstdSource) frame(start int, windowMax uint64) (next int, err error) {
 	b := z.b
 	descriptor := b[start+4]
 	single, checksum := descriptor&0x20 != 0, descriptor&0x04 != 0
@@ -109,9 +111,9 @@ func (z *zstdSource) frame(start int) (next int, ok bool) {
 	}
 	at += sizeLen
 	if at > len(b) {
-		return len(b), true
+		return len(b), nil
 	}
-	bound := int64(0)
+	bound := uint64(0)
 	for last := false; !last && len(b)-at >= 3; {
 		header := uint32(b[at]) | uint32(b[at+1])<<8 | uint32(b[at+2])<<16
 		last = header&1 != 0
@@ -119,10 +121,10 @@ func (z *zstdSource) frame(start int) (next int, ok bool) {
 		at += 3
 		switch header >> 1 & 3 {
 		case 0: // raw
-			bound += int64(size)
+			bound += uint64(size)
 			at += size
 		case 1: // one byte, repeated
-			bound += int64(size)
+			bound += uint64(size)
 			at++
 		default:
 			bound += zstdBlockBytesMax
@@ -132,14 +134,30 @@ func (z *zstdSource) frame(start int) (next int, ok bool) {
 	if checksum {
 		at += 4
 	}
+	window := zstdWindow(b[start+5])
 	if single {
-		return min(at, len(b)), zstdContentSize(b[sizeAt:sizeAt+sizeLen]) <= uint64(bound)
+		window = zstdContentSize(b[sizeAt : sizeAt+sizeLen])
+		if window > bound {
+			return 0, errors.New("a zstd frame is shorter than it says")
+		}
 	}
-	exponent := max(bits.Len64(uint64(max(bound, 1)-1))-10, 0) // of the smallest power of two, from 1 KiB on
+	if min(window, bound) > windowMax {
+		return 0, ErrTooLarge
+	}
+	if single {
+		return min(at, len(b)), nil
+	}
+	exponent := max(bits.Len64(max(bound, 1)-1)-10, 0) // of the smallest power of two, from 1 KiB on
 	if lowered := byte(exponent << 3); exponent < 32 && lowered < b[start+5] {
 		z.patches = append(z.patches, patch{start + 5, lowered})
 	}
-	return min(at, len(b)), true
+	return min(at, len(b)), nil
+}
+
+// zstdWindow is the window that a frame's window byte asks for.
+func zstdWindow(descriptor byte) uint64 {
+	base := uint64(1) << (10 + descriptor>>3)
+	return base + base/8*uint64(descriptor&7)
 }
 
 func zstdContentSize(field []byte) uint64 {
