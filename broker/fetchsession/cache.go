@@ -28,6 +28,14 @@ const (
 // EvictAfter is the age at which an unused session may be replaced (F39).
 const EvictAfter = 2 * time.Minute
 
+// bytesMax bounds the memory of all sessions of a cache, for whose partitions
+// clients may make up names: about 500,000 partitions, where one takes
+// partitionBytes and its topic's name.
+const (
+	bytesMax       = 128 << 20
+	partitionBytes = 250
+)
+
 // Key names a partition: by topic id in sessions of version 13 and later, by
 // topic name in earlier ones. The other one is zero.
 type Key struct {
@@ -70,6 +78,7 @@ type Cache struct {
 	mu       sync.Mutex
 	rand     *rand.Rand
 	sessions map[int32]*session
+	bytes    int64     // of all sessions
 	lru      list.List // of *session, least recently used first
 }
 
@@ -94,6 +103,7 @@ type session struct {
 	created time.Time
 	used    time.Time
 	at      *list.Element
+	bytes   int64
 	byKey   map[Key]*entry
 	order   []*entry // in which partitions are read
 }
@@ -140,7 +150,13 @@ func (c *Cache) Begin(now time.Time, r Request, f *Fetch) error {
 	case s.byID != r.ByID:
 		return ErrTopicID
 	}
+	before := s.bytes
 	s.update(r)
+	c.bytes += s.bytes - before
+	if c.bytes > bytesMax && s.bytes > before {
+		c.removeLocked(s) // the client begins anew, and does without a session
+		return ErrNotFound
+	}
 	if len(s.order) == 0 { // F37
 		c.removeLocked(s)
 		return nil
@@ -178,6 +194,7 @@ func (s *session) update(r Request) {
 	for _, k := range r.Forgotten {
 		if e := s.byKey[k]; e != nil {
 			e.removed, gone = true, true
+			s.bytes -= e.size()
 			delete(s.byKey, k)
 		}
 	}
@@ -187,12 +204,19 @@ func (s *session) update(r Request) {
 }
 
 func (s *session) add(p Partition) *entry {
-	p.Topic = strings.Clone(p.Topic)
+	if n := len(s.order); n > 0 && s.order[n-1].Topic == p.Topic {
+		p.Topic = s.order[n-1].Topic
+	} else {
+		p.Topic = strings.Clone(p.Topic)
+	}
 	e := &entry{Partition: p, highWatermark: -1, logStart: -1}
 	s.byKey[p.Key] = e
 	s.order = append(s.order, e)
+	s.bytes += e.size()
 	return e
 }
+
+func (p *Partition) size() int64 { return partitionBytes + int64(len(p.Topic)) }
 
 // Finish takes the results beside Partitions. It sets listed, which is as long,
 // to whether the response lists each partition, and returns the session id that
@@ -252,9 +276,13 @@ func (s *session) rotate(entries []*entry, results []Result) {
 }
 
 // createLocked makes a session of a full fetch, or returns 0 if there is no
-// slot for it.
+// slot or no memory for it.
 func (c *Cache) createLocked(now time.Time, f *Fetch, results []Result) int32 {
-	if !c.makeRoomLocked(now, len(f.Partitions)) {
+	bytes := int64(0)
+	for i := range f.Partitions {
+		bytes += f.Partitions[i].size()
+	}
+	if !c.fitLocked(now, bytes) || !c.makeRoomLocked(now, len(f.Partitions)) {
 		return 0
 	}
 	s := &session{
@@ -268,6 +296,7 @@ func (c *Cache) createLocked(now time.Time, f *Fetch, results []Result) int32 {
 	}
 	s.at = c.lru.PushBack(s)
 	c.sessions[s.id] = s
+	c.bytes += s.bytes
 	return s.id
 }
 
@@ -278,6 +307,19 @@ func (c *Cache) newIDLocked() int32 {
 			return id
 		}
 	}
+}
+
+// fitLocked makes sure that there is memory for a session, at the expense of
+// those unused for EvictAfter.
+func (c *Cache) fitLocked(now time.Time, bytes int64) bool {
+	for c.bytes+bytes > bytesMax {
+		oldest := c.lru.Front()
+		if oldest == nil || now.Sub(oldest.Value.(*session).used) <= EvictAfter {
+			return false
+		}
+		c.removeLocked(oldest.Value.(*session))
+	}
+	return true
 }
 
 // makeRoomLocked frees a slot if there is none for a session of so many
@@ -316,5 +358,6 @@ func (c *Cache) removeLocked(s *session) {
 		return
 	}
 	delete(c.sessions, s.id)
+	c.bytes -= s.bytes
 	c.lru.Remove(s.at)
 }

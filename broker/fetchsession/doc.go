@@ -8,8 +8,9 @@
 //
 // It guarantees that a session's epoch advances with each request that Begin
 // accepted, so a request that is repeated or overtaken is refused; and that
-// the cache holds at most its number of slots. A cache without slots answers
-// every fetch correctly, as a full one.
+// the cache holds at most its number of slots, and 128 MiB, whatever partitions
+// clients name. A cache without room answers every fetch correctly, as a full
+// one.
 //
 // It does no I/O and reads no clock: time is an argument. It knows no wire
 // format.
