@@ -9,7 +9,7 @@ POWER_CUTS ?= 20
 SEEDS    ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check lint race fuzz-smoke fuzz compat e2e sim crash disk startup scale demo bench bench-storage golden docs
+.PHONY: help run build test check lint race fuzz-smoke fuzz compat e2e sim crash disk startup scale demo bench bench-storage bench-codec golden docs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,11 +24,11 @@ test: ## go vet and go test -race: the whole module, and what needs no broker of
 	$(GO) vet ./...
 	cd test && $(GO) vet ./...
 	cd examples/flightsdemo && $(GO) vet .
-	cd bench/peers && $(GO) vet .
+	cd bench/peers && $(GO) vet ./...
 	$(GO) test -race -count=1 -timeout 60m ./...
 	cd test && $(GO) test -race -count=1 -run AuditSees ./load
 	cd examples/flightsdemo && $(GO) test -race -count=1 .
-	cd bench/peers && $(GO) test -count=1 .
+	cd bench/peers && $(GO) test -count=1 ./...
 
 race: test ## the same as test: tests always run with the race detector
 
@@ -74,6 +74,11 @@ bench-storage: ## append, read, lookup and recovery against the raw device, then
 	$(GO) test -run '^$$' -bench . -benchmem ./segment ./wal | tee bin/storage.txt
 	mv bin/storage.txt bench/results/storage.txt
 	cd bench/peers && $(GO) run . -dir $(CURDIR)/bin -out $(CURDIR)/bench/results/peers
+
+bench-codec: ## encode and decode beside the codecs of two Go clients, into bench/results; about two minutes
+	mkdir -p bin
+	cd bench/peers && $(GO) run ./codec -out $(CURDIR)/bin/codec.txt
+	mv bin/codec.txt bench/results/codec.txt
 
 golden: ## write the golden transcripts anew; the diff is the review
 	$(GO) test -count=1 ./broker/group ./broker/fetchsession -rewrite
