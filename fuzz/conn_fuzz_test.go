@@ -14,6 +14,7 @@ import (
 
 	"chronik/broker"
 	"chronik/broker/group"
+	"chronik/fuzz/corpus"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/kafka/handler"
@@ -33,7 +34,7 @@ func FuzzConnection(f *testing.F) {
 		return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...)
 	}
 	var all []byte
-	golden(f, "requests", func(_, _ int16, _, b []byte) {
+	corpus.Golden(f, "requests", func(_, _ int16, _, b []byte) {
 		f.Add(frame(b))
 		if len(all) < 4096 {
 			all = append(all, frame(b)...)

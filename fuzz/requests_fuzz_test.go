@@ -1,56 +1,16 @@
 package fuzz
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
-	"encoding/hex"
-	"encoding/json"
-	"os"
 	"reflect"
 	"runtime"
 	"strings"
 	"testing"
 
+	"chronik/fuzz/corpus"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 )
-
-// golden calls f with each golden vector of the protocol's messages.
-func golden(f *testing.F, file string, add func(key, version int16, body, frame []byte)) {
-	in, err := os.Open("../kafka/msg/testdata/" + file + ".jsonl.gz")
-	if err != nil {
-		f.Fatal(err)
-	}
-	defer in.Close()
-	z, err := gzip.NewReader(in)
-	if err != nil {
-		f.Fatal(err)
-	}
-	s := bufio.NewScanner(z)
-	s.Buffer(nil, 1<<20)
-	for s.Scan() {
-		var v struct {
-			Key, Version int16
-			Hex, Frame   string
-		}
-		if err := json.Unmarshal(s.Bytes(), &v); err != nil {
-			f.Fatal(err)
-		}
-		body, err := hex.DecodeString(v.Hex)
-		if err != nil {
-			f.Fatal(err)
-		}
-		frame, err := hex.DecodeString(v.Frame)
-		if err != nil {
-			f.Fatal(err)
-		}
-		add(v.Key, v.Version, body, frame)
-	}
-	if s.Err() != nil {
-		f.Fatal(s.Err())
-	}
-}
 
 // FuzzRequestFrame feeds a frame's bytes, without the size, to the request header and then
 // to the decoder that the header names, as a server does.
@@ -61,7 +21,7 @@ func golden(f *testing.F, file string, add func(key, version int16, body, frame 
 //   - allocation is at most 64 bytes a byte of input, and 64 KiB.
 func FuzzRequestFrame(f *testing.F) {
 	for _, file := range []string{"requests", "requests-legacy"} {
-		golden(f, file, func(_, _ int16, _, frame []byte) {
+		corpus.Golden(f, file, func(_, _ int16, _, frame []byte) {
 			if len(frame) > 4 {
 				f.Add(frame[4:])
 			}
@@ -97,7 +57,7 @@ func FuzzRequestFrame(f *testing.F) {
 //     varints, which are not kept).
 func FuzzRequest(f *testing.F) {
 	for _, file := range []string{"requests", "requests-legacy"} {
-		golden(f, file, func(key, version int16, body, _ []byte) { f.Add(key, version, body) })
+		corpus.Golden(f, file, func(key, version int16, body, _ []byte) { f.Add(key, version, body) })
 	}
 	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
 		if a := msg.Lookup(key); a != nil {
@@ -111,7 +71,7 @@ func FuzzRequest(f *testing.F) {
 // Properties checked: those of FuzzRequest.
 func FuzzResponse(f *testing.F) {
 	for _, file := range []string{"responses", "responses-legacy"} {
-		golden(f, file, func(key, version int16, body, _ []byte) { f.Add(key, version, body) })
+		corpus.Golden(f, file, func(key, version int16, body, _ []byte) { f.Add(key, version, body) })
 	}
 	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
 		if a := msg.Lookup(key); a != nil {

@@ -1,0 +1,73 @@
+package corpus
+
+import (
+	"bufio"
+	"compress/gzip"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// root is the repository's directory.
+func root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// Golden calls add with each golden vector of a file in kafka/msg/testdata: the body, and the frame that holds it, if
+// the vector has one. Both belong to the callee.
+func Golden(tb testing.TB, file string, add func(key, version int16, body, frame []byte)) {
+	tb.Helper()
+	lines(tb, filepath.Join("kafka", "msg", "testdata", file+".jsonl.gz"), func(line []byte) error {
+		var v struct {
+			Key, Version int16
+			Hex, Frame   string
+		}
+		if err := json.Unmarshal(line, &v); err != nil {
+			return err
+		}
+		body, err := hex.DecodeString(v.Hex)
+		if err != nil {
+			return err
+		}
+		frame, err := hex.DecodeString(v.Frame)
+		if err != nil {
+			return err
+		}
+		add(v.Key, v.Version, body, frame)
+		return nil
+	})
+}
+
+// lines calls f with each line of a compressed file of the repository.
+func lines(tb testing.TB, path string, f func([]byte) error) {
+	tb.Helper()
+	in, err := os.Open(filepath.Join(root(), path))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer in.Close()
+	z, err := gzip.NewReader(in)
+	if err != nil {
+		tb.Fatalf("%s: %v", path, err)
+	}
+	r := bufio.NewReader(z)
+	for {
+		line, err := r.ReadBytes('\n')
+		if len(line) > 0 {
+			if err := f(line); err != nil {
+				tb.Fatalf("%s: %v", path, err)
+			}
+		}
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			tb.Fatalf("%s: %v", path, err)
+		}
+	}
+}

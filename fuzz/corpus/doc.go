@@ -1,0 +1,4 @@
+// Package corpus gives fuzz targets and tests the bytes that they start from: golden vectors and recorded traffic.
+//
+// It reads files of this repository, found from the directory of its own source, and so runs only where the source is.
+package corpus
