@@ -103,9 +103,15 @@ func appendBytes(dst, b []byte) []byte {
 }
 
 // Build appends the batch to dst, compressed, with its CRC. The records stay:
-// Reset before the next batch. It fails on a compression level that does not
-// exist, and beyond 2 GiB.
+// Reset before the next batch. It fails on a codec or level that does not exist,
+// on a control batch with a codec, and beyond 2 GiB, compressed or not.
 func (b *Builder) Build(dst []byte, o BuildOptions) ([]byte, error) {
+	if o.Control && o.Codec != None {
+		return dst, errorf(InvalidRecord, "a control batch is not compressed")
+	}
+	if len(b.raw) > math.MaxInt32-HeaderSize {
+		return dst, errorf(MessageTooLarge, "%d bytes of records", len(b.raw))
+	}
 	out := boundedBuffer{b: append(dst, make([]byte, HeaderSize)...), max: len(dst) + math.MaxInt32}
 	z, err := b.writer.Open(o.Codec, o.Levels, &out)
 	if err != nil {

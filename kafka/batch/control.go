@@ -18,7 +18,10 @@ func ParseControl(key []byte) (version int16, typ ControlType, err error) {
 	if len(key) < 4 {
 		return 0, 0, errorf(InvalidRecord, "a control record key of %d bytes", len(key))
 	}
-	return int16(binary.BigEndian.Uint16(key)), ControlType(binary.BigEndian.Uint16(key[2:])), nil
+	if version = int16(binary.BigEndian.Uint16(key)); version < 0 {
+		return 0, 0, errorf(InvalidRecord, "a control record key of version %d", version)
+	}
+	return version, ControlType(binary.BigEndian.Uint16(key[2:])), nil
 }
 
 // ParseEndTxn reads the value of an Abort or Commit record and returns the
@@ -27,6 +30,9 @@ func ParseControl(key []byte) (version int16, typ ControlType, err error) {
 func ParseEndTxn(value []byte) (coordinatorEpoch int32, err error) {
 	if len(value) < 6 {
 		return 0, errorf(InvalidRecord, "an end of transaction value of %d bytes", len(value))
+	}
+	if version := int16(binary.BigEndian.Uint16(value)); version < 0 {
+		return 0, errorf(InvalidRecord, "an end of transaction value of version %d", version)
 	}
 	return int32(binary.BigEndian.Uint32(value[2:])), nil
 }

@@ -155,37 +155,6 @@ func TestFirstAtOrAfter(t *testing.T) {
 	}
 }
 
-// A batch cut off anywhere is an error wherever it is read, never a panic, and
-// so is one whose header says that the rest is all there is.
-func TestTruncation(t *testing.T) {
-	for _, codec := range allCodecs {
-		whole := build(t, codec, testNow, testNow+1, testNow+2)
-		for n := range len(whole) {
-			cut := slices.Clone(whole[:n:n])
-			if _, err := First(cut, 9); err == nil {
-				t.Fatalf("%v cut at %d: First takes it", codec, n)
-			}
-			if _, _, err := Next(cut); !errors.Is(err, ErrIncomplete) {
-				t.Fatalf("%v cut at %d: Next gives %v", codec, n, err)
-			}
-			if _, err := Validate(cut, options(testNow)); kindOf(err) != CorruptMessage {
-				t.Fatalf("%v cut at %d: Validate gives %v", codec, n, err)
-			}
-			if n < HeaderSize {
-				continue
-			}
-			copy(cut[posLength:], be32(int32(n-logOverhead)))
-			cut.sealCRC()
-			if _, err := Validate(cut, options(testNow)); kindOf(err) != InvalidRecord {
-				t.Fatalf("%v cut at %d with a length and a CRC to match: Validate gives %v", codec, n, err)
-			}
-			if read, err := drain(cut); err == nil || read > 3 {
-				t.Fatalf("%v cut at %d with a length and a CRC to match: %d records, %v", codec, n, read, err)
-			}
-		}
-	}
-}
-
 // Next and All over batches back to back.
 func TestNext(t *testing.T) {
 	a, b := build(t, None, testNow), build(t, Zstd, testNow, testNow)
@@ -370,18 +339,6 @@ func TestBuilderReset(t *testing.T) {
 	}
 	if _, err := b.Build(nil, BuildOptions{Codec: Gzip, Levels: Levels{Gzip: 99}}); err == nil || !strings.HasPrefix(err.Error(), "batch: invalid record: the records cannot be compressed") {
 		t.Errorf("gzip level 99: %v", err)
-	}
-}
-
-func TestControlTooShort(t *testing.T) {
-	if _, _, err := ParseControl([]byte{0, 0, 0}); err == nil {
-		t.Error("a key of three bytes is taken")
-	}
-	if _, err := ParseEndTxn(make([]byte, 5)); err == nil {
-		t.Error("a value of five bytes is taken")
-	}
-	if epoch, err := ParseEndTxn([]byte{0, 1, 0, 0, 0, 9, 1, 2, 3}); err != nil || epoch != 9 {
-		t.Errorf("a longer value of a later version: %d %v", epoch, err)
 	}
 }
 

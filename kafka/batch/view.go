@@ -147,7 +147,7 @@ func (v View) sealCRC() { binary.BigEndian.PutUint32(v[posCRC:], v.ComputeCRC())
 var ErrIncomplete = errors.New("batch: the bytes end before the batch does")
 
 // Parse views b, which must be exactly one batch of magic 2, and checks the
-// length, the magic and the counts; not the CRC and not the records.
+// length, the magic, the offsets and the counts; not the CRC and not the records.
 func Parse(b []byte) (View, error) {
 	v, rest, err := Next(b)
 	if err == nil && len(rest) != 0 {
@@ -175,6 +175,9 @@ func Next(b []byte) (v View, rest []byte, err error) {
 		return nil, b, ErrIncomplete
 	}
 	v = View(b[:size:size])
+	if v.BaseOffset() < 0 || v.NextOffset() < v.BaseOffset() {
+		return nil, b, errorf(CorruptMessage, "base offset %d with a last offset delta of %d", v.BaseOffset(), v.LastOffsetDelta())
+	}
 	if v.LastOffsetDelta() < 0 || v.Count() < 0 || v.Count()-1 > v.LastOffsetDelta() {
 		return nil, b, errorf(CorruptMessage, "%d records with a last offset delta of %d", v.Count(), v.LastOffsetDelta())
 	}

@@ -23,9 +23,7 @@ func (r *Reader) openZstd(payload []byte) (io.Reader, error) {
 	if len(payload) == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
-	if err := r.zstdIn.reset(payload, uint64(windowMax)); err != nil {
-		return nil, err
-	}
+	r.zstdIn = zstdSource{b: payload, windowMax: uint64(windowMax)}
 	return r.zstd, r.zstd.Reset(&r.zstdIn)
 }
 
@@ -37,26 +35,28 @@ func (r *Reader) openZstd(payload []byte) (io.Reader, error) {
 // lowered to the bound while it is read.
 //
 //	a frame of level 22 with one block:  window 128 MiB  ->  128 KiB
+//
+// Skippable frames, of which a batch has room for very many, stay out.
 type zstdSource struct {
-	b       []byte
-	at      int
-	patches []patch // by position
-}
-
-type patch struct {
-	at int
-	to byte
+	b         []byte
+	at        int
+	end       int    // of the frame that at is in
+	patchAt   int    // where its window byte is, -1 when that stays
+	patch     byte   // what it is lowered to
+	windowMax uint64 // in bytes
 }
 
 func (z *zstdSource) Read(p []byte) (int, error) {
-	n := copy(p, z.b[z.at:])
-	for len(z.patches) > 0 && z.patches[0].at < z.at+n {
-		p[z.patches[0].at-z.at] = z.patches[0].to
-		z.patches = z.patches[1:]
+	if z.at == z.end {
+		if err := z.next(); err != nil {
+			return 0, err
+		}
 	}
-	if z.at += n; n == 0 {
-		return 0, io.EOF
+	n := copy(p, z.b[z.at:z.end])
+	if z.at <= z.patchAt && z.patchAt < z.at+n {
+		p[z.patchAt-z.at] = z.patch
 	}
+	z.at += n
 	return n, nil
 }
 
@@ -66,38 +66,33 @@ const (
 	zstdBlockBytesMax  = 128 << 10
 )
 
-// reset starts over with b, and bounds its windows. A frame that says its size,
-// and thereby its window, and cannot have it is an error; one that can have a
-// window over windowMax is ErrTooLarge, which a producer mends with smaller
-// batches. What is malformed otherwise is left for the decoder to find.
-func (z *zstdSource) reset(b []byte, windowMax uint64) error {
-	*z = zstdSource{b: b, patches: z.patches[:0]}
-	for at := 0; len(b)-at >= 8; {
-		magic := binary.LittleEndian.Uint32(b[at:])
-		if magic&^0xf == zstdSkippableMagic {
-			skip := int64(binary.LittleEndian.Uint32(b[at+4:])) + 8
-			if skip > int64(len(b)-at) {
-				return nil
-			}
-			at += int(skip)
-			continue
+// next finds the end of the next frame that is to be decoded. What is malformed
+// is left for the decoder to find.
+func (z *zstdSource) next() error {
+	z.patchAt = -1
+	for len(z.b)-z.at >= 8 {
+		magic := binary.LittleEndian.Uint32(z.b[z.at:])
+		if magic == zstdFrameMagic {
+			return z.frame()
 		}
-		if magic != zstdFrameMagic {
-			return nil
+		size := int64(binary.LittleEndian.Uint32(z.b[z.at+4:])) + 8
+		if magic&^0xf != zstdSkippableMagic || size > int64(len(z.b)-z.at) {
+			break
 		}
-		next, err := z.frame(at, windowMax)
-		if err != nil {
-			return err
-		}
-		at = next
+		z.at += int(size)
+	}
+	if z.end = len(z.b); z.at == z.end {
+		return io.EOF
 	}
 	return nil
 }
 
-// frame walks the block headers of the frame at a position (RFC 8878, 3.1.1)
-// and returns the position of the next one.
-func (z *zstdSource) frame(start int, windowMax uint64) (next int, err error) {
-	b := z.b
+// frame walks the block headers of the frame at at (RFC 8878, 3.1.1), for its
+// end and its window. One that says its size, and thereby its window, and cannot
+// have it is an error; one that can have a window over windowMax is ErrTooLarge,
+// which a producer mends with smaller batches.
+func (z *zstdSource) frame() error {
+	b, start := z.b, z.at
 	descriptor := b[start+4]
 	single, checksum := descriptor&0x20 != 0, descriptor&0x04 != 0
 	at := start + 5
@@ -110,8 +105,8 @@ func (z *zstdSource) frame(start int, windowMax uint64) (next int, err error) {
 		sizeLen = 1
 	}
 	at += sizeLen
-	if at > len(b) {
-		return len(b), nil
+	if z.end = len(b); at > len(b) {
+		return nil
 	}
 	bound := uint64(0)
 	for last := false; !last && len(b)-at >= 3; {
@@ -134,24 +129,25 @@ func (z *zstdSource) frame(start int, windowMax uint64) (next int, err error) {
 	if checksum {
 		at += 4
 	}
+	z.end = min(at, len(b))
 	window := zstdWindow(b[start+5])
 	if single {
 		window = zstdContentSize(b[sizeAt : sizeAt+sizeLen])
 		if window > bound {
-			return 0, errors.New("a zstd frame is shorter than it says")
+			return errors.New("a zstd frame is shorter than it says")
 		}
 	}
-	if min(window, bound) > windowMax {
-		return 0, ErrTooLarge
+	if min(window, bound) > z.windowMax {
+		return ErrTooLarge
 	}
 	if single {
-		return min(at, len(b)), nil
+		return nil
 	}
 	exponent := max(bits.Len64(max(bound, 1)-1)-10, 0) // of the smallest power of two, from 1 KiB on
 	if lowered := byte(exponent << 3); exponent < 32 && lowered < b[start+5] {
-		z.patches = append(z.patches, patch{start + 5, lowered})
+		z.patchAt, z.patch = start+5, lowered
 	}
-	return min(at, len(b)), nil
+	return nil
 }
 
 // zstdWindow is the window that a frame's window byte asks for.
