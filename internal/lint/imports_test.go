@@ -69,9 +69,10 @@ var table = map[string]packageRule{
 	"broker": {level: 35, imports: []string{"broker/config", "broker/cluster", "broker/coordinator", "broker/group", "broker/metadata", "broker/partition", "broker/settings",
 		"raftstore/multiraft", "wal", "segment", "kafka/batch", "internal/vfs", "internal/clock", "internal/metrics"}},
 
-	"kafka/server":  {level: 40, imports: []string{"kafka/wire", "internal/clock"}},
-	"kafka/handler": {level: 40, imports: []string{"kafka/msg", "kafka/wire", "kafka/batch", "kafka/kerr", "broker", "broker/config", "broker/group", "broker/fetchsession", "internal/clock", "internal/metrics"}},
-	"admin":         {level: 40, imports: []string{"internal/clock"}},
+	"kafka/server":          {level: 40, imports: []string{"kafka/wire", "internal/clock"}},
+	"kafka/handler/errcode": {level: 40, imports: []string{"kafka/msg", "kafka/wire", "kafka/batch", "kafka/kerr", "broker", "broker/config", "broker/group", "broker/fetchsession"}},
+	"kafka/handler":         {level: 41, imports: []string{"kafka/handler/errcode", "kafka/msg", "kafka/wire", "kafka/batch", "kafka/kerr", "broker", "broker/config", "broker/group", "broker/fetchsession", "internal/clock", "internal/metrics"}},
+	"admin":                 {level: 40, imports: []string{"internal/clock"}},
 
 	"node": {level: 50, imports: []string{"admin", "kafka/server", "kafka/handler", "broker",
 		"raftstore", "raftstore/multiraft", "wal", "internal/vfs", "internal/clock", "internal/metrics", "internal/config"}},

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"chronik/broker"
+	"chronik/kafka/handler/errcode"
 	"chronik/kafka/kerr"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
@@ -52,7 +53,7 @@ func (c *call) metadata(req *msg.MetadataRequest, resp *msg.MetadataResponse) {
 		return
 	}
 	for _, t := range c.h.Metadata(c.s.conn.Context(), ask) {
-		unknownID := codeOf(t.Err) == kerr.UnknownTopicID
+		unknownID := errcode.Of(t.Err) == kerr.UnknownTopicID
 		out := msg.MetadataResponseTopic{
 			ErrorCode: c.code(t.Err), Name: wire.NullString{String: t.Name, Valid: !unknownID},
 			IsInternal: t.Internal, TopicAuthorizedOperations: -1 << 31,

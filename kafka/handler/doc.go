@@ -4,12 +4,12 @@
 // dispatch and the ApiVersions reply derive from it, so nothing is advertised
 // that does not work. A handler decodes a request, calls the broker through
 // the narrow interface that its file declares, and fills the response. Rules
-// of the business live in broker; error codes live in errors.go alone.
+// of the business live in broker; error codes in errcode.
 //
 // It guarantees that bytes which are not a request this broker serves are
 // refused with an error, which closes the connection (G2); that bytes behind a
 // well-parsed request are ignored (G2); and that no error becomes code 0, but
-// for the substitutions that errors.go lists.
+// for the substitutions that errcode lists.
 //
 // It does not know sockets, frames or the order of responses: kafka/server
 // does, and calls a [Session] a connection. Neither package imports the other;

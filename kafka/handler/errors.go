@@ -1,117 +1,12 @@
 package handler
 
 import (
-	"errors"
-	"math"
-
-	"chronik/broker"
-	"chronik/broker/config"
-	"chronik/broker/fetchsession"
 	"chronik/broker/group"
-	"chronik/kafka/batch"
+	"chronik/kafka/handler/errcode"
 	"chronik/kafka/kerr"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 )
-
-// errorCodes is the one place where errors become Kafka's codes. The first
-// row that errors.Is holds for counts.
-var errorCodes = []struct {
-	err  error
-	code kerr.Code
-}{
-	{broker.ErrUnknownTopicOrPartition, kerr.UnknownTopicOrPartition},
-	{broker.ErrUnknownTopicID, kerr.UnknownTopicID},
-	{broker.ErrInvalidTopic, kerr.InvalidTopicException},
-	{broker.ErrTopicExists, kerr.TopicAlreadyExists},
-	{broker.ErrInvalidPartitions, kerr.InvalidPartitions},
-	{broker.ErrInvalidReplicationFactor, kerr.InvalidReplicationFactor},
-	{broker.ErrInvalidReplicaAssignment, kerr.InvalidReplicaAssignment},
-	{broker.ErrInvalidRequest, kerr.InvalidRequest},
-	{broker.ErrInvalidConfig, kerr.InvalidConfig},
-	{broker.ErrPolicyViolation, kerr.PolicyViolation},
-	{broker.ErrTopicDeletionDisabled, kerr.TopicDeletionDisabled},
-	{broker.ErrInvalidRequiredAcks, kerr.InvalidRequiredAcks},
-	{broker.ErrNotLeader, kerr.NotLeaderOrFollower},
-	{broker.ErrLeaderNotAvailable, kerr.LeaderNotAvailable},
-	{broker.ErrNotEnoughReplicas, kerr.NotEnoughReplicas},
-	{broker.ErrRequestTimedOut, kerr.RequestTimedOut},
-	{broker.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
-	{broker.ErrOffsetNotAvailable, kerr.OffsetNotAvailable},
-	{broker.ErrFencedLeaderEpoch, kerr.FencedLeaderEpoch},
-	{broker.ErrUnknownLeaderEpoch, kerr.UnknownLeaderEpoch},
-	{broker.ErrStorage, kerr.KafkaStorageError},
-	{broker.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
-	{broker.ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
-	{broker.ErrUnsupportedVersion, kerr.UnsupportedVersion},
-	{broker.ErrTransactionsNotBuilt, kerr.UnsupportedVersion},
-	{broker.ErrTransactionalIDMissing, kerr.TransactionalIDAuthorizationFailed},
-	{broker.ErrCoordinatorNotAvailable, kerr.CoordinatorNotAvailable},
-	{broker.ErrUnsupportedEndpointType, kerr.UnsupportedEndpointType},
-	{broker.ErrMismatchedEndpointType, kerr.MismatchedEndpointType},
-	{broker.ErrShuttingDown, kerr.NotLeaderOrFollower}, // retriable everywhere; makes the client look for another broker
-	{fetchsession.ErrNotFound, kerr.FetchSessionIDNotFound},
-	{fetchsession.ErrInvalidEpoch, kerr.InvalidFetchSessionEpoch},
-	{fetchsession.ErrTopicID, kerr.FetchSessionTopicIDError},
-}
-
-// groupCodes gives the code of every group.Error: the one of the same name.
-var groupCodes = func() (codes [group.ErrorCount]kerr.Code) {
-	byName := make(map[string]kerr.Code)
-	for c := kerr.UnknownServerError; c <= kerr.ControllerIDNotRegistered; c++ {
-		byName[c.Name()] = c
-	}
-	for e := range codes {
-		codes[e] = byName[group.Error(e).Error()]
-	}
-	return codes
-}()
-
-// substitutions are the codes that clients of versions below `below` are told
-// instead: they do not know the newer ones.
-var substitutions = []struct {
-	key   int16
-	below int16
-	from  kerr.Code
-	to    kerr.Code
-}{
-	// The broker stops: what makes each client look for another one.
-	{msg.KeyFindCoordinator, math.MaxInt16, kerr.NotLeaderOrFollower, kerr.CoordinatorNotAvailable},
-	{msg.KeyInitProducerId, math.MaxInt16, kerr.NotLeaderOrFollower, kerr.CoordinatorNotAvailable},
-	{msg.KeyFetch, 6, kerr.KafkaStorageError, kerr.NotLeaderOrFollower},
-	{msg.KeyProduce, 4, kerr.KafkaStorageError, kerr.NotLeaderOrFollower},
-	{msg.KeyListOffsets, 5, kerr.OffsetNotAvailable, kerr.LeaderNotAvailable},
-	{msg.KeyDeleteTopics, 3, kerr.TopicDeletionDisabled, kerr.InvalidRequest},
-	{msg.KeyDescribeGroups, 6, kerr.GroupIDNotFound, kerr.None}, // the state says Dead (J60)
-	{msg.KeyOffsetCommit, 9, kerr.GroupIDNotFound, kerr.IllegalGeneration},
-	{msg.KeyDescribeCluster, 1, kerr.UnsupportedEndpointType, kerr.InvalidRequest},
-	{msg.KeyDescribeCluster, 1, kerr.MismatchedEndpointType, kerr.InvalidRequest},
-}
-
-// codeOf is the code of err, whatever the version.
-func codeOf(err error) kerr.Code {
-	if err == nil {
-		return kerr.None
-	}
-	var ge group.Error
-	if errors.As(err, &ge) && ge < group.ErrorCount {
-		return groupCodes[ge]
-	}
-	var be *batch.Error
-	if errors.As(err, &be) {
-		return kerr.Code(be.Kind)
-	}
-	var ce *config.Error
-	if errors.As(err, &ce) {
-		return kerr.Code(ce.Kind)
-	}
-	for _, m := range errorCodes {
-		if errors.Is(err, m.err) {
-			return m.code
-		}
-	}
-	return kerr.UnknownServerError
-}
 
 // code is the code that this request's client is told for err. It counts
 // errors, and logs the first of the request that nobody foresaw.
@@ -119,17 +14,11 @@ func (c *call) code(err error) int16 {
 	if err == nil {
 		return int16(kerr.None)
 	}
-	code := codeOf(err)
+	code := errcode.For(err, c.api.key, c.version)
 	if code == kerr.UnknownServerError && !c.logged {
 		c.logged = true
 		c.h.log.Error("request failed for a reason without a code", "api", msg.Lookup(c.api.key).Name,
 			"client_id", c.header.ClientId.String, "remote", c.s.conn.Host(), "err", err)
-	}
-	for _, s := range substitutions {
-		if s.key == c.api.key && s.from == code && c.version < s.below {
-			code = s.to
-			break
-		}
 	}
 	if code != kerr.None {
 		c.api.metrics.Fail(code.Name())
@@ -145,14 +34,5 @@ func (c *call) groupCode(err group.Error) int16 {
 	return c.code(err)
 }
 
-// messageBytesMax bounds an error message in a response.
-const messageBytesMax = 1000
-
 // message is the text that goes with err; null when there is no error.
-func message(err error) wire.NullString {
-	if err == nil {
-		return wire.NullString{}
-	}
-	text := err.Error()
-	return wire.Str(text[:min(len(text), messageBytesMax)])
-}
+func message(err error) wire.NullString { return errcode.Message(err) }
