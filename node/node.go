@@ -141,7 +141,7 @@ func (n *Node) openAdmin(context.Context) error {
 		return fmt.Errorf("%w: want another --metrics-port or --bind-addr: %w", ErrAddress, err)
 	}
 	n.admin = l.Addr()
-	s := admin.Serve(l, admin.Options{
+	s := admin.Serve(sparing{l}, admin.Options{
 		Ready: n.notReady, WriteMetrics: n.metrics.WriteText, ContentType: metrics.ContentType, Clock: n.clock, Logger: n.log,
 	})
 	n.onStop("the admin listener", s.Close)
@@ -219,7 +219,7 @@ func (n *Node) serveKafka(context.Context) error {
 	k := &n.metrics.Kafka
 	n.server = server.New(server.Options{
 		Open:  func(c *server.Conn) server.Handler { return h.Open(c) },
-		Clock: n.clock, Logger: n.log,
+		Clock: n.clock, Logger: n.log, Full: full,
 		Limits: server.Limits{
 			FrameBytesMax: int(settings.SocketRequestMaxBytes), RequestBytesMax: max(0, settings.QueuedRequestMaxBytes),
 			ConnectionsMax: settings.MaxConnections, ConnectionsPerIPMax: settings.MaxConnectionsPerIP,

@@ -28,12 +28,13 @@ const (
 	ClosedStalledRead              // half a frame, and no more for too long
 	ClosedStalledWrite             // the peer does not read its responses
 	ClosedByLimit                  // too many connections
+	ClosedByFull                   // the process has no room, see Options.Full
 	ClosedByShutdown
 )
 
 // String is the reason as a metric label.
 func (r CloseReason) String() string {
-	names := [...]string{"none", "peer", "frame_size", "protocol", "panic", "idle", "stalled_read", "stalled_write", "limit", "shutdown"}
+	names := [...]string{"none", "peer", "frame_size", "protocol", "panic", "idle", "stalled_read", "stalled_write", "limit", "full", "shutdown"}
 	if int(r) >= len(names) {
 		return "unknown"
 	}

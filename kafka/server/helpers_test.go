@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -237,7 +238,7 @@ func (h *toy) Close() {
 }
 
 // start runs a server with these limits on a loopback port.
-func start(t *testing.T, l Limits) *testTool {
+func start(t *testing.T, l Limits, change ...func(*Options)) *testTool {
 	t.Helper()
 	tool := &testTool{
 		T: t, clock: clock.NewManual(time.Unix(1_700_000_000, 0)),
@@ -258,7 +259,7 @@ func start(t *testing.T, l Limits) *testTool {
 		tool.changed.Broadcast()
 		tool.mu.Unlock()
 	}
-	tool.server = New(Options{
+	o := Options{
 		Open:   func(c *Conn) Handler { return &toy{t: tool, conn: c} },
 		Clock:  tool.clock,
 		Logger: slog.New(slog.DiscardHandler),
@@ -269,7 +270,11 @@ func start(t *testing.T, l Limits) *testTool {
 			Closed:   closed,
 			Refused:  closed,
 		},
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	tool.server = New(o)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -368,4 +373,22 @@ func (c *client) wantEOF() {
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		c.t.Fatal("the connection was not closed")
 	}
+}
+
+// lockedBuffer takes what a logger writes.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }

@@ -92,6 +92,9 @@ type Options struct {
 	Logger *slog.Logger          // nil: none
 	Limits Limits
 	Hooks  Hooks
+	// Full reports whether the process has no room for the connection that
+	// was just accepted, which is then closed (ClosedByFull); nil: never.
+	Full func() bool
 }
 
 // Server owns listeners and connections.
@@ -101,24 +104,27 @@ type Server struct {
 	log    *slog.Logger
 	limits Limits
 	hooks  Hooks
+	full   func() bool
 	small  *budget
 	large  *budget
 
-	mu        sync.Mutex
-	listeners map[net.Listener]struct{}
-	conns     map[*Conn]struct{}
-	perIP     map[string]int
-	lastID    uint64
-	closing   bool
-	sweeper   clock.Timer
-	gone      sync.Cond // a connection went away; of mu
+	mu            sync.Mutex
+	listeners     map[net.Listener]struct{}
+	conns         map[*Conn]struct{}
+	perIP         map[string]int
+	lastID        uint64
+	closing       bool
+	sweeper       clock.Timer
+	refused       int // connections since refusedLogged
+	refusedLogged time.Time
+	gone          sync.Cond // a connection went away; of mu
 }
 
 // New returns a server that listens nowhere yet.
 func New(o Options) *Server {
 	l := o.Limits.withDefaults()
 	s := &Server{
-		open: o.Open, clock: o.Clock, log: o.Logger, limits: l, hooks: o.Hooks,
+		open: o.Open, clock: o.Clock, log: o.Logger, limits: l, hooks: o.Hooks, full: o.Full,
 		small:     &budget{limit: l.RequestBytesMax / 8},
 		large:     &budget{limit: l.RequestBytesMax - l.RequestBytesMax/8},
 		listeners: make(map[net.Listener]struct{}),
@@ -131,6 +137,9 @@ func New(o Options) *Server {
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.full == nil {
+		s.full = func() bool { return false }
 	}
 	s.hooks.fill()
 	s.mu.Lock()
@@ -234,8 +243,8 @@ func (s *Server) Accept(nc net.Conn, listener string) {
 	c := s.newConn(nc, listener)
 	if reason, ok := s.admit(c); !ok {
 		nc.Close()
+		s.noteRefusal(reason, c.host)
 		s.hooks.Refused(reason)
-		s.log.Debug("connection refused", "reason", reason, "remote", nc.RemoteAddr())
 		return
 	}
 	s.hooks.Opened()
@@ -244,8 +253,30 @@ func (s *Server) Accept(nc net.Conn, listener string) {
 	go c.writeLoop()
 }
 
+// refusalsLoggedEvery is the time between two lines about refused connections.
+const refusalsLoggedEvery = time.Minute
+
+// noteRefusal logs the first refusal, and then once in a while how many came.
+func (s *Server) noteRefusal(reason CloseReason, host string) {
+	if reason == ClosedByShutdown {
+		return
+	}
+	now := s.clock.Now()
+	s.mu.Lock()
+	s.refused++
+	n, due := s.refused, s.refusedLogged.IsZero() || now.Sub(s.refusedLogged) >= refusalsLoggedEvery
+	if due {
+		s.refused, s.refusedLogged = 0, now
+	}
+	s.mu.Unlock()
+	if due {
+		s.log.Warn("connections refused", "reason", reason, "count", n, "last", host, "open", s.Connections())
+	}
+}
+
 // admit registers c unless a limit forbids it.
 func (s *Server) admit(c *Conn) (CloseReason, bool) {
+	full := s.full()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch l := s.limits; {
@@ -254,6 +285,8 @@ func (s *Server) admit(c *Conn) (CloseReason, bool) {
 	case l.ConnectionsMax > 0 && len(s.conns) >= l.ConnectionsMax,
 		l.ConnectionsPerIPMax > 0 && s.perIP[c.host] >= l.ConnectionsPerIPMax:
 		return ClosedByLimit, false
+	case full:
+		return ClosedByFull, false
 	}
 	s.lastID++
 	c.id = s.lastID

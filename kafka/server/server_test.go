@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -290,6 +292,37 @@ func TestConnectionsMax(t *testing.T) {
 	tool.untilClosed(ClosedByLimit, 1)
 	a.send("eb")
 	a.wantRecv("b")
+}
+
+// While the process is full newcomers are closed and counted, and one line says so; who is in stays.
+func TestFull(t *testing.T) {
+	var full atomic.Bool
+	var lines lockedBuffer
+	tool := start(t, Limits{}, func(o *Options) {
+		o.Full = full.Load
+		o.Logger = slog.New(slog.NewTextHandler(&lines, nil))
+	})
+	a := tool.dial()
+	a.send("ea")
+	a.wantRecv("a")
+	full.Store(true)
+	for range 20 {
+		tool.dial().wantEOF()
+	}
+	tool.untilClosed(ClosedByFull, 20)
+	a.send("eb")
+	a.wantRecv("b")
+	tool.clock.Advance(refusalsLoggedEvery)
+	tool.dial().wantEOF()
+	tool.untilClosed(ClosedByFull, 21)
+	full.Store(false)
+	c := tool.dial()
+	c.send("ec")
+	c.wantRecv("c")
+	log := lines.String()
+	if n := strings.Count(log, "connections refused"); n != 2 || !strings.Contains(log, "count=1 ") || !strings.Contains(log, "count=20 ") {
+		t.Errorf("want a line for the first and one for the 20 others:\n%s", log)
+	}
 }
 
 // Shutdown answers what was read, wakes long polls, and refuses newcomers.
