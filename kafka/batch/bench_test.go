@@ -107,12 +107,12 @@ func BenchmarkRecompress(b *testing.B) {
 }
 
 // Steady state: no allocation to validate what is not compressed, also when
-// the timestamps are rewritten, and none to find a batch's edges.
+// the timestamps are rewritten, to iterate its records, or to find its edges.
 func TestNoAllocations(t *testing.T) {
 	v := build(t, None, testNow, testNow)
 	o := options(testNow)
 	o.Scratch = nil
-	now := int64(testNow)
+	s, now := new(Scratch), int64(testNow)
 	for what, f := range map[string]func(){
 		"Validate": func() {
 			if _, err := Validate(v, o); err != nil {
@@ -127,6 +127,25 @@ func TestNoAllocations(t *testing.T) {
 		"Next": func() {
 			if _, _, err := Next(v); err != nil {
 				t.Fatal(err)
+			}
+		},
+		"Records": func() {
+			for r, err := range Records(v, s) {
+				if err != nil || len(r.Value) == 0 || len(r.Headers) != 1 {
+					t.Fatal(r, err)
+				}
+			}
+		},
+		"All": func() {
+			for v, err := range All(v) {
+				if err != nil || v.NextOffset() != 2 {
+					t.Fatal(v.NextOffset(), err)
+				}
+			}
+		},
+		"FirstAtOrAfter": func() {
+			if _, _, ok, err := FirstAtOrAfter(v, testNow, 1); !ok || err != nil {
+				t.Fatal(ok, err)
 			}
 		},
 		"SetTimestamps": func() {

@@ -14,11 +14,11 @@ func TestRoundTrip(t *testing.T) {
 	var reader Reader
 	var writer Writer
 	levels := []Levels{DefaultLevels(), {Gzip: 1, LZ4: 1, Zstd: -131072}, {Gzip: 9, LZ4: 17, Zstd: 22}}
-	for i := range 120 {
-		p := sample(r, r.IntN(1<<r.IntN(18)))
+	for i := range 60 {
+		p := sample(r, r.IntN(1<<r.IntN(17)))
 		for _, codec := range []Codec{None, Gzip, Snappy, LZ4, Zstd} {
 			var out bytes.Buffer
-			blob := pipe(t, p, &out, must[io.WriteCloser](t)(writer.Open(codec, levels[i/40], &out)))
+			blob := pipe(t, p, &out, must[io.WriteCloser](t)(writer.Open(codec, levels[i/20], &out)))
 			if got, err := read(&reader, codec, blob, int64(len(p))); err != nil || !bytes.Equal(got, p) {
 				t.Fatalf("%v, %d bytes: %d bytes come back, %v", codec, len(p), len(got), err)
 			}
