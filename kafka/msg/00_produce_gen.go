@@ -56,9 +56,7 @@ func (x *ProduceRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.TopicData, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachTopicProduceData(s, r, v, at)
 		x.TopicData = s
 	}
 	if flex {
@@ -79,28 +77,33 @@ func (x *ProduceRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *ProduceRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Room(at, 6+wire.StringRoom+len(x.TransactionalId.String))
+	var b []byte
+	b = w.Room(at, 6+wire.StringRoom+len(x.TransactionalId.String)+wire.CountRoom)
 	if v >= 3 {
-		at = w.PutNullString(at, &x.TransactionalId, flex, v >= 3)
+		if x.TransactionalId.Valid {
+			if len(x.TransactionalId.String) > wire.StringBytesMax {
+				w.Fail("ProduceRequest.TransactionalId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.TransactionalId.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 3)
+		}
 	} else {
 		if x.TransactionalId.Valid {
 			w.Fail("ProduceRequest.TransactionalId", wire.ErrNotInThis)
 		}
 	}
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.Acks))
-		binary.BigEndian.PutUint32(b[2:6], uint32(x.TimeoutMs))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint16(p[0:2], uint16(x.Acks))
+		binary.BigEndian.PutUint32(p[2:6], uint32(x.TimeoutMs))
 		at += 6
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TopicData), flex)
-	for i := range x.TopicData {
-		at = x.TopicData[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.TopicData), flex)
+	at = encodeEachTopicProduceData(x.TopicData, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -119,50 +122,55 @@ func (x *TopicProduceData) Default() {
 	x.PartitionData = wire.Resize(x.PartitionData, 0)
 }
 
-func (x *TopicProduceData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachTopicProduceData(s []TopicProduceData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	if v <= 12 {
-		x.Name, at = r.GetString(at, flex)
-	} else {
-		x.Name = ""
-	}
-	if v >= 13 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 6)
-		s := wire.Resize(x.PartitionData, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		if v <= 12 {
+			x.Name, at = r.GetString(at, flex)
+		} else {
+			x.Name = ""
 		}
-		x.PartitionData = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 13 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 6)
+			s := wire.Resize(x.PartitionData, n)
+			at = decodeEachPartitionProduceData(s, r, v, at)
+			x.PartitionData = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *TopicProduceData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachTopicProduceData(s []TopicProduceData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Room(at, 16+wire.StringRoom+len(x.Name))
-	if v <= 12 {
-		at = w.PutString(at, x.Name, flex)
-	}
-	if v >= 13 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.PartitionData), flex)
-	for i := range x.PartitionData {
-		at = x.PartitionData[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if v <= 12 {
+			if len(x.Name) > wire.StringBytesMax {
+				w.Fail("TopicProduceData.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name, flex)
+		}
+		if v >= 13 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.PartitionData), flex)
+		at = encodeEachPartitionProduceData(x.PartitionData, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -179,25 +187,32 @@ func (x *PartitionProduceData) Default() {
 	x.Records = nil
 }
 
-func (x *PartitionProduceData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachPartitionProduceData(s []PartitionProduceData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	x.Index, at = r.GetInt32(at)
-	x.Records, at = r.GetBytes(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Index, at = r.GetInt32(at)
+		x.Records, at = r.GetBytes(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *PartitionProduceData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachPartitionProduceData(s []PartitionProduceData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.Index)
-	w.Room(at, wire.CountRoom+len(x.Records))
-	at = w.PutBytes(at, x.Records, flex, true)
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 4)
+		at = wire.PutInt32(b, at, x.Index)
+		b = w.Room(at, wire.CountRoom+len(x.Records))
+		at = wire.PutBytes(b, at, x.Records, flex, true)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -235,9 +250,7 @@ func (x *ProduceResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Responses, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachTopicProduceResponse(s, r, v, at)
 		x.Responses = s
 	}
 	if v >= 1 {
@@ -258,9 +271,7 @@ func (x *ProduceResponse) decode(r *wire.Reader, v int16, at int) int {
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 11)
 					s := wire.Resize(x.NodeEndpoints, n)
-					for i := range s {
-						at = s[i].decode(r, v, at)
-					}
+					at = decodeEachProduceResponseNodeEndpoint(s, r, v, at)
 					x.NodeEndpoints = s
 				}
 				at = r.GetEndTag(at, outer)
@@ -284,37 +295,33 @@ func (x *ProduceResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *ProduceResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
+	var b []byte
 	if !(v >= 10) {
 		if len(x.NodeEndpoints) != 0 {
 			w.Fail("ProduceResponse.NodeEndpoints", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Responses), flex)
-	for i := range x.Responses {
-		at = x.Responses[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Responses), flex)
+	at = encodeEachTopicProduceResponse(x.Responses, w, v, at)
+	b = w.Room(at, 5)
 	if v >= 1 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
 	if flex {
-		w.Room(at, 1)
 		n := int8(0)
 		if v >= 10 && len(x.NodeEndpoints) != 0 {
 			n++
 		}
-		at = w.PutInt8(at, n)
+		at = wire.PutInt8(b, at, n)
 		if n > 0 {
 			if v >= 10 && len(x.NodeEndpoints) != 0 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
 				start := at
-				w.Room(at, wire.CountRoom)
-				at = w.PutCount(at, len(x.NodeEndpoints), true)
-				for i := range x.NodeEndpoints {
-					at = x.NodeEndpoints[i].encode(w, v, at)
-				}
+				b = w.Room(at, wire.CountRoom)
+				at = wire.PutCount(b, at, len(x.NodeEndpoints), true)
+				at = encodeEachProduceResponseNodeEndpoint(x.NodeEndpoints, w, v, at)
 				at = w.PutEndTag(start, at)
 			}
 		}
@@ -336,50 +343,55 @@ func (x *TopicProduceResponse) Default() {
 	x.PartitionResponses = wire.Resize(x.PartitionResponses, 0)
 }
 
-func (x *TopicProduceResponse) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachTopicProduceResponse(s []TopicProduceResponse, r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	if v <= 12 {
-		x.Name, at = r.GetString(at, flex)
-	} else {
-		x.Name = ""
-	}
-	if v >= 13 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 14)
-		s := wire.Resize(x.PartitionResponses, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		if v <= 12 {
+			x.Name, at = r.GetString(at, flex)
+		} else {
+			x.Name = ""
 		}
-		x.PartitionResponses = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 13 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 14)
+			s := wire.Resize(x.PartitionResponses, n)
+			at = decodeEachPartitionProduceResponse(s, r, v, at)
+			x.PartitionResponses = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *TopicProduceResponse) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachTopicProduceResponse(s []TopicProduceResponse, w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Room(at, 16+wire.StringRoom+len(x.Name))
-	if v <= 12 {
-		at = w.PutString(at, x.Name, flex)
-	}
-	if v >= 13 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.PartitionResponses), flex)
-	for i := range x.PartitionResponses {
-		at = x.PartitionResponses[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if v <= 12 {
+			if len(x.Name) > wire.StringBytesMax {
+				w.Fail("TopicProduceResponse.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name, flex)
+		}
+		if v >= 13 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.PartitionResponses), flex)
+		at = encodeEachPartitionProduceResponse(x.PartitionResponses, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -408,110 +420,118 @@ func (x *PartitionProduceResponse) Default() {
 	x.CurrentLeader.Default()
 }
 
-func (x *PartitionProduceResponse) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachPartitionProduceResponse(s []PartitionProduceResponse, r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 14); p != nil {
-			b := (*[14]byte)(p)
-			x.Index = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-			x.BaseOffset = int64(binary.BigEndian.Uint64(b[6:14]))
-		}
-	}
-	if v >= 2 {
-		x.LogAppendTimeMs, at = r.GetInt64(at)
-	} else {
-		x.LogAppendTimeMs = -1
-	}
-	if v >= 5 {
-		x.LogStartOffset, at = r.GetInt64(at)
-	} else {
-		x.LogStartOffset = -1
-	}
-	if v >= 8 {
+	for i := range s {
+		x := &s[i]
 		{
-			var n int
-			n, at = r.GetArrayLen(at, flex, false, 6)
-			s := wire.Resize(x.RecordErrors, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
+			var p []byte
+			if p, at = r.GetFixed(at, 14); p != nil {
+				b := (*[14]byte)(p)
+				x.Index = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+				x.BaseOffset = int64(binary.BigEndian.Uint64(b[6:14]))
 			}
-			x.RecordErrors = s
 		}
-	} else {
-		x.RecordErrors = wire.Resize(x.RecordErrors, 0)
-	}
-	if v >= 8 {
-		x.ErrorMessage, at = r.GetNullString(at, flex, v >= 8)
-	} else {
-		x.ErrorMessage = wire.NullString{}
-	}
-	x.CurrentLeader.Default()
-	if flex {
-		var n int
-		var tag uint32
-		var outer []byte
-		for n, at = r.GetTagCount(at); n > 0; n-- {
-			tag, outer, at = r.GetTag(at)
-			switch {
-			case tag == 0 && v >= 10:
-				at = x.CurrentLeader.decode(r, v, at)
-				at = r.GetEndTag(at, outer)
-			default:
-				at = r.GetSkipTag(outer)
+		if v >= 2 {
+			x.LogAppendTimeMs, at = r.GetInt64(at)
+		} else {
+			x.LogAppendTimeMs = -1
+		}
+		if v >= 5 {
+			x.LogStartOffset, at = r.GetInt64(at)
+		} else {
+			x.LogStartOffset = -1
+		}
+		if v >= 8 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, flex, false, 6)
+				s := wire.Resize(x.RecordErrors, n)
+				at = decodeEachBatchIndexAndErrorMessage(s, r, v, at)
+				x.RecordErrors = s
+			}
+		} else {
+			x.RecordErrors = wire.Resize(x.RecordErrors, 0)
+		}
+		if v >= 8 {
+			x.ErrorMessage, at = r.GetNullString(at, flex, v >= 8)
+		} else {
+			x.ErrorMessage = wire.NullString{}
+		}
+		x.CurrentLeader.Default()
+		if flex {
+			var n int
+			var tag uint32
+			var outer []byte
+			for n, at = r.GetTagCount(at); n > 0; n-- {
+				tag, outer, at = r.GetTag(at)
+				switch {
+				case tag == 0 && v >= 10:
+					at = x.CurrentLeader.decode(r, v, at)
+					at = r.GetEndTag(at, outer)
+				default:
+					at = r.GetSkipTag(outer)
+				}
 			}
 		}
 	}
 	return at
 }
 
-func (x *PartitionProduceResponse) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachPartitionProduceResponse(s []PartitionProduceResponse, w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	if !(v >= 10) {
-		if !x.CurrentLeader.isDefault() {
-			w.Fail("PartitionProduceResponse.CurrentLeader", wire.ErrNotInThis)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		if !(v >= 10) {
+			if !x.CurrentLeader.isDefault() {
+				w.Fail("PartitionProduceResponse.CurrentLeader", wire.ErrNotInThis)
+			}
 		}
-	}
-	w.Room(at, 30)
-	{
-		b := (*[14]byte)(w.At(at, 14))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Index))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint64(b[6:14], uint64(x.BaseOffset))
-		at += 14
-	}
-	if v >= 2 {
-		at = w.PutInt64(at, x.LogAppendTimeMs)
-	}
-	if v >= 5 {
-		at = w.PutInt64(at, x.LogStartOffset)
-	}
-	if v >= 8 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.RecordErrors), flex)
-		for i := range x.RecordErrors {
-			at = x.RecordErrors[i].encode(w, v, at)
+		b = w.Room(at, 30+wire.CountRoom)
+		{
+			p := (*[14]byte)(b[at : at+14])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Index))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			binary.BigEndian.PutUint64(p[6:14], uint64(x.BaseOffset))
+			at += 14
 		}
-	}
-	w.Room(at, wire.StringRoom+len(x.ErrorMessage.String))
-	if v >= 8 {
-		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 8)
-	}
-	if flex {
-		w.Room(at, 1)
-		n := int8(0)
-		if v >= 10 && !x.CurrentLeader.isDefault() {
-			n++
+		if v >= 2 {
+			at = wire.PutInt64(b, at, x.LogAppendTimeMs)
 		}
-		at = w.PutInt8(at, n)
-		if n > 0 {
+		if v >= 5 {
+			at = wire.PutInt64(b, at, x.LogStartOffset)
+		}
+		if v >= 8 {
+			at = wire.PutCount(b, at, len(x.RecordErrors), flex)
+			at = encodeEachBatchIndexAndErrorMessage(x.RecordErrors, w, v, at)
+		}
+		b = w.Room(at, 1+wire.StringRoom+len(x.ErrorMessage.String))
+		if v >= 8 {
+			if x.ErrorMessage.Valid {
+				if len(x.ErrorMessage.String) > wire.StringBytesMax {
+					w.Fail("PartitionProduceResponse.ErrorMessage", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 8)
+			}
+		}
+		if flex {
+			n := int8(0)
 			if v >= 10 && !x.CurrentLeader.isDefault() {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
-				start := at
-				at = x.CurrentLeader.encode(w, v, at)
-				at = w.PutEndTag(start, at)
+				n++
+			}
+			at = wire.PutInt8(b, at, n)
+			if n > 0 {
+				if v >= 10 && !x.CurrentLeader.isDefault() {
+					b = w.Room(at, 1)
+					at = wire.PutInt8(b, at, 0)
+					start := at
+					at = x.CurrentLeader.encode(w, v, at)
+					at = w.PutEndTag(start, at)
+				}
 			}
 		}
 	}
@@ -530,23 +550,37 @@ func (x *BatchIndexAndErrorMessage) Default() {
 	x.BatchIndexErrorMessage = wire.NullString{}
 }
 
-func (x *BatchIndexAndErrorMessage) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachBatchIndexAndErrorMessage(s []BatchIndexAndErrorMessage, r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	x.BatchIndex, at = r.GetInt32(at)
-	x.BatchIndexErrorMessage, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.BatchIndex, at = r.GetInt32(at)
+		x.BatchIndexErrorMessage, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *BatchIndexAndErrorMessage) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachBatchIndexAndErrorMessage(s []BatchIndexAndErrorMessage, w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Room(at, 5+wire.StringRoom+len(x.BatchIndexErrorMessage.String))
-	at = w.PutInt32(at, x.BatchIndex)
-	at = w.PutNullString(at, &x.BatchIndexErrorMessage, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.StringRoom+len(x.BatchIndexErrorMessage.String))
+		at = wire.PutInt32(b, at, x.BatchIndex)
+		if x.BatchIndexErrorMessage.Valid {
+			if len(x.BatchIndexErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("BatchIndexAndErrorMessage.BatchIndexErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.BatchIndexErrorMessage.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -581,14 +615,15 @@ func (x *ProduceResponseLeaderIdAndEpoch) decode(r *wire.Reader, v int16, at int
 }
 
 func (x *ProduceResponseLeaderIdAndEpoch) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9)
+	var b []byte
+	b = w.Room(at, 9)
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
 		at += 8
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -608,21 +643,38 @@ func (x *ProduceResponseNodeEndpoint) Default() {
 	x.Rack = wire.NullString{}
 }
 
-func (x *ProduceResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.NodeId, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetInt32(at)
-	x.Rack, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
+func decodeEachProduceResponseNodeEndpoint(s []ProduceResponseNodeEndpoint, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.NodeId, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetInt32(at)
+		x.Rack, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *ProduceResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
-	at = w.PutInt32(at, x.NodeId)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutInt32(at, x.Port)
-	at = w.PutNullString(at, &x.Rack, true, true)
-	at = w.PutInt8(at, 0)
+func encodeEachProduceResponseNodeEndpoint(s []ProduceResponseNodeEndpoint, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+		at = wire.PutInt32(b, at, x.NodeId)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("ProduceResponseNodeEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutInt32(b, at, x.Port)
+		if x.Rack.Valid {
+			if len(x.Rack.String) > wire.StringBytesMax {
+				w.Fail("ProduceResponseNodeEndpoint.Rack", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Rack.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

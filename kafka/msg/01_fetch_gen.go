@@ -97,9 +97,7 @@ func (x *FetchRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachFetchTopic(s, r, v, at)
 		x.Topics = s
 	}
 	if v >= 7 {
@@ -107,9 +105,7 @@ func (x *FetchRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.ForgottenTopicsData, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachFetchRequestForgottenTopic(s, r, v, at)
 			x.ForgottenTopicsData = s
 		}
 	} else {
@@ -153,61 +149,59 @@ func (x *FetchRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *FetchRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
+	var b []byte
 	if !(v >= 15) {
 		if !x.ReplicaState.isDefault() {
 			w.Fail("FetchRequest.ReplicaState", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 25)
+	b = w.Room(at, 25+wire.CountRoom)
 	if v <= 14 {
-		at = w.PutInt32(at, x.ReplicaId)
+		at = wire.PutInt32(b, at, x.ReplicaId)
 	} else {
 		if x.ReplicaId != -1 {
 			w.Fail("FetchRequest.ReplicaId", wire.ErrNotInThis)
 		}
 	}
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.MaxWaitMs))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.MinBytes))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.MaxWaitMs))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.MinBytes))
 		at += 8
 	}
 	if v >= 3 {
-		at = w.PutInt32(at, x.MaxBytes)
+		at = wire.PutInt32(b, at, x.MaxBytes)
 	}
 	if v >= 4 {
-		at = w.PutInt8(at, x.IsolationLevel)
+		at = wire.PutInt8(b, at, x.IsolationLevel)
 	}
 	if v >= 7 {
 		{
-			b := (*[8]byte)(w.At(at, 8))
-			binary.BigEndian.PutUint32(b[0:4], uint32(x.SessionId))
-			binary.BigEndian.PutUint32(b[4:8], uint32(x.SessionEpoch))
+			p := (*[8]byte)(b[at : at+8])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.SessionId))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.SessionEpoch))
 			at += 8
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachFetchTopic(x.Topics, w, v, at)
 	if v >= 7 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.ForgottenTopicsData), flex)
-		for i := range x.ForgottenTopicsData {
-			at = x.ForgottenTopicsData[i].encode(w, v, at)
-		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.ForgottenTopicsData), flex)
+		at = encodeEachFetchRequestForgottenTopic(x.ForgottenTopicsData, w, v, at)
 	} else {
 		if len(x.ForgottenTopicsData) != 0 {
 			w.Fail("FetchRequest.ForgottenTopicsData", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.StringRoom+len(x.RackId))
+	b = w.Room(at, 1+wire.StringRoom+len(x.RackId))
 	if v >= 11 {
-		at = w.PutString(at, x.RackId, flex)
+		if len(x.RackId) > wire.StringBytesMax {
+			w.Fail("FetchRequest.RackId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.RackId, flex)
 	}
 	if flex {
-		w.Room(at, 1)
 		n := int8(0)
 		if x.ClusterId.Valid {
 			n++
@@ -215,19 +209,26 @@ func (x *FetchRequest) encode(w *wire.Writer, v int16, at int) int {
 		if v >= 15 && !x.ReplicaState.isDefault() {
 			n++
 		}
-		at = w.PutInt8(at, n)
+		at = wire.PutInt8(b, at, n)
 		if n > 0 {
 			if x.ClusterId.Valid {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
 				start := at
-				w.Room(at, wire.StringRoom+len(x.ClusterId.String))
-				at = w.PutNullString(at, &x.ClusterId, true, v >= 12)
+				b = w.Room(at, wire.StringRoom+len(x.ClusterId.String))
+				if x.ClusterId.Valid {
+					if len(x.ClusterId.String) > wire.StringBytesMax {
+						w.Fail("FetchRequest.ClusterId", wire.ErrTooLong)
+					}
+					at = wire.PutString(b, at, x.ClusterId.String, true)
+				} else {
+					at = wire.PutNoString(b, at, true, v >= 12)
+				}
 				at = w.PutEndTag(start, at)
 			}
 			if v >= 15 && !x.ReplicaState.isDefault() {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 1)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 1)
 				start := at
 				at = x.ReplicaState.encode(w, v, at)
 				at = w.PutEndTag(start, at)
@@ -267,14 +268,15 @@ func (x *FetchRequestReplicaState) decode(r *wire.Reader, v int16, at int) int {
 }
 
 func (x *FetchRequestReplicaState) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13)
+	var b []byte
+	b = w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ReplicaId))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.ReplicaEpoch))
+		p := (*[12]byte)(b[at : at+12])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ReplicaId))
+		binary.BigEndian.PutUint64(p[4:12], uint64(x.ReplicaEpoch))
 		at += 12
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -292,50 +294,55 @@ func (x *FetchTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *FetchTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachFetchTopic(s []FetchTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
-	if v <= 12 {
-		x.Topic, at = r.GetString(at, flex)
-	} else {
-		x.Topic = ""
-	}
-	if v >= 13 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 16)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		if v <= 12 {
+			x.Topic, at = r.GetString(at, flex)
+		} else {
+			x.Topic = ""
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 13 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 16)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachFetchPartition(s, r, v, at)
+			x.Partitions = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *FetchTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachFetchTopic(s []FetchTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
-	w.Room(at, 16+wire.StringRoom+len(x.Topic))
-	if v <= 12 {
-		at = w.PutString(at, x.Topic, flex)
-	}
-	if v >= 13 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.Topic)+wire.CountRoom)
+		if v <= 12 {
+			if len(x.Topic) > wire.StringBytesMax {
+				w.Fail("FetchTopic.Topic", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Topic, flex)
+		}
+		if v >= 13 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachFetchPartition(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -364,94 +371,100 @@ func (x *FetchPartition) Default() {
 	x.HighWatermark = 9223372036854775807
 }
 
-func (x *FetchPartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachFetchPartition(s []FetchPartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
-	x.Partition, at = r.GetInt32(at)
-	if v >= 9 {
-		x.CurrentLeaderEpoch, at = r.GetInt32(at)
-	} else {
-		x.CurrentLeaderEpoch = -1
-	}
-	x.FetchOffset, at = r.GetInt64(at)
-	if v >= 12 {
-		x.LastFetchedEpoch, at = r.GetInt32(at)
-	} else {
-		x.LastFetchedEpoch = -1
-	}
-	if v >= 5 {
-		x.LogStartOffset, at = r.GetInt64(at)
-	} else {
-		x.LogStartOffset = -1
-	}
-	x.PartitionMaxBytes, at = r.GetInt32(at)
-	x.ReplicaDirectoryId = wire.UUID{}
-	x.HighWatermark = 9223372036854775807
-	if flex {
-		var n int
-		var tag uint32
-		var outer []byte
-		for n, at = r.GetTagCount(at); n > 0; n-- {
-			tag, outer, at = r.GetTag(at)
-			switch {
-			case tag == 0 && v >= 17:
-				x.ReplicaDirectoryId, at = r.GetUUID(at)
-				at = r.GetEndTag(at, outer)
-			case tag == 1 && v >= 18:
-				x.HighWatermark, at = r.GetInt64(at)
-				at = r.GetEndTag(at, outer)
-			default:
-				at = r.GetSkipTag(outer)
+	for i := range s {
+		x := &s[i]
+		x.Partition, at = r.GetInt32(at)
+		if v >= 9 {
+			x.CurrentLeaderEpoch, at = r.GetInt32(at)
+		} else {
+			x.CurrentLeaderEpoch = -1
+		}
+		x.FetchOffset, at = r.GetInt64(at)
+		if v >= 12 {
+			x.LastFetchedEpoch, at = r.GetInt32(at)
+		} else {
+			x.LastFetchedEpoch = -1
+		}
+		if v >= 5 {
+			x.LogStartOffset, at = r.GetInt64(at)
+		} else {
+			x.LogStartOffset = -1
+		}
+		x.PartitionMaxBytes, at = r.GetInt32(at)
+		x.ReplicaDirectoryId = wire.UUID{}
+		x.HighWatermark = 9223372036854775807
+		if flex {
+			var n int
+			var tag uint32
+			var outer []byte
+			for n, at = r.GetTagCount(at); n > 0; n-- {
+				tag, outer, at = r.GetTag(at)
+				switch {
+				case tag == 0 && v >= 17:
+					x.ReplicaDirectoryId, at = r.GetUUID(at)
+					at = r.GetEndTag(at, outer)
+				case tag == 1 && v >= 18:
+					x.HighWatermark, at = r.GetInt64(at)
+					at = r.GetEndTag(at, outer)
+				default:
+					at = r.GetSkipTag(outer)
+				}
 			}
 		}
 	}
 	return at
 }
 
-func (x *FetchPartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachFetchPartition(s []FetchPartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
-	w.Room(at, 32)
-	at = w.PutInt32(at, x.Partition)
-	if v >= 9 {
-		at = w.PutInt32(at, x.CurrentLeaderEpoch)
-	}
-	at = w.PutInt64(at, x.FetchOffset)
-	if v >= 12 {
-		at = w.PutInt32(at, x.LastFetchedEpoch)
-	} else {
-		if x.LastFetchedEpoch != -1 {
-			w.Fail("FetchPartition.LastFetchedEpoch", wire.ErrNotInThis)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 33)
+		at = wire.PutInt32(b, at, x.Partition)
+		if v >= 9 {
+			at = wire.PutInt32(b, at, x.CurrentLeaderEpoch)
 		}
-	}
-	if v >= 5 {
-		at = w.PutInt64(at, x.LogStartOffset)
-	}
-	at = w.PutInt32(at, x.PartitionMaxBytes)
-	if flex {
-		w.Room(at, 1)
-		n := int8(0)
-		if v >= 17 && x.ReplicaDirectoryId != (wire.UUID{}) {
-			n++
+		at = wire.PutInt64(b, at, x.FetchOffset)
+		if v >= 12 {
+			at = wire.PutInt32(b, at, x.LastFetchedEpoch)
+		} else {
+			if x.LastFetchedEpoch != -1 {
+				w.Fail("FetchPartition.LastFetchedEpoch", wire.ErrNotInThis)
+			}
 		}
-		if v >= 18 && x.HighWatermark != 9223372036854775807 {
-			n++
+		if v >= 5 {
+			at = wire.PutInt64(b, at, x.LogStartOffset)
 		}
-		at = w.PutInt8(at, n)
-		if n > 0 {
+		at = wire.PutInt32(b, at, x.PartitionMaxBytes)
+		if flex {
+			n := int8(0)
 			if v >= 17 && x.ReplicaDirectoryId != (wire.UUID{}) {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
-				start := at
-				w.Room(at, 16)
-				at = w.PutUUID(at, &x.ReplicaDirectoryId)
-				at = w.PutEndTag(start, at)
+				n++
 			}
 			if v >= 18 && x.HighWatermark != 9223372036854775807 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 1)
-				start := at
-				w.Room(at, 8)
-				at = w.PutInt64(at, x.HighWatermark)
-				at = w.PutEndTag(start, at)
+				n++
+			}
+			at = wire.PutInt8(b, at, n)
+			if n > 0 {
+				if v >= 17 && x.ReplicaDirectoryId != (wire.UUID{}) {
+					b = w.Room(at, 1)
+					at = wire.PutInt8(b, at, 0)
+					start := at
+					b = w.Room(at, 16)
+					at = wire.PutUUID(b, at, &x.ReplicaDirectoryId)
+					at = w.PutEndTag(start, at)
+				}
+				if v >= 18 && x.HighWatermark != 9223372036854775807 {
+					b = w.Room(at, 1)
+					at = wire.PutInt8(b, at, 1)
+					start := at
+					b = w.Room(at, 8)
+					at = wire.PutInt64(b, at, x.HighWatermark)
+					at = w.PutEndTag(start, at)
+				}
 			}
 		}
 	}
@@ -472,43 +485,54 @@ func (x *FetchRequestForgottenTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *FetchRequestForgottenTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachFetchRequestForgottenTopic(s []FetchRequestForgottenTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
-	if v <= 12 {
-		x.Topic, at = r.GetString(at, flex)
-	} else {
-		x.Topic = ""
-	}
-	if v >= 13 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		if v <= 12 {
+			x.Topic, at = r.GetString(at, flex)
+		} else {
+			x.Topic = ""
+		}
+		if v >= 13 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *FetchRequestForgottenTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachFetchRequestForgottenTopic(s []FetchRequestForgottenTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
-	w.Room(at, 17+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
-	if v <= 12 {
-		at = w.PutString(at, x.Topic, flex)
-	}
-	if v >= 13 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	at = w.PutInt32s(at, x.Partitions, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+		if v <= 12 {
+			if len(x.Topic) > wire.StringBytesMax {
+				w.Fail("FetchRequestForgottenTopic.Topic", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Topic, flex)
+		}
+		if v >= 13 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -568,9 +592,7 @@ func (x *FetchResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Responses, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachFetchableTopicResponse(s, r, v, at)
 		x.Responses = s
 	}
 	x.NodeEndpoints = wire.Resize(x.NodeEndpoints, 0)
@@ -586,9 +608,7 @@ func (x *FetchResponse) decode(r *wire.Reader, v int16, at int) int {
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 11)
 					s := wire.Resize(x.NodeEndpoints, n)
-					for i := range s {
-						at = s[i].decode(r, v, at)
-					}
+					at = decodeEachFetchResponseNodeEndpoint(s, r, v, at)
 					x.NodeEndpoints = s
 				}
 				at = r.GetEndTag(at, outer)
@@ -612,20 +632,21 @@ func (x *FetchResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *FetchResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
+	var b []byte
 	if !(v >= 16) {
 		if len(x.NodeEndpoints) != 0 {
 			w.Fail("FetchResponse.NodeEndpoints", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 10)
+	b = w.Room(at, 10+wire.CountRoom)
 	if v >= 1 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
 	if v >= 7 {
 		{
-			b := (*[6]byte)(w.At(at, 6))
-			binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
-			binary.BigEndian.PutUint32(b[2:6], uint32(x.SessionId))
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint16(p[0:2], uint16(x.ErrorCode))
+			binary.BigEndian.PutUint32(p[2:6], uint32(x.SessionId))
 			at += 6
 		}
 	} else {
@@ -633,28 +654,23 @@ func (x *FetchResponse) encode(w *wire.Writer, v int16, at int) int {
 			w.Fail("FetchResponse.SessionId", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Responses), flex)
-	for i := range x.Responses {
-		at = x.Responses[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Responses), flex)
+	at = encodeEachFetchableTopicResponse(x.Responses, w, v, at)
 	if flex {
-		w.Room(at, 1)
+		b = w.Room(at, 1)
 		n := int8(0)
 		if v >= 16 && len(x.NodeEndpoints) != 0 {
 			n++
 		}
-		at = w.PutInt8(at, n)
+		at = wire.PutInt8(b, at, n)
 		if n > 0 {
 			if v >= 16 && len(x.NodeEndpoints) != 0 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
 				start := at
-				w.Room(at, wire.CountRoom)
-				at = w.PutCount(at, len(x.NodeEndpoints), true)
-				for i := range x.NodeEndpoints {
-					at = x.NodeEndpoints[i].encode(w, v, at)
-				}
+				b = w.Room(at, wire.CountRoom)
+				at = wire.PutCount(b, at, len(x.NodeEndpoints), true)
+				at = encodeEachFetchResponseNodeEndpoint(x.NodeEndpoints, w, v, at)
 				at = w.PutEndTag(start, at)
 			}
 		}
@@ -676,50 +692,55 @@ func (x *FetchableTopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *FetchableTopicResponse) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachFetchableTopicResponse(s []FetchableTopicResponse, r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
-	if v <= 12 {
-		x.Topic, at = r.GetString(at, flex)
-	} else {
-		x.Topic = ""
-	}
-	if v >= 13 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 18)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		if v <= 12 {
+			x.Topic, at = r.GetString(at, flex)
+		} else {
+			x.Topic = ""
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 13 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 18)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachFetchResponsePartitionData(s, r, v, at)
+			x.Partitions = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *FetchableTopicResponse) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachFetchableTopicResponse(s []FetchableTopicResponse, w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
-	w.Room(at, 16+wire.StringRoom+len(x.Topic))
-	if v <= 12 {
-		at = w.PutString(at, x.Topic, flex)
-	}
-	if v >= 13 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.Topic)+wire.CountRoom)
+		if v <= 12 {
+			if len(x.Topic) > wire.StringBytesMax {
+				w.Fail("FetchableTopicResponse.Topic", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Topic, flex)
+		}
+		if v >= 13 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachFetchResponsePartitionData(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -754,157 +775,159 @@ func (x *FetchResponsePartitionData) Default() {
 	x.Records = nil
 }
 
-func (x *FetchResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachFetchResponsePartitionData(s []FetchResponsePartitionData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 14); p != nil {
-			b := (*[14]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-			x.HighWatermark = int64(binary.BigEndian.Uint64(b[6:14]))
-		}
-	}
-	if v >= 4 {
-		x.LastStableOffset, at = r.GetInt64(at)
-	} else {
-		x.LastStableOffset = -1
-	}
-	if v >= 5 {
-		x.LogStartOffset, at = r.GetInt64(at)
-	} else {
-		x.LogStartOffset = -1
-	}
-	x.DivergingEpoch.Default()
-	x.CurrentLeader.Default()
-	x.SnapshotId.Default()
-	if v >= 4 {
+	for i := range s {
+		x := &s[i]
 		{
-			var n int
-			if n, at = r.GetArrayLen(at, flex, v >= 4, 16); n < 0 {
-				x.AbortedTransactions = nil
-			} else {
-				s := wire.Resize(x.AbortedTransactions, n)
-				for i := range s {
-					at = s[i].decode(r, v, at)
-				}
-				x.AbortedTransactions = s
+			var p []byte
+			if p, at = r.GetFixed(at, 14); p != nil {
+				b := (*[14]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+				x.HighWatermark = int64(binary.BigEndian.Uint64(b[6:14]))
 			}
 		}
-	} else {
-		x.AbortedTransactions = wire.Resize(x.AbortedTransactions, 0)
-	}
-	if v >= 11 {
-		x.PreferredReadReplica, at = r.GetInt32(at)
-	} else {
-		x.PreferredReadReplica = -1
-	}
-	x.Records, at = r.GetRecords(at, x.Records, flex, true)
-	if flex {
-		var n int
-		var tag uint32
-		var outer []byte
-		for n, at = r.GetTagCount(at); n > 0; n-- {
-			tag, outer, at = r.GetTag(at)
-			switch {
-			case tag == 0:
-				at = x.DivergingEpoch.decode(r, v, at)
-				at = r.GetEndTag(at, outer)
-			case tag == 1:
-				at = x.CurrentLeader.decode(r, v, at)
-				at = r.GetEndTag(at, outer)
-			case tag == 2:
-				at = x.SnapshotId.decode(r, v, at)
-				at = r.GetEndTag(at, outer)
-			default:
-				at = r.GetSkipTag(outer)
+		if v >= 4 {
+			x.LastStableOffset, at = r.GetInt64(at)
+		} else {
+			x.LastStableOffset = -1
+		}
+		if v >= 5 {
+			x.LogStartOffset, at = r.GetInt64(at)
+		} else {
+			x.LogStartOffset = -1
+		}
+		x.DivergingEpoch.Default()
+		x.CurrentLeader.Default()
+		x.SnapshotId.Default()
+		if v >= 4 {
+			{
+				var n int
+				if n, at = r.GetArrayLen(at, flex, v >= 4, 16); n < 0 {
+					x.AbortedTransactions = nil
+				} else {
+					s := wire.Resize(x.AbortedTransactions, n)
+					at = decodeEachAbortedTransaction(s, r, v, at)
+					x.AbortedTransactions = s
+				}
+			}
+		} else {
+			x.AbortedTransactions = wire.Resize(x.AbortedTransactions, 0)
+		}
+		if v >= 11 {
+			x.PreferredReadReplica, at = r.GetInt32(at)
+		} else {
+			x.PreferredReadReplica = -1
+		}
+		x.Records, at = r.GetRecords(at, x.Records, flex, true)
+		if flex {
+			var n int
+			var tag uint32
+			var outer []byte
+			for n, at = r.GetTagCount(at); n > 0; n-- {
+				tag, outer, at = r.GetTag(at)
+				switch {
+				case tag == 0:
+					at = x.DivergingEpoch.decode(r, v, at)
+					at = r.GetEndTag(at, outer)
+				case tag == 1:
+					at = x.CurrentLeader.decode(r, v, at)
+					at = r.GetEndTag(at, outer)
+				case tag == 2:
+					at = x.SnapshotId.decode(r, v, at)
+					at = r.GetEndTag(at, outer)
+				default:
+					at = r.GetSkipTag(outer)
+				}
 			}
 		}
 	}
 	return at
 }
 
-func (x *FetchResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachFetchResponsePartitionData(s []FetchResponsePartitionData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
-	if !(v >= 12) {
-		if !x.DivergingEpoch.isDefault() {
-			w.Fail("FetchResponsePartitionData.DivergingEpoch", wire.ErrNotInThis)
-		}
-	}
-	if !(v >= 12) {
-		if !x.CurrentLeader.isDefault() {
-			w.Fail("FetchResponsePartitionData.CurrentLeader", wire.ErrNotInThis)
-		}
-	}
-	if !(v >= 12) {
-		if !x.SnapshotId.isDefault() {
-			w.Fail("FetchResponsePartitionData.SnapshotId", wire.ErrNotInThis)
-		}
-	}
-	w.Room(at, 30)
-	{
-		b := (*[14]byte)(w.At(at, 14))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint64(b[6:14], uint64(x.HighWatermark))
-		at += 14
-	}
-	if v >= 4 {
-		at = w.PutInt64(at, x.LastStableOffset)
-	}
-	if v >= 5 {
-		at = w.PutInt64(at, x.LogStartOffset)
-	}
-	if v >= 4 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutNullCount(at, len(x.AbortedTransactions), x.AbortedTransactions == nil, flex, v >= 4)
-		for i := range x.AbortedTransactions {
-			at = x.AbortedTransactions[i].encode(w, v, at)
-		}
-	}
-	w.Room(at, 4)
-	if v >= 11 {
-		at = w.PutInt32(at, x.PreferredReadReplica)
-	} else {
-		if x.PreferredReadReplica != -1 {
-			w.Fail("FetchResponsePartitionData.PreferredReadReplica", wire.ErrNotInThis)
-		}
-	}
-	at = w.PutRecords(at, x.Records, flex, true)
-	if flex {
-		w.Room(at, 1)
-		n := int8(0)
-		if !x.DivergingEpoch.isDefault() {
-			n++
-		}
-		if !x.CurrentLeader.isDefault() {
-			n++
-		}
-		if !x.SnapshotId.isDefault() {
-			n++
-		}
-		at = w.PutInt8(at, n)
-		if n > 0 {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		if !(v >= 12) {
 			if !x.DivergingEpoch.isDefault() {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
-				start := at
-				at = x.DivergingEpoch.encode(w, v, at)
-				at = w.PutEndTag(start, at)
+				w.Fail("FetchResponsePartitionData.DivergingEpoch", wire.ErrNotInThis)
+			}
+		}
+		if !(v >= 12) {
+			if !x.CurrentLeader.isDefault() {
+				w.Fail("FetchResponsePartitionData.CurrentLeader", wire.ErrNotInThis)
+			}
+		}
+		if !(v >= 12) {
+			if !x.SnapshotId.isDefault() {
+				w.Fail("FetchResponsePartitionData.SnapshotId", wire.ErrNotInThis)
+			}
+		}
+		b = w.Room(at, 30+wire.CountRoom)
+		{
+			p := (*[14]byte)(b[at : at+14])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			binary.BigEndian.PutUint64(p[6:14], uint64(x.HighWatermark))
+			at += 14
+		}
+		if v >= 4 {
+			at = wire.PutInt64(b, at, x.LastStableOffset)
+		}
+		if v >= 5 {
+			at = wire.PutInt64(b, at, x.LogStartOffset)
+		}
+		if v >= 4 {
+			at = wire.PutNullCount(b, at, len(x.AbortedTransactions), x.AbortedTransactions == nil, flex, v >= 4)
+			at = encodeEachAbortedTransaction(x.AbortedTransactions, w, v, at)
+		}
+		b = w.Room(at, 4)
+		if v >= 11 {
+			at = wire.PutInt32(b, at, x.PreferredReadReplica)
+		} else {
+			if x.PreferredReadReplica != -1 {
+				w.Fail("FetchResponsePartitionData.PreferredReadReplica", wire.ErrNotInThis)
+			}
+		}
+		at = w.PutRecords(at, x.Records, flex, true)
+		if flex {
+			b = w.Room(at, 1)
+			n := int8(0)
+			if !x.DivergingEpoch.isDefault() {
+				n++
 			}
 			if !x.CurrentLeader.isDefault() {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 1)
-				start := at
-				at = x.CurrentLeader.encode(w, v, at)
-				at = w.PutEndTag(start, at)
+				n++
 			}
 			if !x.SnapshotId.isDefault() {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 2)
-				start := at
-				at = x.SnapshotId.encode(w, v, at)
-				at = w.PutEndTag(start, at)
+				n++
+			}
+			at = wire.PutInt8(b, at, n)
+			if n > 0 {
+				if !x.DivergingEpoch.isDefault() {
+					b = w.Room(at, 1)
+					at = wire.PutInt8(b, at, 0)
+					start := at
+					at = x.DivergingEpoch.encode(w, v, at)
+					at = w.PutEndTag(start, at)
+				}
+				if !x.CurrentLeader.isDefault() {
+					b = w.Room(at, 1)
+					at = wire.PutInt8(b, at, 1)
+					start := at
+					at = x.CurrentLeader.encode(w, v, at)
+					at = w.PutEndTag(start, at)
+				}
+				if !x.SnapshotId.isDefault() {
+					b = w.Room(at, 1)
+					at = wire.PutInt8(b, at, 2)
+					start := at
+					at = x.SnapshotId.encode(w, v, at)
+					at = w.PutEndTag(start, at)
+				}
 			}
 		}
 	}
@@ -941,14 +964,15 @@ func (x *FetchResponseEpochEndOffset) decode(r *wire.Reader, v int16, at int) in
 }
 
 func (x *FetchResponseEpochEndOffset) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13)
+	var b []byte
+	b = w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Epoch))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.EndOffset))
+		p := (*[12]byte)(b[at : at+12])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.Epoch))
+		binary.BigEndian.PutUint64(p[4:12], uint64(x.EndOffset))
 		at += 12
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -982,14 +1006,15 @@ func (x *FetchResponseLeaderIdAndEpoch) decode(r *wire.Reader, v int16, at int) 
 }
 
 func (x *FetchResponseLeaderIdAndEpoch) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9)
+	var b []byte
+	b = w.Room(at, 9)
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
 		at += 8
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -1023,14 +1048,15 @@ func (x *SnapshotId) decode(r *wire.Reader, v int16, at int) int {
 }
 
 func (x *SnapshotId) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13)
+	var b []byte
+	b = w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.EndOffset))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.Epoch))
+		p := (*[12]byte)(b[at : at+12])
+		binary.BigEndian.PutUint64(p[0:8], uint64(x.EndOffset))
+		binary.BigEndian.PutUint32(p[8:12], uint32(x.Epoch))
 		at += 12
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -1046,33 +1072,39 @@ func (x *AbortedTransaction) Default() {
 	x.FirstOffset = 0
 }
 
-func (x *AbortedTransaction) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAbortedTransaction(s []AbortedTransaction, r *wire.Reader, v int16, at int) int {
 	flex := v >= 12
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
-			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.FirstOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.FirstOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AbortedTransaction) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAbortedTransaction(s []AbortedTransaction, w *wire.Writer, v int16, at int) int {
 	flex := v >= 12
-	w.Room(at, 17)
-	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.FirstOffset))
-		at += 16
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 17*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[16]byte)(b[at : at+16])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.ProducerId))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.FirstOffset))
+			at += 16
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -1093,21 +1125,38 @@ func (x *FetchResponseNodeEndpoint) Default() {
 	x.Rack = wire.NullString{}
 }
 
-func (x *FetchResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.NodeId, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetInt32(at)
-	x.Rack, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
+func decodeEachFetchResponseNodeEndpoint(s []FetchResponseNodeEndpoint, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.NodeId, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetInt32(at)
+		x.Rack, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *FetchResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
-	at = w.PutInt32(at, x.NodeId)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutInt32(at, x.Port)
-	at = w.PutNullString(at, &x.Rack, true, true)
-	at = w.PutInt8(at, 0)
+func encodeEachFetchResponseNodeEndpoint(s []FetchResponseNodeEndpoint, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+		at = wire.PutInt32(b, at, x.NodeId)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("FetchResponseNodeEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutInt32(b, at, x.Port)
+		if x.Rack.Valid {
+			if len(x.Rack.String) > wire.StringBytesMax {
+				w.Fail("FetchResponseNodeEndpoint.Rack", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Rack.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

@@ -49,9 +49,7 @@ func (x *ListOffsetsRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachListOffsetsTopic(s, r, v, at)
 		x.Topics = s
 	}
 	if v >= 10 {
@@ -77,27 +75,24 @@ func (x *ListOffsetsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *ListOffsetsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 5)
-	at = w.PutInt32(at, x.ReplicaId)
+	var b []byte
+	b = w.Room(at, 5+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ReplicaId)
 	if v >= 2 {
-		at = w.PutInt8(at, x.IsolationLevel)
+		at = wire.PutInt8(b, at, x.IsolationLevel)
 	} else {
 		if x.IsolationLevel != 0 {
 			w.Fail("ListOffsetsRequest.IsolationLevel", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachListOffsetsTopic(x.Topics, w, v, at)
+	b = w.Room(at, 5)
 	if v >= 10 {
-		at = w.PutInt32(at, x.TimeoutMs)
+		at = wire.PutInt32(b, at, x.TimeoutMs)
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -114,36 +109,41 @@ func (x *ListOffsetsTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ListOffsetsTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachListOffsetsTopic(s []ListOffsetsTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 12)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 12)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachListOffsetsPartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *ListOffsetsTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachListOffsetsTopic(s []ListOffsetsTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("ListOffsetsTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachListOffsetsPartition(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -164,39 +164,45 @@ func (x *ListOffsetsPartition) Default() {
 	x.MaxNumOffsets = 1
 }
 
-func (x *ListOffsetsPartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachListOffsetsPartition(s []ListOffsetsPartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.PartitionIndex, at = r.GetInt32(at)
-	if v >= 4 {
-		x.CurrentLeaderEpoch, at = r.GetInt32(at)
-	} else {
-		x.CurrentLeaderEpoch = -1
-	}
-	x.Timestamp, at = r.GetInt64(at)
-	if v <= 0 {
-		x.MaxNumOffsets, at = r.GetInt32(at)
-	} else {
-		x.MaxNumOffsets = 1
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.PartitionIndex, at = r.GetInt32(at)
+		if v >= 4 {
+			x.CurrentLeaderEpoch, at = r.GetInt32(at)
+		} else {
+			x.CurrentLeaderEpoch = -1
+		}
+		x.Timestamp, at = r.GetInt64(at)
+		if v <= 0 {
+			x.MaxNumOffsets, at = r.GetInt32(at)
+		} else {
+			x.MaxNumOffsets = 1
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *ListOffsetsPartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachListOffsetsPartition(s []ListOffsetsPartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 21)
-	at = w.PutInt32(at, x.PartitionIndex)
-	if v >= 4 {
-		at = w.PutInt32(at, x.CurrentLeaderEpoch)
-	}
-	at = w.PutInt64(at, x.Timestamp)
-	if v <= 0 {
-		at = w.PutInt32(at, x.MaxNumOffsets)
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 21*len(s))
+	for i := range s {
+		x := &s[i]
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+		if v >= 4 {
+			at = wire.PutInt32(b, at, x.CurrentLeaderEpoch)
+		}
+		at = wire.PutInt64(b, at, x.Timestamp)
+		if v <= 0 {
+			at = wire.PutInt32(b, at, x.MaxNumOffsets)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -237,9 +243,7 @@ func (x *ListOffsetsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachListOffsetsTopicResponse(s, r, v, at)
 		x.Topics = s
 	}
 	if flex {
@@ -260,18 +264,16 @@ func (x *ListOffsetsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *ListOffsetsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 4)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
 	if v >= 2 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachListOffsetsTopicResponse(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -288,36 +290,41 @@ func (x *ListOffsetsTopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ListOffsetsTopicResponse) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachListOffsetsTopicResponse(s []ListOffsetsTopicResponse, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 10)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 10)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachListOffsetsPartitionResponse(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *ListOffsetsTopicResponse) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachListOffsetsTopicResponse(s []ListOffsetsTopicResponse, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("ListOffsetsTopicResponse.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachListOffsetsPartitionResponse(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -342,96 +349,99 @@ func (x *ListOffsetsPartitionResponse) Default() {
 	x.LeaderEpoch = -1
 }
 
-func (x *ListOffsetsPartitionResponse) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachListOffsetsPartitionResponse(s []ListOffsetsPartitionResponse, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-		}
-	}
-	if v <= 0 {
-		{
-			var n int
-			n, at = r.GetArrayLen(at, flex, false, 8)
-			s := wire.Resize(x.OldStyleOffsets, n)
-			for i := range s {
-				s[i], at = r.GetInt64(at)
-			}
-			x.OldStyleOffsets = s
-		}
-	} else {
-		x.OldStyleOffsets = wire.Resize(x.OldStyleOffsets, 0)
-	}
-	if v >= 1 {
+	for i := range s {
+		x := &s[i]
 		{
 			var p []byte
-			if p, at = r.GetFixed(at, 16); p != nil {
-				b := (*[16]byte)(p)
-				x.Timestamp = int64(binary.BigEndian.Uint64(b[0:8]))
-				x.Offset = int64(binary.BigEndian.Uint64(b[8:16]))
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
 			}
 		}
-	} else {
-		x.Timestamp = -1
-		x.Offset = -1
-	}
-	if v >= 4 {
-		x.LeaderEpoch, at = r.GetInt32(at)
-	} else {
-		x.LeaderEpoch = -1
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v <= 0 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, flex, false, 8)
+				s := wire.Resize(x.OldStyleOffsets, n)
+				for i := range s {
+					s[i], at = r.GetInt64(at)
+				}
+				x.OldStyleOffsets = s
+			}
+		} else {
+			x.OldStyleOffsets = wire.Resize(x.OldStyleOffsets, 0)
+		}
+		if v >= 1 {
+			{
+				var p []byte
+				if p, at = r.GetFixed(at, 16); p != nil {
+					b := (*[16]byte)(p)
+					x.Timestamp = int64(binary.BigEndian.Uint64(b[0:8]))
+					x.Offset = int64(binary.BigEndian.Uint64(b[8:16]))
+				}
+			}
+		} else {
+			x.Timestamp = -1
+			x.Offset = -1
+		}
+		if v >= 4 {
+			x.LeaderEpoch, at = r.GetInt32(at)
+		} else {
+			x.LeaderEpoch = -1
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *ListOffsetsPartitionResponse) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachListOffsetsPartitionResponse(s []ListOffsetsPartitionResponse, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 6)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
-	}
-	if v <= 0 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.OldStyleOffsets), flex)
-		for i := range x.OldStyleOffsets {
-			w.Room(at, 8)
-			at = w.PutInt64(at, x.OldStyleOffsets[i])
-		}
-	}
-	w.Room(at, 20)
-	if v >= 1 {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 27+wire.CountRoom+8*len(x.OldStyleOffsets))
 		{
-			b := (*[16]byte)(w.At(at, 16))
-			binary.BigEndian.PutUint64(b[0:8], uint64(x.Timestamp))
-			binary.BigEndian.PutUint64(b[8:16], uint64(x.Offset))
-			at += 16
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
 		}
-	} else {
-		if x.Timestamp != -1 {
-			w.Fail("ListOffsetsPartitionResponse.Timestamp", wire.ErrNotInThis)
+		if v <= 0 {
+			at = wire.PutCount(b, at, len(x.OldStyleOffsets), flex)
+			for j := range x.OldStyleOffsets {
+				at = wire.PutInt64(b, at, x.OldStyleOffsets[j])
+			}
 		}
-		if x.Offset != -1 {
-			w.Fail("ListOffsetsPartitionResponse.Offset", wire.ErrNotInThis)
+		if v >= 1 {
+			{
+				p := (*[16]byte)(b[at : at+16])
+				binary.BigEndian.PutUint64(p[0:8], uint64(x.Timestamp))
+				binary.BigEndian.PutUint64(p[8:16], uint64(x.Offset))
+				at += 16
+			}
+		} else {
+			if x.Timestamp != -1 {
+				w.Fail("ListOffsetsPartitionResponse.Timestamp", wire.ErrNotInThis)
+			}
+			if x.Offset != -1 {
+				w.Fail("ListOffsetsPartitionResponse.Offset", wire.ErrNotInThis)
+			}
 		}
-	}
-	if v >= 4 {
-		at = w.PutInt32(at, x.LeaderEpoch)
-	} else {
-		if x.LeaderEpoch != -1 {
-			w.Fail("ListOffsetsPartitionResponse.LeaderEpoch", wire.ErrNotInThis)
+		if v >= 4 {
+			at = wire.PutInt32(b, at, x.LeaderEpoch)
+		} else {
+			if x.LeaderEpoch != -1 {
+				w.Fail("ListOffsetsPartitionResponse.LeaderEpoch", wire.ErrNotInThis)
+			}
 		}
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

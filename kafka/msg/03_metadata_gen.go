@@ -45,9 +45,7 @@ func (x *MetadataRequest) decode(r *wire.Reader, v int16, at int) int {
 			x.Topics = nil
 		} else {
 			s := wire.Resize(x.Topics, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachMetadataRequestTopic(s, r, v, at)
 			x.Topics = s
 		}
 	}
@@ -84,35 +82,34 @@ func (x *MetadataRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *MetadataRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, flex, v >= 1)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.Topics), x.Topics == nil, flex, v >= 1)
+	at = encodeEachMetadataRequestTopic(x.Topics, w, v, at)
+	b = w.Room(at, 4)
 	if v >= 4 {
-		at = w.PutBool(at, x.AllowAutoTopicCreation)
+		at = wire.PutBool(b, at, x.AllowAutoTopicCreation)
 	} else {
 		if !x.AllowAutoTopicCreation {
 			w.Fail("MetadataRequest.AllowAutoTopicCreation", wire.ErrNotInThis)
 		}
 	}
 	if v >= 8 && v <= 10 {
-		at = w.PutBool(at, x.IncludeClusterAuthorizedOperations)
+		at = wire.PutBool(b, at, x.IncludeClusterAuthorizedOperations)
 	} else {
 		if x.IncludeClusterAuthorizedOperations {
 			w.Fail("MetadataRequest.IncludeClusterAuthorizedOperations", wire.ErrNotInThis)
 		}
 	}
 	if v >= 8 {
-		at = w.PutBool(at, x.IncludeTopicAuthorizedOperations)
+		at = wire.PutBool(b, at, x.IncludeTopicAuthorizedOperations)
 	} else {
 		if x.IncludeTopicAuthorizedOperations {
 			w.Fail("MetadataRequest.IncludeTopicAuthorizedOperations", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -129,29 +126,43 @@ func (x *MetadataRequestTopic) Default() {
 	x.Name = wire.NullString{String: "", Valid: true}
 }
 
-func (x *MetadataRequestTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachMetadataRequestTopic(s []MetadataRequestTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	if v >= 10 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	x.Name, at = r.GetNullString(at, flex, v >= 10)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		if v >= 10 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		x.Name, at = r.GetNullString(at, flex, v >= 10)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *MetadataRequestTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachMetadataRequestTopic(s []MetadataRequestTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Room(at, 17+wire.StringRoom+len(x.Name.String))
-	if v >= 10 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	at = w.PutNullString(at, &x.Name, flex, v >= 10)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.StringRoom+len(x.Name.String))
+		if v >= 10 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		if x.Name.Valid {
+			if len(x.Name.String) > wire.StringBytesMax {
+				w.Fail("MetadataRequestTopic.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 10)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -202,9 +213,7 @@ func (x *MetadataResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 10)
 		s := wire.Resize(x.Brokers, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachMetadataResponseBroker(s, r, v, at)
 		x.Brokers = s
 	}
 	if v >= 2 {
@@ -221,9 +230,7 @@ func (x *MetadataResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 8)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachMetadataResponseTopic(s, r, v, at)
 		x.Topics = s
 	}
 	if v >= 8 && v <= 10 {
@@ -254,41 +261,42 @@ func (x *MetadataResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *MetadataResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Room(at, 4)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
 	if v >= 3 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Brokers), flex)
-	for i := range x.Brokers {
-		at = x.Brokers[i].encode(w, v, at)
-	}
-	w.Room(at, 4+wire.StringRoom+len(x.ClusterId.String))
+	at = wire.PutCount(b, at, len(x.Brokers), flex)
+	at = encodeEachMetadataResponseBroker(x.Brokers, w, v, at)
+	b = w.Room(at, 4+wire.StringRoom+len(x.ClusterId.String)+wire.CountRoom)
 	if v >= 2 {
-		at = w.PutNullString(at, &x.ClusterId, flex, v >= 2)
+		if x.ClusterId.Valid {
+			if len(x.ClusterId.String) > wire.StringBytesMax {
+				w.Fail("MetadataResponse.ClusterId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ClusterId.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 2)
+		}
 	}
 	if v >= 1 {
-		at = w.PutInt32(at, x.ControllerId)
+		at = wire.PutInt32(b, at, x.ControllerId)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 6)
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachMetadataResponseTopic(x.Topics, w, v, at)
+	b = w.Room(at, 7)
 	if v >= 8 && v <= 10 {
-		at = w.PutInt32(at, x.ClusterAuthorizedOperations)
+		at = wire.PutInt32(b, at, x.ClusterAuthorizedOperations)
 	} else {
 		if x.ClusterAuthorizedOperations != -2147483648 {
 			w.Fail("MetadataResponse.ClusterAuthorizedOperations", wire.ErrNotInThis)
 		}
 	}
 	if v >= 13 {
-		at = w.PutInt16(at, x.ErrorCode)
+		at = wire.PutInt16(b, at, x.ErrorCode)
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -309,33 +317,50 @@ func (x *MetadataResponseBroker) Default() {
 	x.Rack = wire.NullString{}
 }
 
-func (x *MetadataResponseBroker) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachMetadataResponseBroker(s []MetadataResponseBroker, r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	x.NodeId, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, flex)
-	x.Port, at = r.GetInt32(at)
-	if v >= 1 {
-		x.Rack, at = r.GetNullString(at, flex, v >= 1)
-	} else {
-		x.Rack = wire.NullString{}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.NodeId, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, flex)
+		x.Port, at = r.GetInt32(at)
+		if v >= 1 {
+			x.Rack, at = r.GetNullString(at, flex, v >= 1)
+		} else {
+			x.Rack = wire.NullString{}
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *MetadataResponseBroker) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachMetadataResponseBroker(s []MetadataResponseBroker, w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
-	at = w.PutInt32(at, x.NodeId)
-	at = w.PutString(at, x.Host, flex)
-	at = w.PutInt32(at, x.Port)
-	if v >= 1 {
-		at = w.PutNullString(at, &x.Rack, flex, v >= 1)
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+		at = wire.PutInt32(b, at, x.NodeId)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("MetadataResponseBroker.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, flex)
+		at = wire.PutInt32(b, at, x.Port)
+		if v >= 1 {
+			if x.Rack.Valid {
+				if len(x.Rack.String) > wire.StringBytesMax {
+					w.Fail("MetadataResponseBroker.Rack", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.Rack.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 1)
+			}
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -360,67 +385,75 @@ func (x *MetadataResponseTopic) Default() {
 	x.TopicAuthorizedOperations = -2147483648
 }
 
-func (x *MetadataResponseTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachMetadataResponseTopic(s []MetadataResponseTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	x.ErrorCode, at = r.GetInt16(at)
-	x.Name, at = r.GetNullString(at, flex, v >= 12)
-	if v >= 10 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	if v >= 1 {
-		x.IsInternal, at = r.GetBool(at)
-	} else {
-		x.IsInternal = false
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 18)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.Name, at = r.GetNullString(at, flex, v >= 12)
+		if v >= 10 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
 		}
-		x.Partitions = s
-	}
-	if v >= 8 {
-		x.TopicAuthorizedOperations, at = r.GetInt32(at)
-	} else {
-		x.TopicAuthorizedOperations = -2147483648
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 1 {
+			x.IsInternal, at = r.GetBool(at)
+		} else {
+			x.IsInternal = false
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 18)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachMetadataResponsePartition(s, r, v, at)
+			x.Partitions = s
+		}
+		if v >= 8 {
+			x.TopicAuthorizedOperations, at = r.GetInt32(at)
+		} else {
+			x.TopicAuthorizedOperations = -2147483648
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *MetadataResponseTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachMetadataResponseTopic(s []MetadataResponseTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Room(at, 19+wire.StringRoom+len(x.Name.String))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.Name, flex, v >= 12)
-	if v >= 10 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	if v >= 1 {
-		at = w.PutBool(at, x.IsInternal)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
-	if v >= 8 {
-		at = w.PutInt32(at, x.TopicAuthorizedOperations)
-	} else {
-		if x.TopicAuthorizedOperations != -2147483648 {
-			w.Fail("MetadataResponseTopic.TopicAuthorizedOperations", wire.ErrNotInThis)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 19+wire.StringRoom+len(x.Name.String)+wire.CountRoom)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.Name.Valid {
+			if len(x.Name.String) > wire.StringBytesMax {
+				w.Fail("MetadataResponseTopic.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 12)
 		}
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		if v >= 10 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		if v >= 1 {
+			at = wire.PutBool(b, at, x.IsInternal)
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachMetadataResponsePartition(x.Partitions, w, v, at)
+		b = w.Room(at, 5)
+		if v >= 8 {
+			at = wire.PutInt32(b, at, x.TopicAuthorizedOperations)
+		} else {
+			if x.TopicAuthorizedOperations != -2147483648 {
+				w.Fail("MetadataResponseTopic.TopicAuthorizedOperations", wire.ErrNotInThis)
+			}
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -447,73 +480,83 @@ func (x *MetadataResponsePartition) Default() {
 	x.OfflineReplicas = wire.Resize(x.OfflineReplicas, 0)
 }
 
-func (x *MetadataResponsePartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachMetadataResponsePartition(s []MetadataResponsePartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 10); p != nil {
-			b := (*[10]byte)(p)
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[2:6]))
-			x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 10); p != nil {
+				b := (*[10]byte)(p)
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[2:6]))
+				x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+			}
 		}
-	}
-	if v >= 7 {
-		x.LeaderEpoch, at = r.GetInt32(at)
-	} else {
-		x.LeaderEpoch = -1
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.ReplicaNodes, n)
-		at = r.GetInt32s(at, s)
-		x.ReplicaNodes = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.IsrNodes, n)
-		at = r.GetInt32s(at, s)
-		x.IsrNodes = s
-	}
-	if v >= 5 {
+		if v >= 7 {
+			x.LeaderEpoch, at = r.GetInt32(at)
+		} else {
+			x.LeaderEpoch = -1
+		}
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
-			s := wire.Resize(x.OfflineReplicas, n)
+			s := wire.Resize(x.ReplicaNodes, n)
 			at = r.GetInt32s(at, s)
-			x.OfflineReplicas = s
+			x.ReplicaNodes = s
 		}
-	} else {
-		x.OfflineReplicas = wire.Resize(x.OfflineReplicas, 0)
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.IsrNodes, n)
+			at = r.GetInt32s(at, s)
+			x.IsrNodes = s
+		}
+		if v >= 5 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, flex, false, 4)
+				s := wire.Resize(x.OfflineReplicas, n)
+				at = r.GetInt32s(at, s)
+				x.OfflineReplicas = s
+			}
+		} else {
+			x.OfflineReplicas = wire.Resize(x.OfflineReplicas, 0)
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *MetadataResponsePartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachMetadataResponsePartition(s []MetadataResponsePartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 9
-	w.Room(at, 15+wire.CountRoom+4*len(x.ReplicaNodes)+wire.CountRoom+4*len(x.IsrNodes)+wire.CountRoom+4*len(x.OfflineReplicas))
-	{
-		b := (*[10]byte)(w.At(at, 10))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint32(b[2:6], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderId))
-		at += 10
-	}
-	if v >= 7 {
-		at = w.PutInt32(at, x.LeaderEpoch)
-	}
-	at = w.PutInt32s(at, x.ReplicaNodes, flex, false)
-	at = w.PutInt32s(at, x.IsrNodes, flex, false)
-	if v >= 5 {
-		at = w.PutInt32s(at, x.OfflineReplicas, flex, false)
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 15+wire.CountRoom+4*len(x.ReplicaNodes)+wire.CountRoom+4*len(x.IsrNodes)+wire.CountRoom+4*len(x.OfflineReplicas))
+		{
+			p := (*[10]byte)(b[at : at+10])
+			binary.BigEndian.PutUint16(p[0:2], uint16(x.ErrorCode))
+			binary.BigEndian.PutUint32(p[2:6], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint32(p[6:10], uint32(x.LeaderId))
+			at += 10
+		}
+		if v >= 7 {
+			at = wire.PutInt32(b, at, x.LeaderEpoch)
+		}
+		at = wire.PutCount(b, at, len(x.ReplicaNodes), flex)
+		at = wire.PutInt32s(b, at, x.ReplicaNodes)
+		at = wire.PutCount(b, at, len(x.IsrNodes), flex)
+		at = wire.PutInt32s(b, at, x.IsrNodes)
+		if v >= 5 {
+			at = wire.PutCount(b, at, len(x.OfflineReplicas), flex)
+			at = wire.PutInt32s(b, at, x.OfflineReplicas)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -69,9 +69,7 @@ func (x *LeaderAndIsrRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 30)
 			s := wire.Resize(x.UngroupedPartitionStates, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachLeaderAndIsrPartitionState(s, r, v, at)
 			x.UngroupedPartitionStates = s
 		}
 	} else {
@@ -82,9 +80,7 @@ func (x *LeaderAndIsrRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.TopicStates, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachLeaderAndIsrTopicState(s, r, v, at)
 			x.TopicStates = s
 		}
 	} else {
@@ -94,9 +90,7 @@ func (x *LeaderAndIsrRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 10)
 		s := wire.Resize(x.LiveLeaders, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachLeaderAndIsrLiveLeader(s, r, v, at)
 		x.LiveLeaders = s
 	}
 	if flex {
@@ -117,56 +111,50 @@ func (x *LeaderAndIsrRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *LeaderAndIsrRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 18)
-	at = w.PutInt32(at, x.ControllerId)
+	var b []byte
+	b = w.Room(at, 18+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ControllerId)
 	if v >= 7 {
-		at = w.PutBool(at, x.IsKRaftController)
+		at = wire.PutBool(b, at, x.IsKRaftController)
 	} else {
 		if x.IsKRaftController {
 			w.Fail("LeaderAndIsrRequest.IsKRaftController", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutInt32(at, x.ControllerEpoch)
+	at = wire.PutInt32(b, at, x.ControllerEpoch)
 	if v >= 2 {
-		at = w.PutInt64(at, x.BrokerEpoch)
+		at = wire.PutInt64(b, at, x.BrokerEpoch)
 	}
 	if v >= 5 {
-		at = w.PutInt8(at, x.Type)
+		at = wire.PutInt8(b, at, x.Type)
 	} else {
 		if x.Type != 0 {
 			w.Fail("LeaderAndIsrRequest.Type", wire.ErrNotInThis)
 		}
 	}
 	if v <= 1 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.UngroupedPartitionStates), flex)
-		for i := range x.UngroupedPartitionStates {
-			at = x.UngroupedPartitionStates[i].encode(w, v, at)
-		}
+		at = wire.PutCount(b, at, len(x.UngroupedPartitionStates), flex)
+		at = encodeEachLeaderAndIsrPartitionState(x.UngroupedPartitionStates, w, v, at)
 	} else {
 		if len(x.UngroupedPartitionStates) != 0 {
 			w.Fail("LeaderAndIsrRequest.UngroupedPartitionStates", wire.ErrNotInThis)
 		}
 	}
 	if v >= 2 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.TopicStates), flex)
-		for i := range x.TopicStates {
-			at = x.TopicStates[i].encode(w, v, at)
-		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.TopicStates), flex)
+		at = encodeEachLeaderAndIsrTopicState(x.TopicStates, w, v, at)
 	} else {
 		if len(x.TopicStates) != 0 {
 			w.Fail("LeaderAndIsrRequest.TopicStates", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.LiveLeaders), flex)
-	for i := range x.LiveLeaders {
-		at = x.LiveLeaders[i].encode(w, v, at)
-	}
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.LiveLeaders), flex)
+	at = encodeEachLeaderAndIsrLiveLeader(x.LiveLeaders, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -185,44 +173,49 @@ func (x *LeaderAndIsrTopicState) Default() {
 	x.PartitionStates = wire.Resize(x.PartitionStates, 0)
 }
 
-func (x *LeaderAndIsrTopicState) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachLeaderAndIsrTopicState(s []LeaderAndIsrTopicState, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.TopicName, at = r.GetString(at, flex)
-	if v >= 5 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 26)
-		s := wire.Resize(x.PartitionStates, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, flex)
+		if v >= 5 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
 		}
-		x.PartitionStates = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 26)
+			s := wire.Resize(x.PartitionStates, n)
+			at = decodeEachLeaderAndIsrPartitionState(s, r, v, at)
+			x.PartitionStates = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *LeaderAndIsrTopicState) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachLeaderAndIsrTopicState(s []LeaderAndIsrTopicState, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 16+wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, flex)
-	if v >= 5 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.PartitionStates), flex)
-	for i := range x.PartitionStates {
-		at = x.PartitionStates[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("LeaderAndIsrTopicState.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, flex)
+		if v >= 5 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.PartitionStates), flex)
+		at = encodeEachLeaderAndIsrPartitionState(x.PartitionStates, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -241,25 +234,35 @@ func (x *LeaderAndIsrLiveLeader) Default() {
 	x.Port = 0
 }
 
-func (x *LeaderAndIsrLiveLeader) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachLeaderAndIsrLiveLeader(s []LeaderAndIsrLiveLeader, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.BrokerId, at = r.GetInt32(at)
-	x.HostName, at = r.GetString(at, flex)
-	x.Port, at = r.GetInt32(at)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.BrokerId, at = r.GetInt32(at)
+		x.HostName, at = r.GetString(at, flex)
+		x.Port, at = r.GetInt32(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *LeaderAndIsrLiveLeader) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachLeaderAndIsrLiveLeader(s []LeaderAndIsrLiveLeader, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 9+wire.StringRoom+len(x.HostName))
-	at = w.PutInt32(at, x.BrokerId)
-	at = w.PutString(at, x.HostName, flex)
-	at = w.PutInt32(at, x.Port)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 9+wire.StringRoom+len(x.HostName))
+		at = wire.PutInt32(b, at, x.BrokerId)
+		if len(x.HostName) > wire.StringBytesMax {
+			w.Fail("LeaderAndIsrLiveLeader.HostName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.HostName, flex)
+		at = wire.PutInt32(b, at, x.Port)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -296,111 +299,125 @@ func (x *LeaderAndIsrPartitionState) Default() {
 	x.LeaderRecoveryState = 0
 }
 
-func (x *LeaderAndIsrPartitionState) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachLeaderAndIsrPartitionState(s []LeaderAndIsrPartitionState, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	if v <= 1 {
-		x.TopicName, at = r.GetString(at, flex)
-	} else {
-		x.TopicName = ""
-	}
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ControllerEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.Leader = int32(binary.BigEndian.Uint32(b[8:12]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+	for i := range s {
+		x := &s[i]
+		if v <= 1 {
+			x.TopicName, at = r.GetString(at, flex)
+		} else {
+			x.TopicName = ""
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.Isr, n)
-		at = r.GetInt32s(at, s)
-		x.Isr = s
-	}
-	x.PartitionEpoch, at = r.GetInt32(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.Replicas, n)
-		at = r.GetInt32s(at, s)
-		x.Replicas = s
-	}
-	if v >= 3 {
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ControllerEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+				x.Leader = int32(binary.BigEndian.Uint32(b[8:12]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+			}
+		}
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
-			s := wire.Resize(x.AddingReplicas, n)
+			s := wire.Resize(x.Isr, n)
 			at = r.GetInt32s(at, s)
-			x.AddingReplicas = s
+			x.Isr = s
 		}
-	} else {
-		x.AddingReplicas = wire.Resize(x.AddingReplicas, 0)
-	}
-	if v >= 3 {
+		x.PartitionEpoch, at = r.GetInt32(at)
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
-			s := wire.Resize(x.RemovingReplicas, n)
+			s := wire.Resize(x.Replicas, n)
 			at = r.GetInt32s(at, s)
-			x.RemovingReplicas = s
+			x.Replicas = s
 		}
-	} else {
-		x.RemovingReplicas = wire.Resize(x.RemovingReplicas, 0)
-	}
-	if v >= 1 {
-		x.IsNew, at = r.GetBool(at)
-	} else {
-		x.IsNew = false
-	}
-	if v >= 6 {
-		x.LeaderRecoveryState, at = r.GetInt8(at)
-	} else {
-		x.LeaderRecoveryState = 0
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 3 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, flex, false, 4)
+				s := wire.Resize(x.AddingReplicas, n)
+				at = r.GetInt32s(at, s)
+				x.AddingReplicas = s
+			}
+		} else {
+			x.AddingReplicas = wire.Resize(x.AddingReplicas, 0)
+		}
+		if v >= 3 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, flex, false, 4)
+				s := wire.Resize(x.RemovingReplicas, n)
+				at = r.GetInt32s(at, s)
+				x.RemovingReplicas = s
+			}
+		} else {
+			x.RemovingReplicas = wire.Resize(x.RemovingReplicas, 0)
+		}
+		if v >= 1 {
+			x.IsNew, at = r.GetBool(at)
+		} else {
+			x.IsNew = false
+		}
+		if v >= 6 {
+			x.LeaderRecoveryState, at = r.GetInt8(at)
+		} else {
+			x.LeaderRecoveryState = 0
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *LeaderAndIsrPartitionState) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachLeaderAndIsrPartitionState(s []LeaderAndIsrPartitionState, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 23+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Isr)+wire.CountRoom+4*len(x.Replicas)+wire.CountRoom+4*len(x.AddingReplicas)+wire.CountRoom+4*len(x.RemovingReplicas))
-	if v <= 1 {
-		at = w.PutString(at, x.TopicName, flex)
-	}
-	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.ControllerEpoch))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.Leader))
-		binary.BigEndian.PutUint32(b[12:16], uint32(x.LeaderEpoch))
-		at += 16
-	}
-	at = w.PutInt32s(at, x.Isr, flex, false)
-	at = w.PutInt32(at, x.PartitionEpoch)
-	at = w.PutInt32s(at, x.Replicas, flex, false)
-	if v >= 3 {
-		at = w.PutInt32s(at, x.AddingReplicas, flex, false)
-	}
-	if v >= 3 {
-		at = w.PutInt32s(at, x.RemovingReplicas, flex, false)
-	}
-	if v >= 1 {
-		at = w.PutBool(at, x.IsNew)
-	}
-	if v >= 6 {
-		at = w.PutInt8(at, x.LeaderRecoveryState)
-	} else {
-		if x.LeaderRecoveryState != 0 {
-			w.Fail("LeaderAndIsrPartitionState.LeaderRecoveryState", wire.ErrNotInThis)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 23+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Isr)+wire.CountRoom+4*len(x.Replicas)+wire.CountRoom+4*len(x.AddingReplicas)+wire.CountRoom+4*len(x.RemovingReplicas))
+		if v <= 1 {
+			if len(x.TopicName) > wire.StringBytesMax {
+				w.Fail("LeaderAndIsrPartitionState.TopicName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.TopicName, flex)
 		}
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+		{
+			p := (*[16]byte)(b[at : at+16])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.ControllerEpoch))
+			binary.BigEndian.PutUint32(p[8:12], uint32(x.Leader))
+			binary.BigEndian.PutUint32(p[12:16], uint32(x.LeaderEpoch))
+			at += 16
+		}
+		at = wire.PutCount(b, at, len(x.Isr), flex)
+		at = wire.PutInt32s(b, at, x.Isr)
+		at = wire.PutInt32(b, at, x.PartitionEpoch)
+		at = wire.PutCount(b, at, len(x.Replicas), flex)
+		at = wire.PutInt32s(b, at, x.Replicas)
+		if v >= 3 {
+			at = wire.PutCount(b, at, len(x.AddingReplicas), flex)
+			at = wire.PutInt32s(b, at, x.AddingReplicas)
+		}
+		if v >= 3 {
+			at = wire.PutCount(b, at, len(x.RemovingReplicas), flex)
+			at = wire.PutInt32s(b, at, x.RemovingReplicas)
+		}
+		if v >= 1 {
+			at = wire.PutBool(b, at, x.IsNew)
+		}
+		if v >= 6 {
+			at = wire.PutInt8(b, at, x.LeaderRecoveryState)
+		} else {
+			if x.LeaderRecoveryState != 0 {
+				w.Fail("LeaderAndIsrPartitionState.LeaderRecoveryState", wire.ErrNotInThis)
+			}
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -440,9 +457,7 @@ func (x *LeaderAndIsrResponse) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 8)
 			s := wire.Resize(x.PartitionErrors, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachLeaderAndIsrPartitionError(s, r, v, at)
 			x.PartitionErrors = s
 		}
 	} else {
@@ -453,9 +468,7 @@ func (x *LeaderAndIsrResponse) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 18)
 			s := wire.Resize(x.Topics, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachLeaderAndIsrTopicError(s, r, v, at)
 			x.Topics = s
 		}
 	} else {
@@ -479,33 +492,29 @@ func (x *LeaderAndIsrResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *LeaderAndIsrResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.ErrorCode)
+	var b []byte
+	b = w.Room(at, 2+wire.CountRoom)
+	at = wire.PutInt16(b, at, x.ErrorCode)
 	if v <= 4 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.PartitionErrors), flex)
-		for i := range x.PartitionErrors {
-			at = x.PartitionErrors[i].encode(w, v, at)
-		}
+		at = wire.PutCount(b, at, len(x.PartitionErrors), flex)
+		at = encodeEachLeaderAndIsrPartitionError(x.PartitionErrors, w, v, at)
 	} else {
 		if len(x.PartitionErrors) != 0 {
 			w.Fail("LeaderAndIsrResponse.PartitionErrors", wire.ErrNotInThis)
 		}
 	}
 	if v >= 5 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Topics), flex)
-		for i := range x.Topics {
-			at = x.Topics[i].encode(w, v, at)
-		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Topics), flex)
+		at = encodeEachLeaderAndIsrTopicError(x.Topics, w, v, at)
 	} else {
 		if len(x.Topics) != 0 {
 			w.Fail("LeaderAndIsrResponse.Topics", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -522,31 +531,33 @@ func (x *LeaderAndIsrTopicError) Default() {
 	x.PartitionErrors = wire.Resize(x.PartitionErrors, 0)
 }
 
-func (x *LeaderAndIsrTopicError) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 7)
-		s := wire.Resize(x.PartitionErrors, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachLeaderAndIsrTopicError(s []LeaderAndIsrTopicError, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 7)
+			s := wire.Resize(x.PartitionErrors, n)
+			at = decodeEachLeaderAndIsrPartitionError(s, r, v, at)
+			x.PartitionErrors = s
 		}
-		x.PartitionErrors = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *LeaderAndIsrTopicError) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.PartitionErrors), true)
-	for i := range x.PartitionErrors {
-		at = x.PartitionErrors[i].encode(w, v, at)
+func encodeEachLeaderAndIsrTopicError(s []LeaderAndIsrTopicError, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.PartitionErrors), true)
+		at = encodeEachLeaderAndIsrPartitionError(x.PartitionErrors, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -564,41 +575,51 @@ func (x *LeaderAndIsrPartitionError) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *LeaderAndIsrPartitionError) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachLeaderAndIsrPartitionError(s []LeaderAndIsrPartitionError, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	if v <= 4 {
-		x.TopicName, at = r.GetString(at, flex)
-	} else {
-		x.TopicName = ""
-	}
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	for i := range s {
+		x := &s[i]
+		if v <= 4 {
+			x.TopicName, at = r.GetString(at, flex)
+		} else {
+			x.TopicName = ""
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *LeaderAndIsrPartitionError) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachLeaderAndIsrPartitionError(s []LeaderAndIsrPartitionError, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 7+wire.StringRoom+len(x.TopicName))
-	if v <= 4 {
-		at = w.PutString(at, x.TopicName, flex)
-	}
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.TopicName))
+		if v <= 4 {
+			if len(x.TopicName) > wire.StringBytesMax {
+				w.Fail("LeaderAndIsrPartitionError.TopicName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.TopicName, flex)
+		}
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

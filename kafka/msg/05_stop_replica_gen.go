@@ -69,9 +69,7 @@ func (x *StopReplicaRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 6)
 			s := wire.Resize(x.UngroupedPartitions, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStopReplicaPartitionV0(s, r, v, at)
 			x.UngroupedPartitions = s
 		}
 	} else {
@@ -82,9 +80,7 @@ func (x *StopReplicaRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.Topics, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStopReplicaTopicV1(s, r, v, at)
 			x.Topics = s
 		}
 	} else {
@@ -95,9 +91,7 @@ func (x *StopReplicaRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.TopicStates, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStopReplicaTopicState(s, r, v, at)
 			x.TopicStates = s
 		}
 	} else {
@@ -121,62 +115,56 @@ func (x *StopReplicaRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *StopReplicaRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 18)
-	at = w.PutInt32(at, x.ControllerId)
+	var b []byte
+	b = w.Room(at, 18+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ControllerId)
 	if v >= 4 {
-		at = w.PutBool(at, x.IsKRaftController)
+		at = wire.PutBool(b, at, x.IsKRaftController)
 	} else {
 		if x.IsKRaftController {
 			w.Fail("StopReplicaRequest.IsKRaftController", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutInt32(at, x.ControllerEpoch)
+	at = wire.PutInt32(b, at, x.ControllerEpoch)
 	if v >= 1 {
-		at = w.PutInt64(at, x.BrokerEpoch)
+		at = wire.PutInt64(b, at, x.BrokerEpoch)
 	}
 	if v <= 2 {
-		at = w.PutBool(at, x.DeletePartitions)
+		at = wire.PutBool(b, at, x.DeletePartitions)
 	} else {
 		if x.DeletePartitions {
 			w.Fail("StopReplicaRequest.DeletePartitions", wire.ErrNotInThis)
 		}
 	}
 	if v <= 0 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.UngroupedPartitions), flex)
-		for i := range x.UngroupedPartitions {
-			at = x.UngroupedPartitions[i].encode(w, v, at)
-		}
+		at = wire.PutCount(b, at, len(x.UngroupedPartitions), flex)
+		at = encodeEachStopReplicaPartitionV0(x.UngroupedPartitions, w, v, at)
 	} else {
 		if len(x.UngroupedPartitions) != 0 {
 			w.Fail("StopReplicaRequest.UngroupedPartitions", wire.ErrNotInThis)
 		}
 	}
 	if v >= 1 && v <= 2 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Topics), flex)
-		for i := range x.Topics {
-			at = x.Topics[i].encode(w, v, at)
-		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Topics), flex)
+		at = encodeEachStopReplicaTopicV1(x.Topics, w, v, at)
 	} else {
 		if len(x.Topics) != 0 {
 			w.Fail("StopReplicaRequest.Topics", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.TopicStates), flex)
-		for i := range x.TopicStates {
-			at = x.TopicStates[i].encode(w, v, at)
-		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.TopicStates), flex)
+		at = encodeEachStopReplicaTopicState(x.TopicStates, w, v, at)
 	} else {
 		if len(x.TopicStates) != 0 {
 			w.Fail("StopReplicaRequest.TopicStates", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -193,16 +181,26 @@ func (x *StopReplicaPartitionV0) Default() {
 	x.PartitionIndex = 0
 }
 
-func (x *StopReplicaPartitionV0) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, false)
-	x.PartitionIndex, at = r.GetInt32(at)
+func decodeEachStopReplicaPartitionV0(s []StopReplicaPartitionV0, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, false)
+		x.PartitionIndex, at = r.GetInt32(at)
+	}
 	return at
 }
 
-func (x *StopReplicaPartitionV0) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4+wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, false)
-	at = w.PutInt32(at, x.PartitionIndex)
+func encodeEachStopReplicaPartitionV0(s []StopReplicaPartitionV0, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 4+wire.StringRoom+len(x.TopicName))
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("StopReplicaPartitionV0.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, false)
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+	}
 	return at
 }
 
@@ -218,29 +216,40 @@ func (x *StopReplicaTopicV1) Default() {
 	x.PartitionIndexes = wire.Resize(x.PartitionIndexes, 0)
 }
 
-func (x *StopReplicaTopicV1) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachStopReplicaTopicV1(s []StopReplicaTopicV1, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.PartitionIndexes, n)
-		at = r.GetInt32s(at, s)
-		x.PartitionIndexes = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.PartitionIndexes, n)
+			at = r.GetInt32s(at, s)
+			x.PartitionIndexes = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *StopReplicaTopicV1) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachStopReplicaTopicV1(s []StopReplicaTopicV1, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutInt32s(at, x.PartitionIndexes, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("StopReplicaTopicV1.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.PartitionIndexes), flex)
+		at = wire.PutInt32s(b, at, x.PartitionIndexes)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -257,31 +266,36 @@ func (x *StopReplicaTopicState) Default() {
 	x.PartitionStates = wire.Resize(x.PartitionStates, 0)
 }
 
-func (x *StopReplicaTopicState) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 10)
-		s := wire.Resize(x.PartitionStates, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachStopReplicaTopicState(s []StopReplicaTopicState, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 10)
+			s := wire.Resize(x.PartitionStates, n)
+			at = decodeEachStopReplicaPartitionState(s, r, v, at)
+			x.PartitionStates = s
 		}
-		x.PartitionStates = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StopReplicaTopicState) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.PartitionStates), true)
-	for i := range x.PartitionStates {
-		at = x.PartitionStates[i].encode(w, v, at)
+func encodeEachStopReplicaTopicState(s []StopReplicaTopicState, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("StopReplicaTopicState.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutCount(b, at, len(x.PartitionStates), true)
+		at = encodeEachStopReplicaPartitionState(x.PartitionStates, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -299,33 +313,39 @@ func (x *StopReplicaPartitionState) Default() {
 	x.DeletePartition = false
 }
 
-func (x *StopReplicaPartitionState) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 9); p != nil {
-			b := (*[9]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.DeletePartition = b[8] != 0
+func decodeEachStopReplicaPartitionState(s []StopReplicaPartitionState, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 9); p != nil {
+				b := (*[9]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+				x.DeletePartition = b[8] != 0
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StopReplicaPartitionState) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 10)
-	{
-		b := (*[9]byte)(w.At(at, 9))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
-		b[8] = 0
-		if x.DeletePartition {
-			b[8] = 1
+func encodeEachStopReplicaPartitionState(s []StopReplicaPartitionState, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 10*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[9]byte)(b[at : at+9])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
+			p[8] = 0
+			if x.DeletePartition {
+				p[8] = 1
+			}
+			at += 9
 		}
-		at += 9
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -361,9 +381,7 @@ func (x *StopReplicaResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 8)
 		s := wire.Resize(x.PartitionErrors, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStopReplicaPartitionError(s, r, v, at)
 		x.PartitionErrors = s
 	}
 	if flex {
@@ -384,16 +402,14 @@ func (x *StopReplicaResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *StopReplicaResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.ErrorCode)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.PartitionErrors), flex)
-	for i := range x.PartitionErrors {
-		at = x.PartitionErrors[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 2+wire.CountRoom)
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	at = wire.PutCount(b, at, len(x.PartitionErrors), flex)
+	at = encodeEachStopReplicaPartitionError(x.PartitionErrors, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -412,35 +428,45 @@ func (x *StopReplicaPartitionError) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *StopReplicaPartitionError) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachStopReplicaPartitionError(s []StopReplicaPartitionError, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.TopicName, at = r.GetString(at, flex)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, flex)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *StopReplicaPartitionError) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachStopReplicaPartitionError(s []StopReplicaPartitionError, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 7+wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, flex)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.TopicName))
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("StopReplicaPartitionError.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, flex)
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

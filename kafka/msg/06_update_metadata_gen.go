@@ -65,9 +65,7 @@ func (x *UpdateMetadataRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 30)
 			s := wire.Resize(x.UngroupedPartitionStates, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachUpdateMetadataPartitionState(s, r, v, at)
 			x.UngroupedPartitionStates = s
 		}
 	} else {
@@ -78,9 +76,7 @@ func (x *UpdateMetadataRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.TopicStates, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachUpdateMetadataTopicState(s, r, v, at)
 			x.TopicStates = s
 		}
 	} else {
@@ -90,9 +86,7 @@ func (x *UpdateMetadataRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 7)
 		s := wire.Resize(x.LiveBrokers, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachUpdateMetadataBroker(s, r, v, at)
 		x.LiveBrokers = s
 	}
 	if flex {
@@ -125,65 +119,59 @@ func (x *UpdateMetadataRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *UpdateMetadataRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
+	var b []byte
 	if !(v >= 8) {
 		if x.Type != 0 {
 			w.Fail("UpdateMetadataRequest.Type", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 17)
-	at = w.PutInt32(at, x.ControllerId)
+	b = w.Room(at, 17+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ControllerId)
 	if v >= 8 {
-		at = w.PutBool(at, x.IsKRaftController)
+		at = wire.PutBool(b, at, x.IsKRaftController)
 	} else {
 		if x.IsKRaftController {
 			w.Fail("UpdateMetadataRequest.IsKRaftController", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutInt32(at, x.ControllerEpoch)
+	at = wire.PutInt32(b, at, x.ControllerEpoch)
 	if v >= 5 {
-		at = w.PutInt64(at, x.BrokerEpoch)
+		at = wire.PutInt64(b, at, x.BrokerEpoch)
 	}
 	if v <= 4 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.UngroupedPartitionStates), flex)
-		for i := range x.UngroupedPartitionStates {
-			at = x.UngroupedPartitionStates[i].encode(w, v, at)
-		}
+		at = wire.PutCount(b, at, len(x.UngroupedPartitionStates), flex)
+		at = encodeEachUpdateMetadataPartitionState(x.UngroupedPartitionStates, w, v, at)
 	} else {
 		if len(x.UngroupedPartitionStates) != 0 {
 			w.Fail("UpdateMetadataRequest.UngroupedPartitionStates", wire.ErrNotInThis)
 		}
 	}
 	if v >= 5 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.TopicStates), flex)
-		for i := range x.TopicStates {
-			at = x.TopicStates[i].encode(w, v, at)
-		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.TopicStates), flex)
+		at = encodeEachUpdateMetadataTopicState(x.TopicStates, w, v, at)
 	} else {
 		if len(x.TopicStates) != 0 {
 			w.Fail("UpdateMetadataRequest.TopicStates", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.LiveBrokers), flex)
-	for i := range x.LiveBrokers {
-		at = x.LiveBrokers[i].encode(w, v, at)
-	}
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.LiveBrokers), flex)
+	at = encodeEachUpdateMetadataBroker(x.LiveBrokers, w, v, at)
 	if flex {
-		w.Room(at, 1)
+		b = w.Room(at, 1)
 		n := int8(0)
 		if v >= 8 && x.Type != 0 {
 			n++
 		}
-		at = w.PutInt8(at, n)
+		at = wire.PutInt8(b, at, n)
 		if n > 0 {
 			if v >= 8 && x.Type != 0 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
 				start := at
-				w.Room(at, 1)
-				at = w.PutInt8(at, x.Type)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, x.Type)
 				at = w.PutEndTag(start, at)
 			}
 		}
@@ -205,44 +193,49 @@ func (x *UpdateMetadataTopicState) Default() {
 	x.PartitionStates = wire.Resize(x.PartitionStates, 0)
 }
 
-func (x *UpdateMetadataTopicState) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachUpdateMetadataTopicState(s []UpdateMetadataTopicState, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.TopicName, at = r.GetString(at, flex)
-	if v >= 7 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 24)
-		s := wire.Resize(x.PartitionStates, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, flex)
+		if v >= 7 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
 		}
-		x.PartitionStates = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 24)
+			s := wire.Resize(x.PartitionStates, n)
+			at = decodeEachUpdateMetadataPartitionState(s, r, v, at)
+			x.PartitionStates = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *UpdateMetadataTopicState) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachUpdateMetadataTopicState(s []UpdateMetadataTopicState, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 16+wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, flex)
-	if v >= 7 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.PartitionStates), flex)
-	for i := range x.PartitionStates {
-		at = x.PartitionStates[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("UpdateMetadataTopicState.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, flex)
+		if v >= 7 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.PartitionStates), flex)
+		at = encodeEachUpdateMetadataPartitionState(x.PartitionStates, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -265,67 +258,78 @@ func (x *UpdateMetadataBroker) Default() {
 	x.Rack = wire.NullString{String: "", Valid: true}
 }
 
-func (x *UpdateMetadataBroker) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachUpdateMetadataBroker(s []UpdateMetadataBroker, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Id, at = r.GetInt32(at)
-	if v <= 0 {
-		x.V0Host, at = r.GetString(at, flex)
-	} else {
-		x.V0Host = ""
-	}
-	if v <= 0 {
-		x.V0Port, at = r.GetInt32(at)
-	} else {
-		x.V0Port = 0
-	}
-	if v >= 1 {
-		{
-			var n int
-			n, at = r.GetArrayLen(at, flex, false, 8)
-			s := wire.Resize(x.Endpoints, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
-			x.Endpoints = s
+	for i := range s {
+		x := &s[i]
+		x.Id, at = r.GetInt32(at)
+		if v <= 0 {
+			x.V0Host, at = r.GetString(at, flex)
+		} else {
+			x.V0Host = ""
 		}
-	} else {
-		x.Endpoints = wire.Resize(x.Endpoints, 0)
-	}
-	if v >= 2 {
-		x.Rack, at = r.GetNullString(at, flex, v >= 2)
-	} else {
-		x.Rack = wire.NullString{String: "", Valid: true}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v <= 0 {
+			x.V0Port, at = r.GetInt32(at)
+		} else {
+			x.V0Port = 0
+		}
+		if v >= 1 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, flex, false, 8)
+				s := wire.Resize(x.Endpoints, n)
+				at = decodeEachUpdateMetadataEndpoint(s, r, v, at)
+				x.Endpoints = s
+			}
+		} else {
+			x.Endpoints = wire.Resize(x.Endpoints, 0)
+		}
+		if v >= 2 {
+			x.Rack, at = r.GetNullString(at, flex, v >= 2)
+		} else {
+			x.Rack = wire.NullString{String: "", Valid: true}
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *UpdateMetadataBroker) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachUpdateMetadataBroker(s []UpdateMetadataBroker, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 8+wire.StringRoom+len(x.V0Host))
-	at = w.PutInt32(at, x.Id)
-	if v <= 0 {
-		at = w.PutString(at, x.V0Host, flex)
-	}
-	if v <= 0 {
-		at = w.PutInt32(at, x.V0Port)
-	}
-	if v >= 1 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Endpoints), flex)
-		for i := range x.Endpoints {
-			at = x.Endpoints[i].encode(w, v, at)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 8+wire.StringRoom+len(x.V0Host)+wire.CountRoom)
+		at = wire.PutInt32(b, at, x.Id)
+		if v <= 0 {
+			if len(x.V0Host) > wire.StringBytesMax {
+				w.Fail("UpdateMetadataBroker.V0Host", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.V0Host, flex)
 		}
-	}
-	w.Room(at, wire.StringRoom+len(x.Rack.String))
-	if v >= 2 {
-		at = w.PutNullString(at, &x.Rack, flex, v >= 2)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		if v <= 0 {
+			at = wire.PutInt32(b, at, x.V0Port)
+		}
+		if v >= 1 {
+			at = wire.PutCount(b, at, len(x.Endpoints), flex)
+			at = encodeEachUpdateMetadataEndpoint(x.Endpoints, w, v, at)
+		}
+		b = w.Room(at, 1+wire.StringRoom+len(x.Rack.String))
+		if v >= 2 {
+			if x.Rack.Valid {
+				if len(x.Rack.String) > wire.StringBytesMax {
+					w.Fail("UpdateMetadataBroker.Rack", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.Rack.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 2)
+			}
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -346,33 +350,46 @@ func (x *UpdateMetadataEndpoint) Default() {
 	x.SecurityProtocol = 0
 }
 
-func (x *UpdateMetadataEndpoint) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachUpdateMetadataEndpoint(s []UpdateMetadataEndpoint, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Port, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, flex)
-	if v >= 3 {
-		x.Listener, at = r.GetString(at, flex)
-	} else {
-		x.Listener = ""
-	}
-	x.SecurityProtocol, at = r.GetInt16(at)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Port, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, flex)
+		if v >= 3 {
+			x.Listener, at = r.GetString(at, flex)
+		} else {
+			x.Listener = ""
+		}
+		x.SecurityProtocol, at = r.GetInt16(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *UpdateMetadataEndpoint) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachUpdateMetadataEndpoint(s []UpdateMetadataEndpoint, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 7+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Listener))
-	at = w.PutInt32(at, x.Port)
-	at = w.PutString(at, x.Host, flex)
-	if v >= 3 {
-		at = w.PutString(at, x.Listener, flex)
-	}
-	at = w.PutInt16(at, x.SecurityProtocol)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Listener))
+		at = wire.PutInt32(b, at, x.Port)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("UpdateMetadataEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, flex)
+		if v >= 3 {
+			if len(x.Listener) > wire.StringBytesMax {
+				w.Fail("UpdateMetadataEndpoint.Listener", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Listener, flex)
+		}
+		at = wire.PutInt16(b, at, x.SecurityProtocol)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -403,77 +420,90 @@ func (x *UpdateMetadataPartitionState) Default() {
 	x.OfflineReplicas = wire.Resize(x.OfflineReplicas, 0)
 }
 
-func (x *UpdateMetadataPartitionState) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachUpdateMetadataPartitionState(s []UpdateMetadataPartitionState, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	if v <= 4 {
-		x.TopicName, at = r.GetString(at, flex)
-	} else {
-		x.TopicName = ""
-	}
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ControllerEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.Leader = int32(binary.BigEndian.Uint32(b[8:12]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+	for i := range s {
+		x := &s[i]
+		if v <= 4 {
+			x.TopicName, at = r.GetString(at, flex)
+		} else {
+			x.TopicName = ""
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.Isr, n)
-		at = r.GetInt32s(at, s)
-		x.Isr = s
-	}
-	x.ZkVersion, at = r.GetInt32(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.Replicas, n)
-		at = r.GetInt32s(at, s)
-		x.Replicas = s
-	}
-	if v >= 4 {
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ControllerEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+				x.Leader = int32(binary.BigEndian.Uint32(b[8:12]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+			}
+		}
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
-			s := wire.Resize(x.OfflineReplicas, n)
+			s := wire.Resize(x.Isr, n)
 			at = r.GetInt32s(at, s)
-			x.OfflineReplicas = s
+			x.Isr = s
 		}
-	} else {
-		x.OfflineReplicas = wire.Resize(x.OfflineReplicas, 0)
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		x.ZkVersion, at = r.GetInt32(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.Replicas, n)
+			at = r.GetInt32s(at, s)
+			x.Replicas = s
+		}
+		if v >= 4 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, flex, false, 4)
+				s := wire.Resize(x.OfflineReplicas, n)
+				at = r.GetInt32s(at, s)
+				x.OfflineReplicas = s
+			}
+		} else {
+			x.OfflineReplicas = wire.Resize(x.OfflineReplicas, 0)
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *UpdateMetadataPartitionState) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachUpdateMetadataPartitionState(s []UpdateMetadataPartitionState, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 21+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Isr)+wire.CountRoom+4*len(x.Replicas)+wire.CountRoom+4*len(x.OfflineReplicas))
-	if v <= 4 {
-		at = w.PutString(at, x.TopicName, flex)
-	}
-	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.ControllerEpoch))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.Leader))
-		binary.BigEndian.PutUint32(b[12:16], uint32(x.LeaderEpoch))
-		at += 16
-	}
-	at = w.PutInt32s(at, x.Isr, flex, false)
-	at = w.PutInt32(at, x.ZkVersion)
-	at = w.PutInt32s(at, x.Replicas, flex, false)
-	if v >= 4 {
-		at = w.PutInt32s(at, x.OfflineReplicas, flex, false)
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 21+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Isr)+wire.CountRoom+4*len(x.Replicas)+wire.CountRoom+4*len(x.OfflineReplicas))
+		if v <= 4 {
+			if len(x.TopicName) > wire.StringBytesMax {
+				w.Fail("UpdateMetadataPartitionState.TopicName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.TopicName, flex)
+		}
+		{
+			p := (*[16]byte)(b[at : at+16])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.ControllerEpoch))
+			binary.BigEndian.PutUint32(p[8:12], uint32(x.Leader))
+			binary.BigEndian.PutUint32(p[12:16], uint32(x.LeaderEpoch))
+			at += 16
+		}
+		at = wire.PutCount(b, at, len(x.Isr), flex)
+		at = wire.PutInt32s(b, at, x.Isr)
+		at = wire.PutInt32(b, at, x.ZkVersion)
+		at = wire.PutCount(b, at, len(x.Replicas), flex)
+		at = wire.PutInt32s(b, at, x.Replicas)
+		if v >= 4 {
+			at = wire.PutCount(b, at, len(x.OfflineReplicas), flex)
+			at = wire.PutInt32s(b, at, x.OfflineReplicas)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -522,10 +552,11 @@ func (x *UpdateMetadataResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *UpdateMetadataResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 3)
-	at = w.PutInt16(at, x.ErrorCode)
+	var b []byte
+	b = w.Room(at, 3)
+	at = wire.PutInt16(b, at, x.ErrorCode)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }

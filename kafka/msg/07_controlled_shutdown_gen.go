@@ -55,13 +55,14 @@ func (x *ControlledShutdownRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *ControlledShutdownRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 13)
-	at = w.PutInt32(at, x.BrokerId)
+	var b []byte
+	b = w.Room(at, 13)
+	at = wire.PutInt32(b, at, x.BrokerId)
 	if v >= 2 {
-		at = w.PutInt64(at, x.BrokerEpoch)
+		at = wire.PutInt64(b, at, x.BrokerEpoch)
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -98,9 +99,7 @@ func (x *ControlledShutdownResponse) decode(r *wire.Reader, v int16, at int) int
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.RemainingPartitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachRemainingPartition(s, r, v, at)
 		x.RemainingPartitions = s
 	}
 	if flex {
@@ -121,16 +120,14 @@ func (x *ControlledShutdownResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *ControlledShutdownResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.ErrorCode)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.RemainingPartitions), flex)
-	for i := range x.RemainingPartitions {
-		at = x.RemainingPartitions[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 2+wire.CountRoom)
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	at = wire.PutCount(b, at, len(x.RemainingPartitions), flex)
+	at = encodeEachRemainingPartition(x.RemainingPartitions, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -147,23 +144,33 @@ func (x *RemainingPartition) Default() {
 	x.PartitionIndex = 0
 }
 
-func (x *RemainingPartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachRemainingPartition(s []RemainingPartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.TopicName, at = r.GetString(at, flex)
-	x.PartitionIndex, at = r.GetInt32(at)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, flex)
+		x.PartitionIndex, at = r.GetInt32(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *RemainingPartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachRemainingPartition(s []RemainingPartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 5+wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, flex)
-	at = w.PutInt32(at, x.PartitionIndex)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.StringRoom+len(x.TopicName))
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("RemainingPartition.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, flex)
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -68,9 +68,7 @@ func (x *OffsetCommitRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachOffsetCommitRequestTopic(s, r, v, at)
 		x.Topics = s
 	}
 	if flex {
@@ -91,32 +89,43 @@ func (x *OffsetCommitRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *OffsetCommitRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
-	w.Room(at, 12+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String))
-	at = w.PutString(at, x.GroupId, flex)
+	var b []byte
+	b = w.Room(at, 12+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("OffsetCommitRequest.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, flex)
 	if v >= 1 {
-		at = w.PutInt32(at, x.GenerationIdOrMemberEpoch)
+		at = wire.PutInt32(b, at, x.GenerationIdOrMemberEpoch)
 	}
 	if v >= 1 {
-		at = w.PutString(at, x.MemberId, flex)
+		if len(x.MemberId) > wire.StringBytesMax {
+			w.Fail("OffsetCommitRequest.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId, flex)
 	}
 	if v >= 7 {
-		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 7)
+		if x.GroupInstanceId.Valid {
+			if len(x.GroupInstanceId.String) > wire.StringBytesMax {
+				w.Fail("OffsetCommitRequest.GroupInstanceId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.GroupInstanceId.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 7)
+		}
 	} else {
 		if x.GroupInstanceId.Valid {
 			w.Fail("OffsetCommitRequest.GroupInstanceId", wire.ErrNotInThis)
 		}
 	}
 	if v >= 2 && v <= 4 {
-		at = w.PutInt64(at, x.RetentionTimeMs)
+		at = wire.PutInt64(b, at, x.RetentionTimeMs)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachOffsetCommitRequestTopic(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -135,50 +144,55 @@ func (x *OffsetCommitRequestTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *OffsetCommitRequestTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOffsetCommitRequestTopic(s []OffsetCommitRequestTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 8
-	if v <= 9 {
-		x.Name, at = r.GetString(at, flex)
-	} else {
-		x.Name = ""
-	}
-	if v >= 10 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 14)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		if v <= 9 {
+			x.Name, at = r.GetString(at, flex)
+		} else {
+			x.Name = ""
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 10 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 14)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachOffsetCommitRequestPartition(s, r, v, at)
+			x.Partitions = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OffsetCommitRequestTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOffsetCommitRequestTopic(s []OffsetCommitRequestTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
-	w.Room(at, 16+wire.StringRoom+len(x.Name))
-	if v <= 9 {
-		at = w.PutString(at, x.Name, flex)
-	}
-	if v >= 10 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if v <= 9 {
+			if len(x.Name) > wire.StringBytesMax {
+				w.Fail("OffsetCommitRequestTopic.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name, flex)
+		}
+		if v >= 10 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachOffsetCommitRequestPartition(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -201,51 +215,65 @@ func (x *OffsetCommitRequestPartition) Default() {
 	x.CommittedMetadata = wire.NullString{String: "", Valid: true}
 }
 
-func (x *OffsetCommitRequestPartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOffsetCommitRequestPartition(s []OffsetCommitRequestPartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 8
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+			}
 		}
-	}
-	if v == 1 {
-		x.CommitTimestamp, at = r.GetInt64(at)
-	} else {
-		x.CommitTimestamp = -1
-	}
-	if v >= 6 {
-		x.CommittedLeaderEpoch, at = r.GetInt32(at)
-	} else {
-		x.CommittedLeaderEpoch = -1
-	}
-	x.CommittedMetadata, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+		if v == 1 {
+			x.CommitTimestamp, at = r.GetInt64(at)
+		} else {
+			x.CommitTimestamp = -1
+		}
+		if v >= 6 {
+			x.CommittedLeaderEpoch, at = r.GetInt32(at)
+		} else {
+			x.CommittedLeaderEpoch = -1
+		}
+		x.CommittedMetadata, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OffsetCommitRequestPartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOffsetCommitRequestPartition(s []OffsetCommitRequestPartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
-	w.Room(at, 25+wire.StringRoom+len(x.CommittedMetadata.String))
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
-		at += 12
-	}
-	if v == 1 {
-		at = w.PutInt64(at, x.CommitTimestamp)
-	}
-	if v >= 6 {
-		at = w.PutInt32(at, x.CommittedLeaderEpoch)
-	}
-	at = w.PutNullString(at, &x.CommittedMetadata, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 25+wire.StringRoom+len(x.CommittedMetadata.String))
+		{
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.CommittedOffset))
+			at += 12
+		}
+		if v == 1 {
+			at = wire.PutInt64(b, at, x.CommitTimestamp)
+		}
+		if v >= 6 {
+			at = wire.PutInt32(b, at, x.CommittedLeaderEpoch)
+		}
+		if x.CommittedMetadata.Valid {
+			if len(x.CommittedMetadata.String) > wire.StringBytesMax {
+				w.Fail("OffsetCommitRequestPartition.CommittedMetadata", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.CommittedMetadata.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -286,9 +314,7 @@ func (x *OffsetCommitResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachOffsetCommitResponseTopic(s, r, v, at)
 		x.Topics = s
 	}
 	if flex {
@@ -309,18 +335,16 @@ func (x *OffsetCommitResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *OffsetCommitResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
-	w.Room(at, 4)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
 	if v >= 3 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachOffsetCommitResponseTopic(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -339,50 +363,55 @@ func (x *OffsetCommitResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *OffsetCommitResponseTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOffsetCommitResponseTopic(s []OffsetCommitResponseTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 8
-	if v <= 9 {
-		x.Name, at = r.GetString(at, flex)
-	} else {
-		x.Name = ""
-	}
-	if v >= 10 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 6)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		if v <= 9 {
+			x.Name, at = r.GetString(at, flex)
+		} else {
+			x.Name = ""
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 10 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 6)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachOffsetCommitResponsePartition(s, r, v, at)
+			x.Partitions = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OffsetCommitResponseTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOffsetCommitResponseTopic(s []OffsetCommitResponseTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
-	w.Room(at, 16+wire.StringRoom+len(x.Name))
-	if v <= 9 {
-		at = w.PutString(at, x.Name, flex)
-	}
-	if v >= 10 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if v <= 9 {
+			if len(x.Name) > wire.StringBytesMax {
+				w.Fail("OffsetCommitResponseTopic.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name, flex)
+		}
+		if v >= 10 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachOffsetCommitResponsePartition(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -399,33 +428,39 @@ func (x *OffsetCommitResponsePartition) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *OffsetCommitResponsePartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOffsetCommitResponsePartition(s []OffsetCommitResponsePartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 8
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OffsetCommitResponsePartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOffsetCommitResponsePartition(s []OffsetCommitResponsePartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 8
-	w.Room(at, 7)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 7*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -51,9 +51,7 @@ func (x *OffsetFetchRequest) decode(r *wire.Reader, v int16, at int) int {
 				x.Topics = nil
 			} else {
 				s := wire.Resize(x.Topics, n)
-				for i := range s {
-					at = s[i].decode(r, v, at)
-				}
+				at = decodeEachOffsetFetchRequestTopic(s, r, v, at)
 				x.Topics = s
 			}
 		}
@@ -65,9 +63,7 @@ func (x *OffsetFetchRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.Groups, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachOffsetFetchRequestGroup(s, r, v, at)
 			x.Groups = s
 		}
 	} else {
@@ -96,47 +92,45 @@ func (x *OffsetFetchRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *OffsetFetchRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, wire.StringRoom+len(x.GroupId))
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.CountRoom)
 	if v <= 7 {
-		at = w.PutString(at, x.GroupId, flex)
+		if len(x.GroupId) > wire.StringBytesMax {
+			w.Fail("OffsetFetchRequest.GroupId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupId, flex)
 	} else {
 		if x.GroupId != "" {
 			w.Fail("OffsetFetchRequest.GroupId", wire.ErrNotInThis)
 		}
 	}
 	if v <= 7 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, flex, v >= 2 && v <= 7)
-		for i := range x.Topics {
-			at = x.Topics[i].encode(w, v, at)
-		}
+		at = wire.PutNullCount(b, at, len(x.Topics), x.Topics == nil, flex, v >= 2 && v <= 7)
+		at = encodeEachOffsetFetchRequestTopic(x.Topics, w, v, at)
 	} else {
 		if len(x.Topics) != 0 {
 			w.Fail("OffsetFetchRequest.Topics", wire.ErrNotInThis)
 		}
 	}
 	if v >= 8 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Groups), flex)
-		for i := range x.Groups {
-			at = x.Groups[i].encode(w, v, at)
-		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Groups), flex)
+		at = encodeEachOffsetFetchRequestGroup(x.Groups, w, v, at)
 	} else {
 		if len(x.Groups) != 0 {
 			w.Fail("OffsetFetchRequest.Groups", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 1)
+	b = w.Room(at, 2)
 	if v >= 7 {
-		at = w.PutBool(at, x.RequireStable)
+		at = wire.PutBool(b, at, x.RequireStable)
 	} else {
 		if x.RequireStable {
 			w.Fail("OffsetFetchRequest.RequireStable", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -153,29 +147,40 @@ func (x *OffsetFetchRequestTopic) Default() {
 	x.PartitionIndexes = wire.Resize(x.PartitionIndexes, 0)
 }
 
-func (x *OffsetFetchRequestTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOffsetFetchRequestTopic(s []OffsetFetchRequestTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.PartitionIndexes, n)
-		at = r.GetInt32s(at, s)
-		x.PartitionIndexes = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.PartitionIndexes, n)
+			at = r.GetInt32s(at, s)
+			x.PartitionIndexes = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OffsetFetchRequestTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOffsetFetchRequestTopic(s []OffsetFetchRequestTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutInt32s(at, x.PartitionIndexes, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("OffsetFetchRequestTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.PartitionIndexes), flex)
+		at = wire.PutInt32s(b, at, x.PartitionIndexes)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -196,50 +201,62 @@ func (x *OffsetFetchRequestGroup) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-func (x *OffsetFetchRequestGroup) decode(r *wire.Reader, v int16, at int) int {
-	x.GroupId, at = r.GetString(at, true)
-	if v >= 9 {
-		x.MemberId, at = r.GetNullString(at, true, v >= 9)
-	} else {
-		x.MemberId = wire.NullString{}
-	}
-	if v >= 9 {
-		x.MemberEpoch, at = r.GetInt32(at)
-	} else {
-		x.MemberEpoch = -1
-	}
-	{
-		var n int
-		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
-			x.Topics = nil
+func decodeEachOffsetFetchRequestGroup(s []OffsetFetchRequestGroup, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.GroupId, at = r.GetString(at, true)
+		if v >= 9 {
+			x.MemberId, at = r.GetNullString(at, true, v >= 9)
 		} else {
-			s := wire.Resize(x.Topics, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
-			x.Topics = s
+			x.MemberId = wire.NullString{}
 		}
+		if v >= 9 {
+			x.MemberEpoch, at = r.GetInt32(at)
+		} else {
+			x.MemberEpoch = -1
+		}
+		{
+			var n int
+			if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+				x.Topics = nil
+			} else {
+				s := wire.Resize(x.Topics, n)
+				at = decodeEachOffsetFetchRequestTopics(s, r, v, at)
+				x.Topics = s
+			}
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *OffsetFetchRequestGroup) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId.String))
-	at = w.PutString(at, x.GroupId, true)
-	if v >= 9 {
-		at = w.PutNullString(at, &x.MemberId, true, v >= 9)
+func encodeEachOffsetFetchRequestGroup(s []OffsetFetchRequestGroup, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 4+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId.String)+wire.CountRoom)
+		if len(x.GroupId) > wire.StringBytesMax {
+			w.Fail("OffsetFetchRequestGroup.GroupId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupId, true)
+		if v >= 9 {
+			if x.MemberId.Valid {
+				if len(x.MemberId.String) > wire.StringBytesMax {
+					w.Fail("OffsetFetchRequestGroup.MemberId", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.MemberId.String, true)
+			} else {
+				at = wire.PutNoString(b, at, true, v >= 9)
+			}
+		}
+		if v >= 9 {
+			at = wire.PutInt32(b, at, x.MemberEpoch)
+		}
+		at = wire.PutNullCount(b, at, len(x.Topics), x.Topics == nil, true, true)
+		at = encodeEachOffsetFetchRequestTopics(x.Topics, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	if v >= 9 {
-		at = w.PutInt32(at, x.MemberEpoch)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, true, true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -257,38 +274,49 @@ func (x *OffsetFetchRequestTopics) Default() {
 	x.PartitionIndexes = wire.Resize(x.PartitionIndexes, 0)
 }
 
-func (x *OffsetFetchRequestTopics) decode(r *wire.Reader, v int16, at int) int {
-	if v <= 9 {
-		x.Name, at = r.GetString(at, true)
-	} else {
-		x.Name = ""
+func decodeEachOffsetFetchRequestTopics(s []OffsetFetchRequestTopics, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		if v <= 9 {
+			x.Name, at = r.GetString(at, true)
+		} else {
+			x.Name = ""
+		}
+		if v >= 10 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.PartitionIndexes, n)
+			at = r.GetInt32s(at, s)
+			x.PartitionIndexes = s
+		}
+		at = r.GetNoTags(at)
 	}
-	if v >= 10 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.PartitionIndexes, n)
-		at = r.GetInt32s(at, s)
-		x.PartitionIndexes = s
-	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *OffsetFetchRequestTopics) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
-	if v <= 9 {
-		at = w.PutString(at, x.Name, true)
+func encodeEachOffsetFetchRequestTopics(s []OffsetFetchRequestTopics, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
+		if v <= 9 {
+			if len(x.Name) > wire.StringBytesMax {
+				w.Fail("OffsetFetchRequestTopics.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name, true)
+		}
+		if v >= 10 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.PartitionIndexes), true)
+		at = wire.PutInt32s(b, at, x.PartitionIndexes)
+		at = wire.PutInt8(b, at, 0)
 	}
-	if v >= 10 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	at = w.PutInt32s(at, x.PartitionIndexes, true, false)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -333,9 +361,7 @@ func (x *OffsetFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.Topics, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachOffsetFetchResponseTopic(s, r, v, at)
 			x.Topics = s
 		}
 	} else {
@@ -351,9 +377,7 @@ func (x *OffsetFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 5)
 			s := wire.Resize(x.Groups, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachOffsetFetchResponseGroup(s, r, v, at)
 			x.Groups = s
 		}
 	} else {
@@ -377,39 +401,34 @@ func (x *OffsetFetchResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *OffsetFetchResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 4)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
 	if v >= 3 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
 	if v <= 7 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Topics), flex)
-		for i := range x.Topics {
-			at = x.Topics[i].encode(w, v, at)
-		}
+		at = wire.PutCount(b, at, len(x.Topics), flex)
+		at = encodeEachOffsetFetchResponseTopic(x.Topics, w, v, at)
 	} else {
 		if len(x.Topics) != 0 {
 			w.Fail("OffsetFetchResponse.Topics", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 2)
+	b = w.Room(at, 2+wire.CountRoom)
 	if v >= 2 && v <= 7 {
-		at = w.PutInt16(at, x.ErrorCode)
+		at = wire.PutInt16(b, at, x.ErrorCode)
 	}
 	if v >= 8 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Groups), flex)
-		for i := range x.Groups {
-			at = x.Groups[i].encode(w, v, at)
-		}
+		at = wire.PutCount(b, at, len(x.Groups), flex)
+		at = encodeEachOffsetFetchResponseGroup(x.Groups, w, v, at)
 	} else {
 		if len(x.Groups) != 0 {
 			w.Fail("OffsetFetchResponse.Groups", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -426,36 +445,41 @@ func (x *OffsetFetchResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *OffsetFetchResponseTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOffsetFetchResponseTopic(s []OffsetFetchResponseTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 16)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 16)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachOffsetFetchResponsePartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OffsetFetchResponseTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOffsetFetchResponseTopic(s []OffsetFetchResponseTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("OffsetFetchResponseTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachOffsetFetchResponsePartition(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -478,45 +502,59 @@ func (x *OffsetFetchResponsePartition) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *OffsetFetchResponsePartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOffsetFetchResponsePartition(s []OffsetFetchResponsePartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+			}
 		}
-	}
-	if v >= 5 {
-		x.CommittedLeaderEpoch, at = r.GetInt32(at)
-	} else {
-		x.CommittedLeaderEpoch = -1
-	}
-	x.Metadata, at = r.GetNullString(at, flex, true)
-	x.ErrorCode, at = r.GetInt16(at)
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 5 {
+			x.CommittedLeaderEpoch, at = r.GetInt32(at)
+		} else {
+			x.CommittedLeaderEpoch = -1
+		}
+		x.Metadata, at = r.GetNullString(at, flex, true)
+		x.ErrorCode, at = r.GetInt16(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OffsetFetchResponsePartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOffsetFetchResponsePartition(s []OffsetFetchResponsePartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 19+wire.StringRoom+len(x.Metadata.String))
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
-		at += 12
-	}
-	if v >= 5 {
-		at = w.PutInt32(at, x.CommittedLeaderEpoch)
-	}
-	at = w.PutNullString(at, &x.Metadata, flex, true)
-	at = w.PutInt16(at, x.ErrorCode)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 19+wire.StringRoom+len(x.Metadata.String))
+		{
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.CommittedOffset))
+			at += 12
+		}
+		if v >= 5 {
+			at = wire.PutInt32(b, at, x.CommittedLeaderEpoch)
+		}
+		if x.Metadata.Valid {
+			if len(x.Metadata.String) > wire.StringBytesMax {
+				w.Fail("OffsetFetchResponsePartition.Metadata", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Metadata.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -535,34 +573,38 @@ func (x *OffsetFetchResponseGroup) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *OffsetFetchResponseGroup) decode(r *wire.Reader, v int16, at int) int {
-	x.GroupId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachOffsetFetchResponseGroup(s []OffsetFetchResponseGroup, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.GroupId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 3)
+			s := wire.Resize(x.Topics, n)
+			at = decodeEachOffsetFetchResponseTopics(s, r, v, at)
+			x.Topics = s
 		}
-		x.Topics = s
+		x.ErrorCode, at = r.GetInt16(at)
+		at = r.GetNoTags(at)
 	}
-	x.ErrorCode, at = r.GetInt16(at)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *OffsetFetchResponseGroup) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+func encodeEachOffsetFetchResponseGroup(s []OffsetFetchResponseGroup, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.CountRoom)
+		if len(x.GroupId) > wire.StringBytesMax {
+			w.Fail("OffsetFetchResponseGroup.GroupId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupId, true)
+		at = wire.PutCount(b, at, len(x.Topics), true)
+		at = encodeEachOffsetFetchResponseTopics(x.Topics, w, v, at)
+		b = w.Room(at, 3)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.ErrorCode)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -580,45 +622,50 @@ func (x *OffsetFetchResponseTopics) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *OffsetFetchResponseTopics) decode(r *wire.Reader, v int16, at int) int {
-	if v <= 9 {
-		x.Name, at = r.GetString(at, true)
-	} else {
-		x.Name = ""
-	}
-	if v >= 10 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 20)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachOffsetFetchResponseTopics(s []OffsetFetchResponseTopics, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		if v <= 9 {
+			x.Name, at = r.GetString(at, true)
+		} else {
+			x.Name = ""
 		}
-		x.Partitions = s
+		if v >= 10 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 20)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachOffsetFetchResponsePartitions(s, r, v, at)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *OffsetFetchResponseTopics) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16+wire.StringRoom+len(x.Name))
-	if v <= 9 {
-		at = w.PutString(at, x.Name, true)
+func encodeEachOffsetFetchResponseTopics(s []OffsetFetchResponseTopics, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if v <= 9 {
+			if len(x.Name) > wire.StringBytesMax {
+				w.Fail("OffsetFetchResponseTopics.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name, true)
+		}
+		if v >= 10 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachOffsetFetchResponsePartitions(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	if v >= 10 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -640,33 +687,47 @@ func (x *OffsetFetchResponsePartitions) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *OffsetFetchResponsePartitions) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
-			x.CommittedLeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+func decodeEachOffsetFetchResponsePartitions(s []OffsetFetchResponsePartitions, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+				x.CommittedLeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+			}
 		}
+		x.Metadata, at = r.GetNullString(at, true, true)
+		x.ErrorCode, at = r.GetInt16(at)
+		at = r.GetNoTags(at)
 	}
-	x.Metadata, at = r.GetNullString(at, true, true)
-	x.ErrorCode, at = r.GetInt16(at)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *OffsetFetchResponsePartitions) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 19+wire.StringRoom+len(x.Metadata.String))
-	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
-		binary.BigEndian.PutUint32(b[12:16], uint32(x.CommittedLeaderEpoch))
-		at += 16
+func encodeEachOffsetFetchResponsePartitions(s []OffsetFetchResponsePartitions, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 19+wire.StringRoom+len(x.Metadata.String))
+		{
+			p := (*[16]byte)(b[at : at+16])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.CommittedOffset))
+			binary.BigEndian.PutUint32(p[12:16], uint32(x.CommittedLeaderEpoch))
+			at += 16
+		}
+		if x.Metadata.Valid {
+			if len(x.Metadata.String) > wire.StringBytesMax {
+				w.Fail("OffsetFetchResponsePartitions.Metadata", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Metadata.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.Metadata, true, true)
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutInt8(at, 0)
 	return at
 }

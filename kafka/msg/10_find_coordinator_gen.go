@@ -78,27 +78,33 @@ func (x *FindCoordinatorRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *FindCoordinatorRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 1+wire.StringRoom+len(x.Key))
+	var b []byte
+	b = w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.CountRoom)
 	if v <= 3 {
-		at = w.PutString(at, x.Key, flex)
+		if len(x.Key) > wire.StringBytesMax {
+			w.Fail("FindCoordinatorRequest.Key", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Key, flex)
 	} else {
 		if x.Key != "" {
 			w.Fail("FindCoordinatorRequest.Key", wire.ErrNotInThis)
 		}
 	}
 	if v >= 1 {
-		at = w.PutInt8(at, x.KeyType)
+		at = wire.PutInt8(b, at, x.KeyType)
 	} else {
 		if x.KeyType != 0 {
 			w.Fail("FindCoordinatorRequest.KeyType", wire.ErrNotInThis)
 		}
 	}
 	if v >= 4 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.CoordinatorKeys), flex)
-		for i := range x.CoordinatorKeys {
-			w.Room(at, wire.StringRoom+len(x.CoordinatorKeys[i]))
-			at = w.PutString(at, x.CoordinatorKeys[i], flex)
+		at = wire.PutCount(b, at, len(x.CoordinatorKeys), flex)
+		for j := range x.CoordinatorKeys {
+			b = w.Room(at, wire.StringRoom+len(x.CoordinatorKeys[j]))
+			if len(x.CoordinatorKeys[j]) > wire.StringBytesMax {
+				w.Fail("FindCoordinatorRequest.CoordinatorKeys", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.CoordinatorKeys[j], flex)
 		}
 	} else {
 		if len(x.CoordinatorKeys) != 0 {
@@ -106,8 +112,8 @@ func (x *FindCoordinatorRequest) encode(w *wire.Writer, v int16, at int) int {
 		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -184,9 +190,7 @@ func (x *FindCoordinatorResponse) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
 			s := wire.Resize(x.Coordinators, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachCoordinator(s, r, v, at)
 			x.Coordinators = s
 		}
 	} else {
@@ -210,55 +214,63 @@ func (x *FindCoordinatorResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *FindCoordinatorResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 14+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.Host))
+	var b []byte
+	b = w.Room(at, 14+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.Host)+wire.CountRoom)
 	if v >= 1 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
 	if v <= 3 {
-		at = w.PutInt16(at, x.ErrorCode)
+		at = wire.PutInt16(b, at, x.ErrorCode)
 	} else {
 		if x.ErrorCode != 0 {
 			w.Fail("FindCoordinatorResponse.ErrorCode", wire.ErrNotInThis)
 		}
 	}
 	if v >= 1 && v <= 3 {
-		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 1 && v <= 3)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("FindCoordinatorResponse.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 1 && v <= 3)
+		}
 	}
 	if v <= 3 {
-		at = w.PutInt32(at, x.NodeId)
+		at = wire.PutInt32(b, at, x.NodeId)
 	} else {
 		if x.NodeId != 0 {
 			w.Fail("FindCoordinatorResponse.NodeId", wire.ErrNotInThis)
 		}
 	}
 	if v <= 3 {
-		at = w.PutString(at, x.Host, flex)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("FindCoordinatorResponse.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, flex)
 	} else {
 		if x.Host != "" {
 			w.Fail("FindCoordinatorResponse.Host", wire.ErrNotInThis)
 		}
 	}
 	if v <= 3 {
-		at = w.PutInt32(at, x.Port)
+		at = wire.PutInt32(b, at, x.Port)
 	} else {
 		if x.Port != 0 {
 			w.Fail("FindCoordinatorResponse.Port", wire.ErrNotInThis)
 		}
 	}
 	if v >= 4 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Coordinators), flex)
-		for i := range x.Coordinators {
-			at = x.Coordinators[i].encode(w, v, at)
-		}
+		at = wire.PutCount(b, at, len(x.Coordinators), flex)
+		at = encodeEachCoordinator(x.Coordinators, w, v, at)
 	} else {
 		if len(x.Coordinators) != 0 {
 			w.Fail("FindCoordinatorResponse.Coordinators", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -283,35 +295,55 @@ func (x *Coordinator) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-func (x *Coordinator) decode(r *wire.Reader, v int16, at int) int {
-	x.Key, at = r.GetString(at, true)
-	x.NodeId, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.Port = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachCoordinator(s []Coordinator, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Key, at = r.GetString(at, true)
+		x.NodeId, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.Port = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
 	}
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *Coordinator) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 11+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutString(at, x.Key, true)
-	at = w.PutInt32(at, x.NodeId)
-	at = w.PutString(at, x.Host, true)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Port))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachCoordinator(s []Coordinator, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 11+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.ErrorMessage.String))
+		if len(x.Key) > wire.StringBytesMax {
+			w.Fail("Coordinator.Key", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Key, true)
+		at = wire.PutInt32(b, at, x.NodeId)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("Coordinator.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Port))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("Coordinator.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
 	return at
 }

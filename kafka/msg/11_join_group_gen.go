@@ -65,9 +65,7 @@ func (x *JoinGroupRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Protocols, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachJoinGroupRequestProtocol(s, r, v, at)
 		x.Protocols = s
 	}
 	if v >= 8 {
@@ -93,33 +91,53 @@ func (x *JoinGroupRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *JoinGroupRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 8+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.ProtocolType))
-	at = w.PutString(at, x.GroupId, flex)
-	at = w.PutInt32(at, x.SessionTimeoutMs)
-	if v >= 1 {
-		at = w.PutInt32(at, x.RebalanceTimeoutMs)
+	var b []byte
+	b = w.Room(at, 8+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.ProtocolType)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("JoinGroupRequest.GroupId", wire.ErrTooLong)
 	}
-	at = w.PutString(at, x.MemberId, flex)
+	at = wire.PutString(b, at, x.GroupId, flex)
+	at = wire.PutInt32(b, at, x.SessionTimeoutMs)
+	if v >= 1 {
+		at = wire.PutInt32(b, at, x.RebalanceTimeoutMs)
+	}
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("JoinGroupRequest.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, flex)
 	if v >= 5 {
-		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 5)
+		if x.GroupInstanceId.Valid {
+			if len(x.GroupInstanceId.String) > wire.StringBytesMax {
+				w.Fail("JoinGroupRequest.GroupInstanceId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.GroupInstanceId.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 5)
+		}
 	} else {
 		if x.GroupInstanceId.Valid {
 			w.Fail("JoinGroupRequest.GroupInstanceId", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutString(at, x.ProtocolType, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Protocols), flex)
-	for i := range x.Protocols {
-		at = x.Protocols[i].encode(w, v, at)
+	if len(x.ProtocolType) > wire.StringBytesMax {
+		w.Fail("JoinGroupRequest.ProtocolType", wire.ErrTooLong)
 	}
-	w.Room(at, wire.StringRoom+len(x.Reason.String))
+	at = wire.PutString(b, at, x.ProtocolType, flex)
+	at = wire.PutCount(b, at, len(x.Protocols), flex)
+	at = encodeEachJoinGroupRequestProtocol(x.Protocols, w, v, at)
+	b = w.Room(at, 1+wire.StringRoom+len(x.Reason.String))
 	if v >= 8 {
-		at = w.PutNullString(at, &x.Reason, flex, v >= 8)
+		if x.Reason.Valid {
+			if len(x.Reason.String) > wire.StringBytesMax {
+				w.Fail("JoinGroupRequest.Reason", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Reason.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 8)
+		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -136,23 +154,33 @@ func (x *JoinGroupRequestProtocol) Default() {
 	x.Metadata = wire.Resize(x.Metadata, 0)
 }
 
-func (x *JoinGroupRequestProtocol) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachJoinGroupRequestProtocol(s []JoinGroupRequestProtocol, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.Name, at = r.GetString(at, flex)
-	x.Metadata, at = r.GetBytes(at, flex, false)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		x.Metadata, at = r.GetBytes(at, flex, false)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *JoinGroupRequestProtocol) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachJoinGroupRequestProtocol(s []JoinGroupRequestProtocol, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+len(x.Metadata))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutBytes(at, x.Metadata, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+len(x.Metadata))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("JoinGroupRequestProtocol.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutBytes(b, at, x.Metadata, flex, false)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -228,9 +256,7 @@ func (x *JoinGroupResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Members, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachJoinGroupResponseMember(s, r, v, at)
 		x.Members = s
 	}
 	if flex {
@@ -251,37 +277,55 @@ func (x *JoinGroupResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *JoinGroupResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 11+wire.StringRoom+len(x.ProtocolType.String)+wire.StringRoom+len(x.ProtocolName.String)+wire.StringRoom+len(x.Leader)+wire.StringRoom+len(x.MemberId))
+	var b []byte
+	b = w.Room(at, 11+wire.StringRoom+len(x.ProtocolType.String)+wire.StringRoom+len(x.ProtocolName.String)+wire.StringRoom+len(x.Leader)+wire.StringRoom+len(x.MemberId)+wire.CountRoom)
 	if v >= 2 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint32(b[2:6], uint32(x.GenerationId))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint16(p[0:2], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint32(p[2:6], uint32(x.GenerationId))
 		at += 6
 	}
 	if v >= 7 {
-		at = w.PutNullString(at, &x.ProtocolType, flex, v >= 7)
+		if x.ProtocolType.Valid {
+			if len(x.ProtocolType.String) > wire.StringBytesMax {
+				w.Fail("JoinGroupResponse.ProtocolType", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ProtocolType.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 7)
+		}
 	}
-	at = w.PutNullString(at, &x.ProtocolName, flex, v >= 7)
-	at = w.PutString(at, x.Leader, flex)
+	if x.ProtocolName.Valid {
+		if len(x.ProtocolName.String) > wire.StringBytesMax {
+			w.Fail("JoinGroupResponse.ProtocolName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ProtocolName.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, v >= 7)
+	}
+	if len(x.Leader) > wire.StringBytesMax {
+		w.Fail("JoinGroupResponse.Leader", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Leader, flex)
 	if v >= 9 {
-		at = w.PutBool(at, x.SkipAssignment)
+		at = wire.PutBool(b, at, x.SkipAssignment)
 	} else {
 		if x.SkipAssignment {
 			w.Fail("JoinGroupResponse.SkipAssignment", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutString(at, x.MemberId, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Members), flex)
-	for i := range x.Members {
-		at = x.Members[i].encode(w, v, at)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("JoinGroupResponse.MemberId", wire.ErrTooLong)
 	}
+	at = wire.PutString(b, at, x.MemberId, flex)
+	at = wire.PutCount(b, at, len(x.Members), flex)
+	at = encodeEachJoinGroupResponseMember(x.Members, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -300,31 +344,48 @@ func (x *JoinGroupResponseMember) Default() {
 	x.Metadata = wire.Resize(x.Metadata, 0)
 }
 
-func (x *JoinGroupResponseMember) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachJoinGroupResponseMember(s []JoinGroupResponseMember, r *wire.Reader, v int16, at int) int {
 	flex := v >= 6
-	x.MemberId, at = r.GetString(at, flex)
-	if v >= 5 {
-		x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 5)
-	} else {
-		x.GroupInstanceId = wire.NullString{}
-	}
-	x.Metadata, at = r.GetBytes(at, flex, false)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.MemberId, at = r.GetString(at, flex)
+		if v >= 5 {
+			x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 5)
+		} else {
+			x.GroupInstanceId = wire.NullString{}
+		}
+		x.Metadata, at = r.GetBytes(at, flex, false)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *JoinGroupResponseMember) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachJoinGroupResponseMember(s []JoinGroupResponseMember, w *wire.Writer, v int16, at int) int {
 	flex := v >= 6
-	w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.CountRoom+len(x.Metadata))
-	at = w.PutString(at, x.MemberId, flex)
-	if v >= 5 {
-		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 5)
-	}
-	at = w.PutBytes(at, x.Metadata, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.CountRoom+len(x.Metadata))
+		if len(x.MemberId) > wire.StringBytesMax {
+			w.Fail("JoinGroupResponseMember.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId, flex)
+		if v >= 5 {
+			if x.GroupInstanceId.Valid {
+				if len(x.GroupInstanceId.String) > wire.StringBytesMax {
+					w.Fail("JoinGroupResponseMember.GroupInstanceId", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.GroupInstanceId.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 5)
+			}
+		}
+		at = wire.PutBytes(b, at, x.Metadata, flex, false)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

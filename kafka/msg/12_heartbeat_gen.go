@@ -61,19 +61,33 @@ func (x *HeartbeatRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *HeartbeatRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 5+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String))
-	at = w.PutString(at, x.GroupId, flex)
-	at = w.PutInt32(at, x.GenerationId)
-	at = w.PutString(at, x.MemberId, flex)
+	var b []byte
+	b = w.Room(at, 5+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("HeartbeatRequest.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, flex)
+	at = wire.PutInt32(b, at, x.GenerationId)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("HeartbeatRequest.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, flex)
 	if v >= 3 {
-		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 3)
+		if x.GroupInstanceId.Valid {
+			if len(x.GroupInstanceId.String) > wire.StringBytesMax {
+				w.Fail("HeartbeatRequest.GroupInstanceId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.GroupInstanceId.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 3)
+		}
 	} else {
 		if x.GroupInstanceId.Valid {
 			w.Fail("HeartbeatRequest.GroupInstanceId", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -129,13 +143,14 @@ func (x *HeartbeatResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *HeartbeatResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 7)
+	var b []byte
+	b = w.Room(at, 7)
 	if v >= 1 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
-	at = w.PutInt16(at, x.ErrorCode)
+	at = wire.PutInt16(b, at, x.ErrorCode)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }

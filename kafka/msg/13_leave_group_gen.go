@@ -44,9 +44,7 @@ func (x *LeaveGroupRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.Members, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachMemberIdentity(s, r, v, at)
 			x.Members = s
 		}
 	} else {
@@ -70,29 +68,33 @@ func (x *LeaveGroupRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *LeaveGroupRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
-	at = w.PutString(at, x.GroupId, flex)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("LeaveGroupRequest.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, flex)
 	if v <= 2 {
-		at = w.PutString(at, x.MemberId, flex)
+		if len(x.MemberId) > wire.StringBytesMax {
+			w.Fail("LeaveGroupRequest.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId, flex)
 	} else {
 		if x.MemberId != "" {
 			w.Fail("LeaveGroupRequest.MemberId", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Members), flex)
-		for i := range x.Members {
-			at = x.Members[i].encode(w, v, at)
-		}
+		at = wire.PutCount(b, at, len(x.Members), flex)
+		at = encodeEachMemberIdentity(x.Members, w, v, at)
 	} else {
 		if len(x.Members) != 0 {
 			w.Fail("LeaveGroupRequest.Members", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -111,31 +113,55 @@ func (x *MemberIdentity) Default() {
 	x.Reason = wire.NullString{}
 }
 
-func (x *MemberIdentity) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachMemberIdentity(s []MemberIdentity, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.MemberId, at = r.GetString(at, flex)
-	x.GroupInstanceId, at = r.GetNullString(at, flex, true)
-	if v >= 5 {
-		x.Reason, at = r.GetNullString(at, flex, v >= 5)
-	} else {
-		x.Reason = wire.NullString{}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.MemberId, at = r.GetString(at, flex)
+		x.GroupInstanceId, at = r.GetNullString(at, flex, true)
+		if v >= 5 {
+			x.Reason, at = r.GetNullString(at, flex, v >= 5)
+		} else {
+			x.Reason = wire.NullString{}
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *MemberIdentity) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachMemberIdentity(s []MemberIdentity, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.Reason.String))
-	at = w.PutString(at, x.MemberId, flex)
-	at = w.PutNullString(at, &x.GroupInstanceId, flex, true)
-	if v >= 5 {
-		at = w.PutNullString(at, &x.Reason, flex, v >= 5)
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.Reason.String))
+		if len(x.MemberId) > wire.StringBytesMax {
+			w.Fail("MemberIdentity.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId, flex)
+		if x.GroupInstanceId.Valid {
+			if len(x.GroupInstanceId.String) > wire.StringBytesMax {
+				w.Fail("MemberIdentity.GroupInstanceId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.GroupInstanceId.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if v >= 5 {
+			if x.Reason.Valid {
+				if len(x.Reason.String) > wire.StringBytesMax {
+					w.Fail("MemberIdentity.Reason", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.Reason.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 5)
+			}
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -180,9 +206,7 @@ func (x *LeaveGroupResponse) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 5)
 			s := wire.Resize(x.Members, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachMemberResponse(s, r, v, at)
 			x.Members = s
 		}
 	} else {
@@ -206,25 +230,23 @@ func (x *LeaveGroupResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *LeaveGroupResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 6)
+	var b []byte
+	b = w.Room(at, 6+wire.CountRoom)
 	if v >= 1 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
-	at = w.PutInt16(at, x.ErrorCode)
+	at = wire.PutInt16(b, at, x.ErrorCode)
 	if v >= 3 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Members), flex)
-		for i := range x.Members {
-			at = x.Members[i].encode(w, v, at)
-		}
+		at = wire.PutCount(b, at, len(x.Members), flex)
+		at = encodeEachMemberResponse(x.Members, w, v, at)
 	} else {
 		if len(x.Members) != 0 {
 			w.Fail("LeaveGroupResponse.Members", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -243,25 +265,42 @@ func (x *MemberResponse) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *MemberResponse) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachMemberResponse(s []MemberResponse, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.MemberId, at = r.GetString(at, flex)
-	x.GroupInstanceId, at = r.GetNullString(at, flex, true)
-	x.ErrorCode, at = r.GetInt16(at)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.MemberId, at = r.GetString(at, flex)
+		x.GroupInstanceId, at = r.GetNullString(at, flex, true)
+		x.ErrorCode, at = r.GetInt16(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *MemberResponse) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachMemberResponse(s []MemberResponse, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 3+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String))
-	at = w.PutString(at, x.MemberId, flex)
-	at = w.PutNullString(at, &x.GroupInstanceId, flex, true)
-	at = w.PutInt16(at, x.ErrorCode)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String))
+		if len(x.MemberId) > wire.StringBytesMax {
+			w.Fail("MemberResponse.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId, flex)
+		if x.GroupInstanceId.Valid {
+			if len(x.GroupInstanceId.String) > wire.StringBytesMax {
+				w.Fail("MemberResponse.GroupInstanceId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.GroupInstanceId.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -63,9 +63,7 @@ func (x *SyncGroupRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Assignments, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachSyncGroupRequestAssignment(s, r, v, at)
 		x.Assignments = s
 	}
 	if flex {
@@ -86,31 +84,56 @@ func (x *SyncGroupRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *SyncGroupRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 4+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.ProtocolType.String)+wire.StringRoom+len(x.ProtocolName.String))
-	at = w.PutString(at, x.GroupId, flex)
-	at = w.PutInt32(at, x.GenerationId)
-	at = w.PutString(at, x.MemberId, flex)
+	var b []byte
+	b = w.Room(at, 4+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.ProtocolType.String)+wire.StringRoom+len(x.ProtocolName.String)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("SyncGroupRequest.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, flex)
+	at = wire.PutInt32(b, at, x.GenerationId)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("SyncGroupRequest.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, flex)
 	if v >= 3 {
-		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 3)
+		if x.GroupInstanceId.Valid {
+			if len(x.GroupInstanceId.String) > wire.StringBytesMax {
+				w.Fail("SyncGroupRequest.GroupInstanceId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.GroupInstanceId.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 3)
+		}
 	} else {
 		if x.GroupInstanceId.Valid {
 			w.Fail("SyncGroupRequest.GroupInstanceId", wire.ErrNotInThis)
 		}
 	}
 	if v >= 5 {
-		at = w.PutNullString(at, &x.ProtocolType, flex, v >= 5)
+		if x.ProtocolType.Valid {
+			if len(x.ProtocolType.String) > wire.StringBytesMax {
+				w.Fail("SyncGroupRequest.ProtocolType", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ProtocolType.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 5)
+		}
 	}
 	if v >= 5 {
-		at = w.PutNullString(at, &x.ProtocolName, flex, v >= 5)
+		if x.ProtocolName.Valid {
+			if len(x.ProtocolName.String) > wire.StringBytesMax {
+				w.Fail("SyncGroupRequest.ProtocolName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ProtocolName.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 5)
+		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Assignments), flex)
-	for i := range x.Assignments {
-		at = x.Assignments[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Assignments), flex)
+	at = encodeEachSyncGroupRequestAssignment(x.Assignments, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -127,23 +150,33 @@ func (x *SyncGroupRequestAssignment) Default() {
 	x.Assignment = wire.Resize(x.Assignment, 0)
 }
 
-func (x *SyncGroupRequestAssignment) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachSyncGroupRequestAssignment(s []SyncGroupRequestAssignment, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.MemberId, at = r.GetString(at, flex)
-	x.Assignment, at = r.GetBytes(at, flex, false)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.MemberId, at = r.GetString(at, flex)
+		x.Assignment, at = r.GetBytes(at, flex, false)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *SyncGroupRequestAssignment) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachSyncGroupRequestAssignment(s []SyncGroupRequestAssignment, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.CountRoom+len(x.Assignment))
-	at = w.PutString(at, x.MemberId, flex)
-	at = w.PutBytes(at, x.Assignment, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.CountRoom+len(x.Assignment))
+		if len(x.MemberId) > wire.StringBytesMax {
+			w.Fail("SyncGroupRequestAssignment.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId, flex)
+		at = wire.PutBytes(b, at, x.Assignment, flex, false)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -216,20 +249,35 @@ func (x *SyncGroupResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *SyncGroupResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 7+wire.StringRoom+len(x.ProtocolType.String)+wire.StringRoom+len(x.ProtocolName.String)+wire.CountRoom+len(x.Assignment))
+	var b []byte
+	b = w.Room(at, 7+wire.StringRoom+len(x.ProtocolType.String)+wire.StringRoom+len(x.ProtocolName.String)+wire.CountRoom+len(x.Assignment))
 	if v >= 1 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
-	at = w.PutInt16(at, x.ErrorCode)
+	at = wire.PutInt16(b, at, x.ErrorCode)
 	if v >= 5 {
-		at = w.PutNullString(at, &x.ProtocolType, flex, v >= 5)
+		if x.ProtocolType.Valid {
+			if len(x.ProtocolType.String) > wire.StringBytesMax {
+				w.Fail("SyncGroupResponse.ProtocolType", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ProtocolType.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 5)
+		}
 	}
 	if v >= 5 {
-		at = w.PutNullString(at, &x.ProtocolName, flex, v >= 5)
+		if x.ProtocolName.Valid {
+			if len(x.ProtocolName.String) > wire.StringBytesMax {
+				w.Fail("SyncGroupResponse.ProtocolName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ProtocolName.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 5)
+		}
 	}
-	at = w.PutBytes(at, x.Assignment, flex, false)
+	at = wire.PutBytes(b, at, x.Assignment, flex, false)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }

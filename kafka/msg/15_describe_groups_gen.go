@@ -63,22 +63,26 @@ func (x *DescribeGroupsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeGroupsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Groups), flex)
-	for i := range x.Groups {
-		w.Room(at, wire.StringRoom+len(x.Groups[i]))
-		at = w.PutString(at, x.Groups[i], flex)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Groups), flex)
+	for j := range x.Groups {
+		b = w.Room(at, wire.StringRoom+len(x.Groups[j]))
+		if len(x.Groups[j]) > wire.StringBytesMax {
+			w.Fail("DescribeGroupsRequest.Groups", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Groups[j], flex)
 	}
-	w.Room(at, 2)
+	b = w.Room(at, 2)
 	if v >= 3 {
-		at = w.PutBool(at, x.IncludeAuthorizedOperations)
+		at = wire.PutBool(b, at, x.IncludeAuthorizedOperations)
 	} else {
 		if x.IncludeAuthorizedOperations {
 			w.Fail("DescribeGroupsRequest.IncludeAuthorizedOperations", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -119,9 +123,7 @@ func (x *DescribeGroupsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 12)
 		s := wire.Resize(x.Groups, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeGroupsResponseDescribedGroup(s, r, v, at)
 		x.Groups = s
 	}
 	if flex {
@@ -142,18 +144,16 @@ func (x *DescribeGroupsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeGroupsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Room(at, 4)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
 	if v >= 1 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Groups), flex)
-	for i := range x.Groups {
-		at = x.Groups[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Groups), flex)
+	at = encodeEachDescribeGroupsResponseDescribedGroup(x.Groups, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -182,69 +182,89 @@ func (x *DescribeGroupsResponseDescribedGroup) Default() {
 	x.AuthorizedOperations = -2147483648
 }
 
-func (x *DescribeGroupsResponseDescribedGroup) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeGroupsResponseDescribedGroup(s []DescribeGroupsResponseDescribedGroup, r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.ErrorCode, at = r.GetInt16(at)
-	if v >= 6 {
-		x.ErrorMessage, at = r.GetNullString(at, flex, v >= 6)
-	} else {
-		x.ErrorMessage = wire.NullString{}
-	}
-	x.GroupId, at = r.GetString(at, flex)
-	x.GroupState, at = r.GetString(at, flex)
-	x.ProtocolType, at = r.GetString(at, flex)
-	x.ProtocolData, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 7)
-		s := wire.Resize(x.Members, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		if v >= 6 {
+			x.ErrorMessage, at = r.GetNullString(at, flex, v >= 6)
+		} else {
+			x.ErrorMessage = wire.NullString{}
 		}
-		x.Members = s
-	}
-	if v >= 3 {
-		x.AuthorizedOperations, at = r.GetInt32(at)
-	} else {
-		x.AuthorizedOperations = -2147483648
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		x.GroupId, at = r.GetString(at, flex)
+		x.GroupState, at = r.GetString(at, flex)
+		x.ProtocolType, at = r.GetString(at, flex)
+		x.ProtocolData, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 7)
+			s := wire.Resize(x.Members, n)
+			at = decodeEachDescribedGroupMember(s, r, v, at)
+			x.Members = s
+		}
+		if v >= 3 {
+			x.AuthorizedOperations, at = r.GetInt32(at)
+		} else {
+			x.AuthorizedOperations = -2147483648
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeGroupsResponseDescribedGroup) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeGroupsResponseDescribedGroup(s []DescribeGroupsResponseDescribedGroup, w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.GroupState)+wire.StringRoom+len(x.ProtocolType)+wire.StringRoom+len(x.ProtocolData))
-	at = w.PutInt16(at, x.ErrorCode)
-	if v >= 6 {
-		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 6)
-	} else {
-		if x.ErrorMessage.Valid {
-			w.Fail("DescribeGroupsResponseDescribedGroup.ErrorMessage", wire.ErrNotInThis)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.GroupState)+wire.StringRoom+len(x.ProtocolType)+wire.StringRoom+len(x.ProtocolData)+wire.CountRoom)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if v >= 6 {
+			if x.ErrorMessage.Valid {
+				if len(x.ErrorMessage.String) > wire.StringBytesMax {
+					w.Fail("DescribeGroupsResponseDescribedGroup.ErrorMessage", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 6)
+			}
+		} else {
+			if x.ErrorMessage.Valid {
+				w.Fail("DescribeGroupsResponseDescribedGroup.ErrorMessage", wire.ErrNotInThis)
+			}
 		}
-	}
-	at = w.PutString(at, x.GroupId, flex)
-	at = w.PutString(at, x.GroupState, flex)
-	at = w.PutString(at, x.ProtocolType, flex)
-	at = w.PutString(at, x.ProtocolData, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Members), flex)
-	for i := range x.Members {
-		at = x.Members[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
-	if v >= 3 {
-		at = w.PutInt32(at, x.AuthorizedOperations)
-	} else {
-		if x.AuthorizedOperations != -2147483648 {
-			w.Fail("DescribeGroupsResponseDescribedGroup.AuthorizedOperations", wire.ErrNotInThis)
+		if len(x.GroupId) > wire.StringBytesMax {
+			w.Fail("DescribeGroupsResponseDescribedGroup.GroupId", wire.ErrTooLong)
 		}
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutString(b, at, x.GroupId, flex)
+		if len(x.GroupState) > wire.StringBytesMax {
+			w.Fail("DescribeGroupsResponseDescribedGroup.GroupState", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupState, flex)
+		if len(x.ProtocolType) > wire.StringBytesMax {
+			w.Fail("DescribeGroupsResponseDescribedGroup.ProtocolType", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ProtocolType, flex)
+		if len(x.ProtocolData) > wire.StringBytesMax {
+			w.Fail("DescribeGroupsResponseDescribedGroup.ProtocolData", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ProtocolData, flex)
+		at = wire.PutCount(b, at, len(x.Members), flex)
+		at = encodeEachDescribedGroupMember(x.Members, w, v, at)
+		b = w.Room(at, 5)
+		if v >= 3 {
+			at = wire.PutInt32(b, at, x.AuthorizedOperations)
+		} else {
+			if x.AuthorizedOperations != -2147483648 {
+				w.Fail("DescribeGroupsResponseDescribedGroup.AuthorizedOperations", wire.ErrNotInThis)
+			}
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -269,37 +289,60 @@ func (x *DescribedGroupMember) Default() {
 	x.MemberAssignment = wire.Resize(x.MemberAssignment, 0)
 }
 
-func (x *DescribedGroupMember) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribedGroupMember(s []DescribedGroupMember, r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.MemberId, at = r.GetString(at, flex)
-	if v >= 4 {
-		x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 4)
-	} else {
-		x.GroupInstanceId = wire.NullString{}
-	}
-	x.ClientId, at = r.GetString(at, flex)
-	x.ClientHost, at = r.GetString(at, flex)
-	x.MemberMetadata, at = r.GetBytes(at, flex, false)
-	x.MemberAssignment, at = r.GetBytes(at, flex, false)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.MemberId, at = r.GetString(at, flex)
+		if v >= 4 {
+			x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 4)
+		} else {
+			x.GroupInstanceId = wire.NullString{}
+		}
+		x.ClientId, at = r.GetString(at, flex)
+		x.ClientHost, at = r.GetString(at, flex)
+		x.MemberMetadata, at = r.GetBytes(at, flex, false)
+		x.MemberAssignment, at = r.GetBytes(at, flex, false)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribedGroupMember) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribedGroupMember(s []DescribedGroupMember, w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.CountRoom+len(x.MemberMetadata)+wire.CountRoom+len(x.MemberAssignment))
-	at = w.PutString(at, x.MemberId, flex)
-	if v >= 4 {
-		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 4)
-	}
-	at = w.PutString(at, x.ClientId, flex)
-	at = w.PutString(at, x.ClientHost, flex)
-	at = w.PutBytes(at, x.MemberMetadata, flex, false)
-	at = w.PutBytes(at, x.MemberAssignment, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.CountRoom+len(x.MemberMetadata)+wire.CountRoom+len(x.MemberAssignment))
+		if len(x.MemberId) > wire.StringBytesMax {
+			w.Fail("DescribedGroupMember.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId, flex)
+		if v >= 4 {
+			if x.GroupInstanceId.Valid {
+				if len(x.GroupInstanceId.String) > wire.StringBytesMax {
+					w.Fail("DescribedGroupMember.GroupInstanceId", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.GroupInstanceId.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 4)
+			}
+		}
+		if len(x.ClientId) > wire.StringBytesMax {
+			w.Fail("DescribedGroupMember.ClientId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClientId, flex)
+		if len(x.ClientHost) > wire.StringBytesMax {
+			w.Fail("DescribedGroupMember.ClientHost", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClientHost, flex)
+		at = wire.PutBytes(b, at, x.MemberMetadata, flex, false)
+		at = wire.PutBytes(b, at, x.MemberAssignment, flex, false)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

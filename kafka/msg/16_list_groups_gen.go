@@ -75,12 +75,16 @@ func (x *ListGroupsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *ListGroupsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
+	var b []byte
 	if v >= 4 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.StatesFilter), flex)
-		for i := range x.StatesFilter {
-			w.Room(at, wire.StringRoom+len(x.StatesFilter[i]))
-			at = w.PutString(at, x.StatesFilter[i], flex)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.StatesFilter), flex)
+		for j := range x.StatesFilter {
+			b = w.Room(at, wire.StringRoom+len(x.StatesFilter[j]))
+			if len(x.StatesFilter[j]) > wire.StringBytesMax {
+				w.Fail("ListGroupsRequest.StatesFilter", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.StatesFilter[j], flex)
 		}
 	} else {
 		if len(x.StatesFilter) != 0 {
@@ -88,11 +92,14 @@ func (x *ListGroupsRequest) encode(w *wire.Writer, v int16, at int) int {
 		}
 	}
 	if v >= 5 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.TypesFilter), flex)
-		for i := range x.TypesFilter {
-			w.Room(at, wire.StringRoom+len(x.TypesFilter[i]))
-			at = w.PutString(at, x.TypesFilter[i], flex)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.TypesFilter), flex)
+		for j := range x.TypesFilter {
+			b = w.Room(at, wire.StringRoom+len(x.TypesFilter[j]))
+			if len(x.TypesFilter[j]) > wire.StringBytesMax {
+				w.Fail("ListGroupsRequest.TypesFilter", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.TypesFilter[j], flex)
 		}
 	} else {
 		if len(x.TypesFilter) != 0 {
@@ -100,8 +107,8 @@ func (x *ListGroupsRequest) encode(w *wire.Writer, v int16, at int) int {
 		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -145,9 +152,7 @@ func (x *ListGroupsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Groups, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachListedGroup(s, r, v, at)
 		x.Groups = s
 	}
 	if flex {
@@ -168,19 +173,17 @@ func (x *ListGroupsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *ListGroupsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 6)
+	var b []byte
+	b = w.Room(at, 6+wire.CountRoom)
 	if v >= 1 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
-	at = w.PutInt16(at, x.ErrorCode)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Groups), flex)
-	for i := range x.Groups {
-		at = x.Groups[i].encode(w, v, at)
-	}
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	at = wire.PutCount(b, at, len(x.Groups), flex)
+	at = encodeEachListedGroup(x.Groups, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -201,39 +204,58 @@ func (x *ListedGroup) Default() {
 	x.GroupType = ""
 }
 
-func (x *ListedGroup) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachListedGroup(s []ListedGroup, r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.GroupId, at = r.GetString(at, flex)
-	x.ProtocolType, at = r.GetString(at, flex)
-	if v >= 4 {
-		x.GroupState, at = r.GetString(at, flex)
-	} else {
-		x.GroupState = ""
-	}
-	if v >= 5 {
-		x.GroupType, at = r.GetString(at, flex)
-	} else {
-		x.GroupType = ""
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.GroupId, at = r.GetString(at, flex)
+		x.ProtocolType, at = r.GetString(at, flex)
+		if v >= 4 {
+			x.GroupState, at = r.GetString(at, flex)
+		} else {
+			x.GroupState = ""
+		}
+		if v >= 5 {
+			x.GroupType, at = r.GetString(at, flex)
+		} else {
+			x.GroupType = ""
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *ListedGroup) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachListedGroup(s []ListedGroup, w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 1+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.ProtocolType)+wire.StringRoom+len(x.GroupState)+wire.StringRoom+len(x.GroupType))
-	at = w.PutString(at, x.GroupId, flex)
-	at = w.PutString(at, x.ProtocolType, flex)
-	if v >= 4 {
-		at = w.PutString(at, x.GroupState, flex)
-	}
-	if v >= 5 {
-		at = w.PutString(at, x.GroupType, flex)
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.ProtocolType)+wire.StringRoom+len(x.GroupState)+wire.StringRoom+len(x.GroupType))
+		if len(x.GroupId) > wire.StringBytesMax {
+			w.Fail("ListedGroup.GroupId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupId, flex)
+		if len(x.ProtocolType) > wire.StringBytesMax {
+			w.Fail("ListedGroup.ProtocolType", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ProtocolType, flex)
+		if v >= 4 {
+			if len(x.GroupState) > wire.StringBytesMax {
+				w.Fail("ListedGroup.GroupState", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.GroupState, flex)
+		}
+		if v >= 5 {
+			if len(x.GroupType) > wire.StringBytesMax {
+				w.Fail("ListedGroup.GroupType", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.GroupType, flex)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

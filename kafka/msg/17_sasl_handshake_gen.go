@@ -43,8 +43,12 @@ func (x *SaslHandshakeRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *SaslHandshakeRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Mechanism))
-	at = w.PutString(at, x.Mechanism, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.Mechanism))
+	if len(x.Mechanism) > wire.StringBytesMax {
+		w.Fail("SaslHandshakeRequest.Mechanism", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Mechanism, false)
 	return at
 }
 
@@ -98,13 +102,16 @@ func (x *SaslHandshakeResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *SaslHandshakeResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.ErrorCode)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Mechanisms), false)
-	for i := range x.Mechanisms {
-		w.Room(at, wire.StringRoom+len(x.Mechanisms[i]))
-		at = w.PutString(at, x.Mechanisms[i], false)
+	var b []byte
+	b = w.Room(at, 2+wire.CountRoom)
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	at = wire.PutCount(b, at, len(x.Mechanisms), false)
+	for j := range x.Mechanisms {
+		b = w.Room(at, wire.StringRoom+len(x.Mechanisms[j]))
+		if len(x.Mechanisms[j]) > wire.StringBytesMax {
+			w.Fail("SaslHandshakeResponse.Mechanisms", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Mechanisms[j], false)
 	}
 	return at
 }

@@ -77,21 +77,35 @@ func (x *ApiVersionsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *ApiVersionsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 5+wire.StringRoom+len(x.ClientSoftwareName)+wire.StringRoom+len(x.ClientSoftwareVersion)+wire.StringRoom+len(x.ClusterId.String))
+	var b []byte
+	b = w.Room(at, 5+wire.StringRoom+len(x.ClientSoftwareName)+wire.StringRoom+len(x.ClientSoftwareVersion)+wire.StringRoom+len(x.ClusterId.String))
 	if v >= 3 {
-		at = w.PutString(at, x.ClientSoftwareName, flex)
+		if len(x.ClientSoftwareName) > wire.StringBytesMax {
+			w.Fail("ApiVersionsRequest.ClientSoftwareName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClientSoftwareName, flex)
 	}
 	if v >= 3 {
-		at = w.PutString(at, x.ClientSoftwareVersion, flex)
+		if len(x.ClientSoftwareVersion) > wire.StringBytesMax {
+			w.Fail("ApiVersionsRequest.ClientSoftwareVersion", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClientSoftwareVersion, flex)
 	}
 	if v >= 5 {
-		at = w.PutNullString(at, &x.ClusterId, flex, v >= 5)
+		if x.ClusterId.Valid {
+			if len(x.ClusterId.String) > wire.StringBytesMax {
+				w.Fail("ApiVersionsRequest.ClusterId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ClusterId.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 5)
+		}
 	}
 	if v >= 5 {
-		at = w.PutInt32(at, x.NodeId)
+		at = wire.PutInt32(b, at, x.NodeId)
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -138,9 +152,7 @@ func (x *ApiVersionsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.ApiKeys, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachApiVersion(s, r, v, at)
 		x.ApiKeys = s
 	}
 	if v >= 1 {
@@ -164,9 +176,7 @@ func (x *ApiVersionsResponse) decode(r *wire.Reader, v int16, at int) int {
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 6)
 					s := wire.Resize(x.SupportedFeatures, n)
-					for i := range s {
-						at = s[i].decode(r, v, at)
-					}
+					at = decodeEachSupportedFeatureKey(s, r, v, at)
 					x.SupportedFeatures = s
 				}
 				at = r.GetEndTag(at, outer)
@@ -178,9 +188,7 @@ func (x *ApiVersionsResponse) decode(r *wire.Reader, v int16, at int) int {
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 6)
 					s := wire.Resize(x.FinalizedFeatures, n)
-					for i := range s {
-						at = s[i].decode(r, v, at)
-					}
+					at = decodeEachFinalizedFeatureKey(s, r, v, at)
 					x.FinalizedFeatures = s
 				}
 				at = r.GetEndTag(at, outer)
@@ -207,19 +215,16 @@ func (x *ApiVersionsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *ApiVersionsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.ErrorCode)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ApiKeys), flex)
-	for i := range x.ApiKeys {
-		at = x.ApiKeys[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
+	var b []byte
+	b = w.Room(at, 2+wire.CountRoom)
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	at = wire.PutCount(b, at, len(x.ApiKeys), flex)
+	at = encodeEachApiVersion(x.ApiKeys, w, v, at)
+	b = w.Room(at, 5)
 	if v >= 1 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
 	if flex {
-		w.Room(at, 1)
 		n := int8(0)
 		if len(x.SupportedFeatures) != 0 {
 			n++
@@ -233,44 +238,40 @@ func (x *ApiVersionsResponse) encode(w *wire.Writer, v int16, at int) int {
 		if x.ZkMigrationReady {
 			n++
 		}
-		at = w.PutInt8(at, n)
+		at = wire.PutInt8(b, at, n)
 		if n > 0 {
 			if len(x.SupportedFeatures) != 0 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
 				start := at
-				w.Room(at, wire.CountRoom)
-				at = w.PutCount(at, len(x.SupportedFeatures), true)
-				for i := range x.SupportedFeatures {
-					at = x.SupportedFeatures[i].encode(w, v, at)
-				}
+				b = w.Room(at, wire.CountRoom)
+				at = wire.PutCount(b, at, len(x.SupportedFeatures), true)
+				at = encodeEachSupportedFeatureKey(x.SupportedFeatures, w, v, at)
 				at = w.PutEndTag(start, at)
 			}
 			if x.FinalizedFeaturesEpoch != -1 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 1)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 1)
 				start := at
-				w.Room(at, 8)
-				at = w.PutInt64(at, x.FinalizedFeaturesEpoch)
+				b = w.Room(at, 8)
+				at = wire.PutInt64(b, at, x.FinalizedFeaturesEpoch)
 				at = w.PutEndTag(start, at)
 			}
 			if len(x.FinalizedFeatures) != 0 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 2)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 2)
 				start := at
-				w.Room(at, wire.CountRoom)
-				at = w.PutCount(at, len(x.FinalizedFeatures), true)
-				for i := range x.FinalizedFeatures {
-					at = x.FinalizedFeatures[i].encode(w, v, at)
-				}
+				b = w.Room(at, wire.CountRoom)
+				at = wire.PutCount(b, at, len(x.FinalizedFeatures), true)
+				at = encodeEachFinalizedFeatureKey(x.FinalizedFeatures, w, v, at)
 				at = w.PutEndTag(start, at)
 			}
 			if x.ZkMigrationReady {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 3)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 3)
 				start := at
-				w.Room(at, 1)
-				at = w.PutBool(at, x.ZkMigrationReady)
+				b = w.Room(at, 1)
+				at = wire.PutBool(b, at, x.ZkMigrationReady)
 				at = w.PutEndTag(start, at)
 			}
 		}
@@ -292,35 +293,41 @@ func (x *ApiVersion) Default() {
 	x.MaxVersion = 0
 }
 
-func (x *ApiVersion) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachApiVersion(s []ApiVersion, r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.ApiKey = int16(binary.BigEndian.Uint16(b[0:2]))
-			x.MinVersion = int16(binary.BigEndian.Uint16(b[2:4]))
-			x.MaxVersion = int16(binary.BigEndian.Uint16(b[4:6]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.ApiKey = int16(binary.BigEndian.Uint16(b[0:2]))
+				x.MinVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+				x.MaxVersion = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *ApiVersion) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachApiVersion(s []ApiVersion, w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 7)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.ApiKey))
-		binary.BigEndian.PutUint16(b[2:4], uint16(x.MinVersion))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.MaxVersion))
-		at += 6
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 7*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint16(p[0:2], uint16(x.ApiKey))
+			binary.BigEndian.PutUint16(p[2:4], uint16(x.MinVersion))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.MaxVersion))
+			at += 6
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -339,30 +346,40 @@ func (x *SupportedFeatureKey) Default() {
 	x.MaxVersion = 0
 }
 
-func (x *SupportedFeatureKey) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 4); p != nil {
-			b := (*[4]byte)(p)
-			x.MinVersion = int16(binary.BigEndian.Uint16(b[0:2]))
-			x.MaxVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+func decodeEachSupportedFeatureKey(s []SupportedFeatureKey, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 4); p != nil {
+				b := (*[4]byte)(p)
+				x.MinVersion = int16(binary.BigEndian.Uint16(b[0:2]))
+				x.MaxVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *SupportedFeatureKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	{
-		b := (*[4]byte)(w.At(at, 4))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.MinVersion))
-		binary.BigEndian.PutUint16(b[2:4], uint16(x.MaxVersion))
-		at += 4
+func encodeEachSupportedFeatureKey(s []SupportedFeatureKey, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.StringRoom+len(x.Name))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("SupportedFeatureKey.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		{
+			p := (*[4]byte)(b[at : at+4])
+			binary.BigEndian.PutUint16(p[0:2], uint16(x.MinVersion))
+			binary.BigEndian.PutUint16(p[2:4], uint16(x.MaxVersion))
+			at += 4
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -380,29 +397,39 @@ func (x *FinalizedFeatureKey) Default() {
 	x.MinVersionLevel = 0
 }
 
-func (x *FinalizedFeatureKey) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 4); p != nil {
-			b := (*[4]byte)(p)
-			x.MaxVersionLevel = int16(binary.BigEndian.Uint16(b[0:2]))
-			x.MinVersionLevel = int16(binary.BigEndian.Uint16(b[2:4]))
+func decodeEachFinalizedFeatureKey(s []FinalizedFeatureKey, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 4); p != nil {
+				b := (*[4]byte)(p)
+				x.MaxVersionLevel = int16(binary.BigEndian.Uint16(b[0:2]))
+				x.MinVersionLevel = int16(binary.BigEndian.Uint16(b[2:4]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *FinalizedFeatureKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	{
-		b := (*[4]byte)(w.At(at, 4))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.MaxVersionLevel))
-		binary.BigEndian.PutUint16(b[2:4], uint16(x.MinVersionLevel))
-		at += 4
+func encodeEachFinalizedFeatureKey(s []FinalizedFeatureKey, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.StringRoom+len(x.Name))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("FinalizedFeatureKey.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		{
+			p := (*[4]byte)(b[at : at+4])
+			binary.BigEndian.PutUint16(p[0:2], uint16(x.MaxVersionLevel))
+			binary.BigEndian.PutUint16(p[2:4], uint16(x.MinVersionLevel))
+			at += 4
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }

@@ -41,9 +41,7 @@ func (x *CreateTopicsRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 10)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachCreatableTopic(s, r, v, at)
 		x.Topics = s
 	}
 	x.TimeoutMs, at = r.GetInt32(at)
@@ -70,22 +68,21 @@ func (x *CreateTopicsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *CreateTopicsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 6)
-	at = w.PutInt32(at, x.TimeoutMs)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachCreatableTopic(x.Topics, w, v, at)
+	b = w.Room(at, 6)
+	at = wire.PutInt32(b, at, x.TimeoutMs)
 	if v >= 1 {
-		at = w.PutBool(at, x.ValidateOnly)
+		at = wire.PutBool(b, at, x.ValidateOnly)
 	} else {
 		if x.ValidateOnly {
 			w.Fail("CreateTopicsRequest.ValidateOnly", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -108,64 +105,65 @@ func (x *CreatableTopic) Default() {
 	x.Configs = wire.Resize(x.Configs, 0)
 }
 
-func (x *CreatableTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachCreatableTopic(s []CreatableTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.Name, at = r.GetString(at, flex)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.NumPartitions = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.NumPartitions = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 6)
-		s := wire.Resize(x.Assignments, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 6)
+			s := wire.Resize(x.Assignments, n)
+			at = decodeEachCreatableReplicaAssignment(s, r, v, at)
+			x.Assignments = s
 		}
-		x.Assignments = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 3)
-		s := wire.Resize(x.Configs, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
+			s := wire.Resize(x.Configs, n)
+			at = decodeEachCreatableTopicConfig(s, r, v, at)
+			x.Configs = s
 		}
-		x.Configs = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *CreatableTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachCreatableTopic(s []CreatableTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Room(at, 6+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.NumPartitions))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
-		at += 6
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Assignments), flex)
-	for i := range x.Assignments {
-		at = x.Assignments[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Configs), flex)
-	for i := range x.Configs {
-		at = x.Configs[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 6+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("CreatableTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.NumPartitions))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ReplicationFactor))
+			at += 6
+		}
+		at = wire.PutCount(b, at, len(x.Assignments), flex)
+		at = encodeEachCreatableReplicaAssignment(x.Assignments, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Configs), flex)
+		at = encodeEachCreatableTopicConfig(x.Configs, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -182,29 +180,37 @@ func (x *CreatableReplicaAssignment) Default() {
 	x.BrokerIds = wire.Resize(x.BrokerIds, 0)
 }
 
-func (x *CreatableReplicaAssignment) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachCreatableReplicaAssignment(s []CreatableReplicaAssignment, r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.PartitionIndex, at = r.GetInt32(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.BrokerIds, n)
-		at = r.GetInt32s(at, s)
-		x.BrokerIds = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.PartitionIndex, at = r.GetInt32(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.BrokerIds, n)
+			at = r.GetInt32s(at, s)
+			x.BrokerIds = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *CreatableReplicaAssignment) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachCreatableReplicaAssignment(s []CreatableReplicaAssignment, w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Room(at, 5+wire.CountRoom+4*len(x.BrokerIds))
-	at = w.PutInt32(at, x.PartitionIndex)
-	at = w.PutInt32s(at, x.BrokerIds, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.CountRoom+4*len(x.BrokerIds))
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+		at = wire.PutCount(b, at, len(x.BrokerIds), flex)
+		at = wire.PutInt32s(b, at, x.BrokerIds)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -221,23 +227,40 @@ func (x *CreatableTopicConfig) Default() {
 	x.Value = wire.NullString{String: "", Valid: true}
 }
 
-func (x *CreatableTopicConfig) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachCreatableTopicConfig(s []CreatableTopicConfig, r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.Name, at = r.GetString(at, flex)
-	x.Value, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		x.Value, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *CreatableTopicConfig) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachCreatableTopicConfig(s []CreatableTopicConfig, w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutNullString(at, &x.Value, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("CreatableTopicConfig.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		if x.Value.Valid {
+			if len(x.Value.String) > wire.StringBytesMax {
+				w.Fail("CreatableTopicConfig.Value", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Value.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -278,9 +301,7 @@ func (x *CreateTopicsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachCreatableTopicResult(s, r, v, at)
 		x.Topics = s
 	}
 	if flex {
@@ -301,18 +322,16 @@ func (x *CreateTopicsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *CreateTopicsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Room(at, 4)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
 	if v >= 2 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachCreatableTopicResult(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -341,109 +360,121 @@ func (x *CreatableTopicResult) Default() {
 	x.Configs = wire.Resize(x.Configs, 0)
 }
 
-func (x *CreatableTopicResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachCreatableTopicResult(s []CreatableTopicResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 5
-	x.Name, at = r.GetString(at, flex)
-	if v >= 7 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	x.ErrorCode, at = r.GetInt16(at)
-	if v >= 1 {
-		x.ErrorMessage, at = r.GetNullString(at, flex, v >= 1)
-	} else {
-		x.ErrorMessage = wire.NullString{String: "", Valid: true}
-	}
-	x.TopicConfigErrorCode = 0
-	if v >= 5 {
-		{
-			var p []byte
-			if p, at = r.GetFixed(at, 6); p != nil {
-				b := (*[6]byte)(p)
-				x.NumPartitions = int32(binary.BigEndian.Uint32(b[0:4]))
-				x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
-			}
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		if v >= 7 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
 		}
-	} else {
-		x.NumPartitions = -1
-		x.ReplicationFactor = -1
-	}
-	if v >= 5 {
-		{
-			var n int
-			if n, at = r.GetArrayLen(at, flex, v >= 5, 6); n < 0 {
-				x.Configs = nil
-			} else {
-				s := wire.Resize(x.Configs, n)
-				for i := range s {
-					at = s[i].decode(r, v, at)
+		x.ErrorCode, at = r.GetInt16(at)
+		if v >= 1 {
+			x.ErrorMessage, at = r.GetNullString(at, flex, v >= 1)
+		} else {
+			x.ErrorMessage = wire.NullString{String: "", Valid: true}
+		}
+		x.TopicConfigErrorCode = 0
+		if v >= 5 {
+			{
+				var p []byte
+				if p, at = r.GetFixed(at, 6); p != nil {
+					b := (*[6]byte)(p)
+					x.NumPartitions = int32(binary.BigEndian.Uint32(b[0:4]))
+					x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
 				}
-				x.Configs = s
 			}
+		} else {
+			x.NumPartitions = -1
+			x.ReplicationFactor = -1
 		}
-	} else {
-		x.Configs = wire.Resize(x.Configs, 0)
-	}
-	if flex {
-		var n int
-		var tag uint32
-		var outer []byte
-		for n, at = r.GetTagCount(at); n > 0; n-- {
-			tag, outer, at = r.GetTag(at)
-			switch {
-			case tag == 0:
-				x.TopicConfigErrorCode, at = r.GetInt16(at)
-				at = r.GetEndTag(at, outer)
-			default:
-				at = r.GetSkipTag(outer)
+		if v >= 5 {
+			{
+				var n int
+				if n, at = r.GetArrayLen(at, flex, v >= 5, 6); n < 0 {
+					x.Configs = nil
+				} else {
+					s := wire.Resize(x.Configs, n)
+					at = decodeEachCreatableTopicConfigs(s, r, v, at)
+					x.Configs = s
+				}
+			}
+		} else {
+			x.Configs = wire.Resize(x.Configs, 0)
+		}
+		if flex {
+			var n int
+			var tag uint32
+			var outer []byte
+			for n, at = r.GetTagCount(at); n > 0; n-- {
+				tag, outer, at = r.GetTag(at)
+				switch {
+				case tag == 0:
+					x.TopicConfigErrorCode, at = r.GetInt16(at)
+					at = r.GetEndTag(at, outer)
+				default:
+					at = r.GetSkipTag(outer)
+				}
 			}
 		}
 	}
 	return at
 }
 
-func (x *CreatableTopicResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachCreatableTopicResult(s []CreatableTopicResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 5
-	w.Room(at, 24+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutString(at, x.Name, flex)
-	if v >= 7 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	at = w.PutInt16(at, x.ErrorCode)
-	if v >= 1 {
-		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 1)
-	}
-	if v >= 5 {
-		{
-			b := (*[6]byte)(w.At(at, 6))
-			binary.BigEndian.PutUint32(b[0:4], uint32(x.NumPartitions))
-			binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
-			at += 6
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 24+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("CreatableTopicResult.Name", wire.ErrTooLong)
 		}
-	}
-	if v >= 5 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutNullCount(at, len(x.Configs), x.Configs == nil, flex, v >= 5)
-		for i := range x.Configs {
-			at = x.Configs[i].encode(w, v, at)
+		at = wire.PutString(b, at, x.Name, flex)
+		if v >= 7 {
+			at = wire.PutUUID(b, at, &x.TopicId)
 		}
-	}
-	if flex {
-		w.Room(at, 1)
-		n := int8(0)
-		if x.TopicConfigErrorCode != 0 {
-			n++
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if v >= 1 {
+			if x.ErrorMessage.Valid {
+				if len(x.ErrorMessage.String) > wire.StringBytesMax {
+					w.Fail("CreatableTopicResult.ErrorMessage", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 1)
+			}
 		}
-		at = w.PutInt8(at, n)
-		if n > 0 {
+		if v >= 5 {
+			{
+				p := (*[6]byte)(b[at : at+6])
+				binary.BigEndian.PutUint32(p[0:4], uint32(x.NumPartitions))
+				binary.BigEndian.PutUint16(p[4:6], uint16(x.ReplicationFactor))
+				at += 6
+			}
+		}
+		if v >= 5 {
+			at = wire.PutNullCount(b, at, len(x.Configs), x.Configs == nil, flex, v >= 5)
+			at = encodeEachCreatableTopicConfigs(x.Configs, w, v, at)
+		}
+		if flex {
+			b = w.Room(at, 1)
+			n := int8(0)
 			if x.TopicConfigErrorCode != 0 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
-				start := at
-				w.Room(at, 2)
-				at = w.PutInt16(at, x.TopicConfigErrorCode)
-				at = w.PutEndTag(start, at)
+				n++
+			}
+			at = wire.PutInt8(b, at, n)
+			if n > 0 {
+				if x.TopicConfigErrorCode != 0 {
+					b = w.Room(at, 1)
+					at = wire.PutInt8(b, at, 0)
+					start := at
+					b = w.Room(at, 2)
+					at = wire.PutInt16(b, at, x.TopicConfigErrorCode)
+					at = w.PutEndTag(start, at)
+				}
 			}
 		}
 	}
@@ -468,39 +499,56 @@ func (x *CreatableTopicConfigs) Default() {
 	x.IsSensitive = false
 }
 
-func (x *CreatableTopicConfigs) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	x.Value, at = r.GetNullString(at, true, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 3); p != nil {
-			b := (*[3]byte)(p)
-			x.ReadOnly = b[0] != 0
-			x.ConfigSource = int8(b[1])
-			x.IsSensitive = b[2] != 0
+func decodeEachCreatableTopicConfigs(s []CreatableTopicConfigs, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.Value, at = r.GetNullString(at, true, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 3); p != nil {
+				b := (*[3]byte)(p)
+				x.ReadOnly = b[0] != 0
+				x.ConfigSource = int8(b[1])
+				x.IsSensitive = b[2] != 0
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *CreatableTopicConfigs) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutNullString(at, &x.Value, true, true)
-	{
-		b := (*[3]byte)(w.At(at, 3))
-		b[0] = 0
-		if x.ReadOnly {
-			b[0] = 1
+func encodeEachCreatableTopicConfigs(s []CreatableTopicConfigs, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 4+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("CreatableTopicConfigs.Name", wire.ErrTooLong)
 		}
-		b[1] = byte(x.ConfigSource)
-		b[2] = 0
-		if x.IsSensitive {
-			b[2] = 1
+		at = wire.PutString(b, at, x.Name, true)
+		if x.Value.Valid {
+			if len(x.Value.String) > wire.StringBytesMax {
+				w.Fail("CreatableTopicConfigs.Value", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Value.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
 		}
-		at += 3
+		{
+			p := (*[3]byte)(b[at : at+3])
+			p[0] = 0
+			if x.ReadOnly {
+				p[0] = 1
+			}
+			p[1] = byte(x.ConfigSource)
+			p[2] = 0
+			if x.IsSensitive {
+				p[2] = 1
+			}
+			at += 3
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }

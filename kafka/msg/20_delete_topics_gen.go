@@ -38,9 +38,7 @@ func (x *DeleteTopicsRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 18)
 			s := wire.Resize(x.Topics, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachDeleteTopicState(s, r, v, at)
 			x.Topics = s
 		}
 	} else {
@@ -78,29 +76,31 @@ func (x *DeleteTopicsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *DeleteTopicsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
+	var b []byte
 	if v >= 6 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Topics), flex)
-		for i := range x.Topics {
-			at = x.Topics[i].encode(w, v, at)
-		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Topics), flex)
+		at = encodeEachDeleteTopicState(x.Topics, w, v, at)
 	} else {
 		if len(x.Topics) != 0 {
 			w.Fail("DeleteTopicsRequest.Topics", wire.ErrNotInThis)
 		}
 	}
 	if v <= 5 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.TopicNames), flex)
-		for i := range x.TopicNames {
-			w.Room(at, wire.StringRoom+len(x.TopicNames[i]))
-			at = w.PutString(at, x.TopicNames[i], flex)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.TopicNames), flex)
+		for j := range x.TopicNames {
+			b = w.Room(at, wire.StringRoom+len(x.TopicNames[j]))
+			if len(x.TopicNames[j]) > wire.StringBytesMax {
+				w.Fail("DeleteTopicsRequest.TopicNames", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.TopicNames[j], flex)
 		}
 	}
-	w.Room(at, 5)
-	at = w.PutInt32(at, x.TimeoutMs)
+	b = w.Room(at, 5)
+	at = wire.PutInt32(b, at, x.TimeoutMs)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -117,18 +117,32 @@ func (x *DeleteTopicState) Default() {
 	x.TopicId = wire.UUID{}
 }
 
-func (x *DeleteTopicState) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetNullString(at, true, true)
-	x.TopicId, at = r.GetUUID(at)
-	at = r.GetNoTags(at)
+func decodeEachDeleteTopicState(s []DeleteTopicState, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetNullString(at, true, true)
+		x.TopicId, at = r.GetUUID(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *DeleteTopicState) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17+wire.StringRoom+len(x.Name.String))
-	at = w.PutNullString(at, &x.Name, true, true)
-	at = w.PutUUID(at, &x.TopicId)
-	at = w.PutInt8(at, 0)
+func encodeEachDeleteTopicState(s []DeleteTopicState, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.StringRoom+len(x.Name.String))
+		if x.Name.Valid {
+			if len(x.Name.String) > wire.StringBytesMax {
+				w.Fail("DeleteTopicState.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -168,9 +182,7 @@ func (x *DeleteTopicsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Responses, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDeletableTopicResult(s, r, v, at)
 		x.Responses = s
 	}
 	if flex {
@@ -191,18 +203,16 @@ func (x *DeleteTopicsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *DeleteTopicsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 4)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
 	if v >= 1 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Responses), flex)
-	for i := range x.Responses {
-		at = x.Responses[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Responses), flex)
+	at = encodeEachDeletableTopicResult(x.Responses, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -223,39 +233,60 @@ func (x *DeletableTopicResult) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-func (x *DeletableTopicResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDeletableTopicResult(s []DeletableTopicResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.Name, at = r.GetNullString(at, flex, v >= 6)
-	if v >= 6 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	x.ErrorCode, at = r.GetInt16(at)
-	if v >= 5 {
-		x.ErrorMessage, at = r.GetNullString(at, flex, v >= 5)
-	} else {
-		x.ErrorMessage = wire.NullString{}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetNullString(at, flex, v >= 6)
+		if v >= 6 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		x.ErrorCode, at = r.GetInt16(at)
+		if v >= 5 {
+			x.ErrorMessage, at = r.GetNullString(at, flex, v >= 5)
+		} else {
+			x.ErrorMessage = wire.NullString{}
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DeletableTopicResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDeletableTopicResult(s []DeletableTopicResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 19+wire.StringRoom+len(x.Name.String)+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutNullString(at, &x.Name, flex, v >= 6)
-	if v >= 6 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	at = w.PutInt16(at, x.ErrorCode)
-	if v >= 5 {
-		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 5)
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 19+wire.StringRoom+len(x.Name.String)+wire.StringRoom+len(x.ErrorMessage.String))
+		if x.Name.Valid {
+			if len(x.Name.String) > wire.StringBytesMax {
+				w.Fail("DeletableTopicResult.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 6)
+		}
+		if v >= 6 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if v >= 5 {
+			if x.ErrorMessage.Valid {
+				if len(x.ErrorMessage.String) > wire.StringBytesMax {
+					w.Fail("DeletableTopicResult.ErrorMessage", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 5)
+			}
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

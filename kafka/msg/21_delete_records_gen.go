@@ -39,9 +39,7 @@ func (x *DeleteRecordsRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDeleteRecordsTopic(s, r, v, at)
 		x.Topics = s
 	}
 	x.TimeoutMs, at = r.GetInt32(at)
@@ -63,15 +61,14 @@ func (x *DeleteRecordsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *DeleteRecordsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 5)
-	at = w.PutInt32(at, x.TimeoutMs)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachDeleteRecordsTopic(x.Topics, w, v, at)
+	b = w.Room(at, 5)
+	at = wire.PutInt32(b, at, x.TimeoutMs)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -88,36 +85,41 @@ func (x *DeleteRecordsTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *DeleteRecordsTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDeleteRecordsTopic(s []DeleteRecordsTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 12)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 12)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachDeleteRecordsPartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DeleteRecordsTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDeleteRecordsTopic(s []DeleteRecordsTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("DeleteRecordsTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachDeleteRecordsPartition(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -134,33 +136,39 @@ func (x *DeleteRecordsPartition) Default() {
 	x.Offset = 0
 }
 
-func (x *DeleteRecordsPartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDeleteRecordsPartition(s []DeleteRecordsPartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DeleteRecordsPartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDeleteRecordsPartition(s []DeleteRecordsPartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 13)
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
-		at += 12
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 13*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.Offset))
+			at += 12
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -197,9 +205,7 @@ func (x *DeleteRecordsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDeleteRecordsTopicResult(s, r, v, at)
 		x.Topics = s
 	}
 	if flex {
@@ -220,16 +226,14 @@ func (x *DeleteRecordsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *DeleteRecordsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachDeleteRecordsTopicResult(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -246,36 +250,41 @@ func (x *DeleteRecordsTopicResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *DeleteRecordsTopicResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDeleteRecordsTopicResult(s []DeleteRecordsTopicResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 14)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 14)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachDeleteRecordsPartitionResult(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DeleteRecordsTopicResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDeleteRecordsTopicResult(s []DeleteRecordsTopicResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("DeleteRecordsTopicResult.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachDeleteRecordsPartitionResult(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -294,35 +303,41 @@ func (x *DeleteRecordsPartitionResult) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *DeleteRecordsPartitionResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDeleteRecordsPartitionResult(s []DeleteRecordsPartitionResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 14); p != nil {
-			b := (*[14]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.LowWatermark = int64(binary.BigEndian.Uint64(b[4:12]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[12:14]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 14); p != nil {
+				b := (*[14]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.LowWatermark = int64(binary.BigEndian.Uint64(b[4:12]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[12:14]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DeleteRecordsPartitionResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDeleteRecordsPartitionResult(s []DeleteRecordsPartitionResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 15)
-	{
-		b := (*[14]byte)(w.At(at, 14))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.LowWatermark))
-		binary.BigEndian.PutUint16(b[12:14], uint16(x.ErrorCode))
-		at += 14
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 15*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[14]byte)(b[at : at+14])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.LowWatermark))
+			binary.BigEndian.PutUint16(p[12:14], uint16(x.ErrorCode))
+			at += 14
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -89,14 +89,22 @@ func (x *InitProducerIdRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *InitProducerIdRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 17+wire.StringRoom+len(x.TransactionalId.String))
-	at = w.PutNullString(at, &x.TransactionalId, flex, true)
-	at = w.PutInt32(at, x.TransactionTimeoutMs)
+	var b []byte
+	b = w.Room(at, 17+wire.StringRoom+len(x.TransactionalId.String))
+	if x.TransactionalId.Valid {
+		if len(x.TransactionalId.String) > wire.StringBytesMax {
+			w.Fail("InitProducerIdRequest.TransactionalId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TransactionalId.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, true)
+	}
+	at = wire.PutInt32(b, at, x.TransactionTimeoutMs)
 	if v >= 3 {
 		{
-			b := (*[10]byte)(w.At(at, 10))
-			binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-			binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+			p := (*[10]byte)(b[at : at+10])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.ProducerId))
+			binary.BigEndian.PutUint16(p[8:10], uint16(x.ProducerEpoch))
 			at += 10
 		}
 	} else {
@@ -109,14 +117,14 @@ func (x *InitProducerIdRequest) encode(w *wire.Writer, v int16, at int) int {
 	}
 	if v >= 6 {
 		{
-			b := (*[2]byte)(w.At(at, 2))
-			b[0] = 0
+			p := (*[2]byte)(b[at : at+2])
+			p[0] = 0
 			if x.Enable2Pc {
-				b[0] = 1
+				p[0] = 1
 			}
-			b[1] = 0
+			p[1] = 0
 			if x.KeepPreparedTxn {
-				b[1] = 1
+				p[1] = 1
 			}
 			at += 2
 		}
@@ -129,7 +137,7 @@ func (x *InitProducerIdRequest) encode(w *wire.Writer, v int16, at int) int {
 		}
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -210,20 +218,21 @@ func (x *InitProducerIdResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *InitProducerIdResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 27)
+	var b []byte
+	b = w.Room(at, 27)
 	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint64(b[6:14], uint64(x.ProducerId))
-		binary.BigEndian.PutUint16(b[14:16], uint16(x.ProducerEpoch))
+		p := (*[16]byte)(b[at : at+16])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint64(p[6:14], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(p[14:16], uint16(x.ProducerEpoch))
 		at += 16
 	}
 	if v >= 6 {
 		{
-			b := (*[10]byte)(w.At(at, 10))
-			binary.BigEndian.PutUint64(b[0:8], uint64(x.OngoingTxnProducerId))
-			binary.BigEndian.PutUint16(b[8:10], uint16(x.OngoingTxnProducerEpoch))
+			p := (*[10]byte)(b[at : at+10])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.OngoingTxnProducerId))
+			binary.BigEndian.PutUint16(p[8:10], uint16(x.OngoingTxnProducerEpoch))
 			at += 10
 		}
 	} else {
@@ -235,7 +244,7 @@ func (x *InitProducerIdResponse) encode(w *wire.Writer, v int16, at int) int {
 		}
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }

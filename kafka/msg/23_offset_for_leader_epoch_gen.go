@@ -44,9 +44,7 @@ func (x *OffsetForLeaderEpochRequest) decode(r *wire.Reader, v int16, at int) in
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachOffsetForLeaderTopic(s, r, v, at)
 		x.Topics = s
 	}
 	if flex {
@@ -67,18 +65,16 @@ func (x *OffsetForLeaderEpochRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *OffsetForLeaderEpochRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 4)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
 	if v >= 3 {
-		at = w.PutInt32(at, x.ReplicaId)
+		at = wire.PutInt32(b, at, x.ReplicaId)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachOffsetForLeaderTopic(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -95,36 +91,41 @@ func (x *OffsetForLeaderTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *OffsetForLeaderTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOffsetForLeaderTopic(s []OffsetForLeaderTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.Topic, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 8)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Topic, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 8)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachOffsetForLeaderPartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OffsetForLeaderTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOffsetForLeaderTopic(s []OffsetForLeaderTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, wire.StringRoom+len(x.Topic))
-	at = w.PutString(at, x.Topic, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Topic)+wire.CountRoom)
+		if len(x.Topic) > wire.StringBytesMax {
+			w.Fail("OffsetForLeaderTopic.Topic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Topic, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachOffsetForLeaderPartition(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -143,31 +144,37 @@ func (x *OffsetForLeaderPartition) Default() {
 	x.LeaderEpoch = 0
 }
 
-func (x *OffsetForLeaderPartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOffsetForLeaderPartition(s []OffsetForLeaderPartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.Partition, at = r.GetInt32(at)
-	if v >= 2 {
-		x.CurrentLeaderEpoch, at = r.GetInt32(at)
-	} else {
-		x.CurrentLeaderEpoch = -1
-	}
-	x.LeaderEpoch, at = r.GetInt32(at)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Partition, at = r.GetInt32(at)
+		if v >= 2 {
+			x.CurrentLeaderEpoch, at = r.GetInt32(at)
+		} else {
+			x.CurrentLeaderEpoch = -1
+		}
+		x.LeaderEpoch, at = r.GetInt32(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OffsetForLeaderPartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOffsetForLeaderPartition(s []OffsetForLeaderPartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 13)
-	at = w.PutInt32(at, x.Partition)
-	if v >= 2 {
-		at = w.PutInt32(at, x.CurrentLeaderEpoch)
-	}
-	at = w.PutInt32(at, x.LeaderEpoch)
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 13*len(s))
+	for i := range s {
+		x := &s[i]
+		at = wire.PutInt32(b, at, x.Partition)
+		if v >= 2 {
+			at = wire.PutInt32(b, at, x.CurrentLeaderEpoch)
+		}
+		at = wire.PutInt32(b, at, x.LeaderEpoch)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -208,9 +215,7 @@ func (x *OffsetForLeaderEpochResponse) decode(r *wire.Reader, v int16, at int) i
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachOffsetForLeaderTopicResult(s, r, v, at)
 		x.Topics = s
 	}
 	if flex {
@@ -231,18 +236,16 @@ func (x *OffsetForLeaderEpochResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *OffsetForLeaderEpochResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 4)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
 	if v >= 2 {
-		at = w.PutInt32(at, x.ThrottleTimeMs)
+		at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachOffsetForLeaderTopicResult(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -259,36 +262,41 @@ func (x *OffsetForLeaderTopicResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *OffsetForLeaderTopicResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOffsetForLeaderTopicResult(s []OffsetForLeaderTopicResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.Topic, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 14)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Topic, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 14)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachOffsetForLeaderEpochResponseEpochEndOffset(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OffsetForLeaderTopicResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOffsetForLeaderTopicResult(s []OffsetForLeaderTopicResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, wire.StringRoom+len(x.Topic))
-	at = w.PutString(at, x.Topic, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Topic)+wire.CountRoom)
+		if len(x.Topic) > wire.StringBytesMax {
+			w.Fail("OffsetForLeaderTopicResult.Topic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Topic, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachOffsetForLeaderEpochResponseEpochEndOffset(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -309,43 +317,49 @@ func (x *OffsetForLeaderEpochResponseEpochEndOffset) Default() {
 	x.EndOffset = -1
 }
 
-func (x *OffsetForLeaderEpochResponseEpochEndOffset) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOffsetForLeaderEpochResponseEpochEndOffset(s []OffsetForLeaderEpochResponseEpochEndOffset, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
-			x.Partition = int32(binary.BigEndian.Uint32(b[2:6]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+				x.Partition = int32(binary.BigEndian.Uint32(b[2:6]))
+			}
 		}
-	}
-	if v >= 1 {
-		x.LeaderEpoch, at = r.GetInt32(at)
-	} else {
-		x.LeaderEpoch = -1
-	}
-	x.EndOffset, at = r.GetInt64(at)
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 1 {
+			x.LeaderEpoch, at = r.GetInt32(at)
+		} else {
+			x.LeaderEpoch = -1
+		}
+		x.EndOffset, at = r.GetInt64(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OffsetForLeaderEpochResponseEpochEndOffset) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOffsetForLeaderEpochResponseEpochEndOffset(s []OffsetForLeaderEpochResponseEpochEndOffset, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 19)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint32(b[2:6], uint32(x.Partition))
-		at += 6
-	}
-	if v >= 1 {
-		at = w.PutInt32(at, x.LeaderEpoch)
-	}
-	at = w.PutInt64(at, x.EndOffset)
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 19*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint16(p[0:2], uint16(x.ErrorCode))
+			binary.BigEndian.PutUint32(p[2:6], uint32(x.Partition))
+			at += 6
+		}
+		if v >= 1 {
+			at = wire.PutInt32(b, at, x.LeaderEpoch)
+		}
+		at = wire.PutInt64(b, at, x.EndOffset)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -46,9 +46,7 @@ func (x *AddPartitionsToTxnRequest) decode(r *wire.Reader, v int16, at int) int 
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
 			s := wire.Resize(x.Transactions, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachAddPartitionsToTxnTransaction(s, r, v, at)
 			x.Transactions = s
 		}
 	} else {
@@ -77,9 +75,7 @@ func (x *AddPartitionsToTxnRequest) decode(r *wire.Reader, v int16, at int) int 
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.V3AndBelowTopics, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachAddPartitionsToTxnTopic(s, r, v, at)
 			x.V3AndBelowTopics = s
 		}
 	} else {
@@ -103,20 +99,22 @@ func (x *AddPartitionsToTxnRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *AddPartitionsToTxnRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
+	var b []byte
 	if v >= 4 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Transactions), flex)
-		for i := range x.Transactions {
-			at = x.Transactions[i].encode(w, v, at)
-		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Transactions), flex)
+		at = encodeEachAddPartitionsToTxnTransaction(x.Transactions, w, v, at)
 	} else {
 		if len(x.Transactions) != 0 {
 			w.Fail("AddPartitionsToTxnRequest.Transactions", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 10+wire.StringRoom+len(x.V3AndBelowTransactionalId))
+	b = w.Room(at, 10+wire.StringRoom+len(x.V3AndBelowTransactionalId)+wire.CountRoom)
 	if v <= 3 {
-		at = w.PutString(at, x.V3AndBelowTransactionalId, flex)
+		if len(x.V3AndBelowTransactionalId) > wire.StringBytesMax {
+			w.Fail("AddPartitionsToTxnRequest.V3AndBelowTransactionalId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.V3AndBelowTransactionalId, flex)
 	} else {
 		if x.V3AndBelowTransactionalId != "" {
 			w.Fail("AddPartitionsToTxnRequest.V3AndBelowTransactionalId", wire.ErrNotInThis)
@@ -124,9 +122,9 @@ func (x *AddPartitionsToTxnRequest) encode(w *wire.Writer, v int16, at int) int 
 	}
 	if v <= 3 {
 		{
-			b := (*[10]byte)(w.At(at, 10))
-			binary.BigEndian.PutUint64(b[0:8], uint64(x.V3AndBelowProducerId))
-			binary.BigEndian.PutUint16(b[8:10], uint16(x.V3AndBelowProducerEpoch))
+			p := (*[10]byte)(b[at : at+10])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.V3AndBelowProducerId))
+			binary.BigEndian.PutUint16(p[8:10], uint16(x.V3AndBelowProducerEpoch))
 			at += 10
 		}
 	} else {
@@ -138,19 +136,16 @@ func (x *AddPartitionsToTxnRequest) encode(w *wire.Writer, v int16, at int) int 
 		}
 	}
 	if v <= 3 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.V3AndBelowTopics), flex)
-		for i := range x.V3AndBelowTopics {
-			at = x.V3AndBelowTopics[i].encode(w, v, at)
-		}
+		at = wire.PutCount(b, at, len(x.V3AndBelowTopics), flex)
+		at = encodeEachAddPartitionsToTxnTopic(x.V3AndBelowTopics, w, v, at)
 	} else {
 		if len(x.V3AndBelowTopics) != 0 {
 			w.Fail("AddPartitionsToTxnRequest.V3AndBelowTopics", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -173,50 +168,55 @@ func (x *AddPartitionsToTxnTransaction) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-func (x *AddPartitionsToTxnTransaction) decode(r *wire.Reader, v int16, at int) int {
-	x.TransactionalId, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 11); p != nil {
-			b := (*[11]byte)(p)
-			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
-			x.VerifyOnly = b[10] != 0
+func decodeEachAddPartitionsToTxnTransaction(s []AddPartitionsToTxnTransaction, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TransactionalId, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 11); p != nil {
+				b := (*[11]byte)(p)
+				x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+				x.VerifyOnly = b[10] != 0
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 3)
+			s := wire.Resize(x.Topics, n)
+			at = decodeEachAddPartitionsToTxnTopic(s, r, v, at)
+			x.Topics = s
 		}
-		x.Topics = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AddPartitionsToTxnTransaction) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 11+wire.StringRoom+len(x.TransactionalId))
-	at = w.PutString(at, x.TransactionalId, true)
-	{
-		b := (*[11]byte)(w.At(at, 11))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
-		b[10] = 0
-		if x.VerifyOnly {
-			b[10] = 1
+func encodeEachAddPartitionsToTxnTransaction(s []AddPartitionsToTxnTransaction, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 11+wire.StringRoom+len(x.TransactionalId)+wire.CountRoom)
+		if len(x.TransactionalId) > wire.StringBytesMax {
+			w.Fail("AddPartitionsToTxnTransaction.TransactionalId", wire.ErrTooLong)
 		}
-		at += 11
+		at = wire.PutString(b, at, x.TransactionalId, true)
+		{
+			p := (*[11]byte)(b[at : at+11])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.ProducerId))
+			binary.BigEndian.PutUint16(p[8:10], uint16(x.ProducerEpoch))
+			p[10] = 0
+			if x.VerifyOnly {
+				p[10] = 1
+			}
+			at += 11
+		}
+		at = wire.PutCount(b, at, len(x.Topics), true)
+		at = encodeEachAddPartitionsToTxnTopic(x.Topics, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -232,29 +232,40 @@ func (x *AddPartitionsToTxnTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *AddPartitionsToTxnTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAddPartitionsToTxnTopic(s []AddPartitionsToTxnTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AddPartitionsToTxnTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAddPartitionsToTxnTopic(s []AddPartitionsToTxnTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutInt32s(at, x.Partitions, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("AddPartitionsToTxnTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -301,9 +312,7 @@ func (x *AddPartitionsToTxnResponse) decode(r *wire.Reader, v int16, at int) int
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.ResultsByTransaction, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachAddPartitionsToTxnResult(s, r, v, at)
 			x.ResultsByTransaction = s
 		}
 	} else {
@@ -314,9 +323,7 @@ func (x *AddPartitionsToTxnResponse) decode(r *wire.Reader, v int16, at int) int
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
 			s := wire.Resize(x.ResultsByTopicV3AndBelow, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachAddPartitionsToTxnTopicResult(s, r, v, at)
 			x.ResultsByTopicV3AndBelow = s
 		}
 	} else {
@@ -340,36 +347,32 @@ func (x *AddPartitionsToTxnResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *AddPartitionsToTxnResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 6)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
+	var b []byte
+	b = w.Room(at, 6+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	if v >= 4 {
-		at = w.PutInt16(at, x.ErrorCode)
+		at = wire.PutInt16(b, at, x.ErrorCode)
 	}
 	if v >= 4 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.ResultsByTransaction), flex)
-		for i := range x.ResultsByTransaction {
-			at = x.ResultsByTransaction[i].encode(w, v, at)
-		}
+		at = wire.PutCount(b, at, len(x.ResultsByTransaction), flex)
+		at = encodeEachAddPartitionsToTxnResult(x.ResultsByTransaction, w, v, at)
 	} else {
 		if len(x.ResultsByTransaction) != 0 {
 			w.Fail("AddPartitionsToTxnResponse.ResultsByTransaction", wire.ErrNotInThis)
 		}
 	}
 	if v <= 3 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.ResultsByTopicV3AndBelow), flex)
-		for i := range x.ResultsByTopicV3AndBelow {
-			at = x.ResultsByTopicV3AndBelow[i].encode(w, v, at)
-		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.ResultsByTopicV3AndBelow), flex)
+		at = encodeEachAddPartitionsToTxnTopicResult(x.ResultsByTopicV3AndBelow, w, v, at)
 	} else {
 		if len(x.ResultsByTopicV3AndBelow) != 0 {
 			w.Fail("AddPartitionsToTxnResponse.ResultsByTopicV3AndBelow", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -386,31 +389,36 @@ func (x *AddPartitionsToTxnResult) Default() {
 	x.TopicResults = wire.Resize(x.TopicResults, 0)
 }
 
-func (x *AddPartitionsToTxnResult) decode(r *wire.Reader, v int16, at int) int {
-	x.TransactionalId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
-		s := wire.Resize(x.TopicResults, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachAddPartitionsToTxnResult(s []AddPartitionsToTxnResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TransactionalId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 3)
+			s := wire.Resize(x.TopicResults, n)
+			at = decodeEachAddPartitionsToTxnTopicResult(s, r, v, at)
+			x.TopicResults = s
 		}
-		x.TopicResults = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AddPartitionsToTxnResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.TransactionalId))
-	at = w.PutString(at, x.TransactionalId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TopicResults), true)
-	for i := range x.TopicResults {
-		at = x.TopicResults[i].encode(w, v, at)
+func encodeEachAddPartitionsToTxnResult(s []AddPartitionsToTxnResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TransactionalId)+wire.CountRoom)
+		if len(x.TransactionalId) > wire.StringBytesMax {
+			w.Fail("AddPartitionsToTxnResult.TransactionalId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TransactionalId, true)
+		at = wire.PutCount(b, at, len(x.TopicResults), true)
+		at = encodeEachAddPartitionsToTxnTopicResult(x.TopicResults, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -426,36 +434,41 @@ func (x *AddPartitionsToTxnTopicResult) Default() {
 	x.ResultsByPartition = wire.Resize(x.ResultsByPartition, 0)
 }
 
-func (x *AddPartitionsToTxnTopicResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAddPartitionsToTxnTopicResult(s []AddPartitionsToTxnTopicResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 6)
-		s := wire.Resize(x.ResultsByPartition, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 6)
+			s := wire.Resize(x.ResultsByPartition, n)
+			at = decodeEachAddPartitionsToTxnPartitionResult(s, r, v, at)
+			x.ResultsByPartition = s
 		}
-		x.ResultsByPartition = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AddPartitionsToTxnTopicResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAddPartitionsToTxnTopicResult(s []AddPartitionsToTxnTopicResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ResultsByPartition), flex)
-	for i := range x.ResultsByPartition {
-		at = x.ResultsByPartition[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("AddPartitionsToTxnTopicResult.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.ResultsByPartition), flex)
+		at = encodeEachAddPartitionsToTxnPartitionResult(x.ResultsByPartition, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -472,33 +485,39 @@ func (x *AddPartitionsToTxnPartitionResult) Default() {
 	x.PartitionErrorCode = 0
 }
 
-func (x *AddPartitionsToTxnPartitionResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAddPartitionsToTxnPartitionResult(s []AddPartitionsToTxnPartitionResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.PartitionErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.PartitionErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AddPartitionsToTxnPartitionResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAddPartitionsToTxnPartitionResult(s []AddPartitionsToTxnPartitionResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 7)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.PartitionErrorCode))
-		at += 6
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 7*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.PartitionErrorCode))
+			at += 6
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -67,17 +67,24 @@ func (x *AddOffsetsToTxnRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *AddOffsetsToTxnRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 11+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.TransactionalId, flex)
+	var b []byte
+	b = w.Room(at, 11+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.GroupId))
+	if len(x.TransactionalId) > wire.StringBytesMax {
+		w.Fail("AddOffsetsToTxnRequest.TransactionalId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.TransactionalId, flex)
 	{
-		b := (*[10]byte)(w.At(at, 10))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+		p := (*[10]byte)(b[at : at+10])
+		binary.BigEndian.PutUint64(p[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(p[8:10], uint16(x.ProducerEpoch))
 		at += 10
 	}
-	at = w.PutString(at, x.GroupId, flex)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("AddOffsetsToTxnRequest.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, flex)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -135,15 +142,16 @@ func (x *AddOffsetsToTxnResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *AddOffsetsToTxnResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 7)
+	var b []byte
+	b = w.Room(at, 7)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }

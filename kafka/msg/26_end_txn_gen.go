@@ -67,20 +67,24 @@ func (x *EndTxnRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *EndTxnRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 12+wire.StringRoom+len(x.TransactionalId))
-	at = w.PutString(at, x.TransactionalId, flex)
+	var b []byte
+	b = w.Room(at, 12+wire.StringRoom+len(x.TransactionalId))
+	if len(x.TransactionalId) > wire.StringBytesMax {
+		w.Fail("EndTxnRequest.TransactionalId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.TransactionalId, flex)
 	{
-		b := (*[11]byte)(w.At(at, 11))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
-		b[10] = 0
+		p := (*[11]byte)(b[at : at+11])
+		binary.BigEndian.PutUint64(p[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(p[8:10], uint16(x.ProducerEpoch))
+		p[10] = 0
 		if x.Committed {
-			b[10] = 1
+			p[10] = 1
 		}
 		at += 11
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -155,23 +159,24 @@ func (x *EndTxnResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *EndTxnResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 17)
+	var b []byte
+	b = w.Room(at, 17)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
 	if v >= 5 {
 		{
-			b := (*[10]byte)(w.At(at, 10))
-			binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-			binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+			p := (*[10]byte)(b[at : at+10])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.ProducerId))
+			binary.BigEndian.PutUint16(p[8:10], uint16(x.ProducerEpoch))
 			at += 10
 		}
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }

@@ -37,9 +37,7 @@ func (x *WriteTxnMarkersRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 17)
 		s := wire.Resize(x.Markers, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachWritableTxnMarker(s, r, v, at)
 		x.Markers = s
 	}
 	if flex {
@@ -60,14 +58,13 @@ func (x *WriteTxnMarkersRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *WriteTxnMarkersRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Markers), flex)
-	for i := range x.Markers {
-		at = x.Markers[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Markers), flex)
+	at = encodeEachWritableTxnMarker(x.Markers, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -92,64 +89,65 @@ func (x *WritableTxnMarker) Default() {
 	x.TransactionVersion = 0
 }
 
-func (x *WritableTxnMarker) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachWritableTxnMarker(s []WritableTxnMarker, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 11); p != nil {
-			b := (*[11]byte)(p)
-			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
-			x.TransactionResult = b[10] != 0
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 11); p != nil {
+				b := (*[11]byte)(p)
+				x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[8:10]))
+				x.TransactionResult = b[10] != 0
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 3)
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
+			s := wire.Resize(x.Topics, n)
+			at = decodeEachWritableTxnMarkerTopic(s, r, v, at)
+			x.Topics = s
 		}
-		x.Topics = s
-	}
-	x.CoordinatorEpoch, at = r.GetInt32(at)
-	if v >= 2 {
-		x.TransactionVersion, at = r.GetInt8(at)
-	} else {
-		x.TransactionVersion = 0
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		x.CoordinatorEpoch, at = r.GetInt32(at)
+		if v >= 2 {
+			x.TransactionVersion, at = r.GetInt8(at)
+		} else {
+			x.TransactionVersion = 0
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *WritableTxnMarker) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachWritableTxnMarker(s []WritableTxnMarker, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 11)
-	{
-		b := (*[11]byte)(w.At(at, 11))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
-		b[10] = 0
-		if x.TransactionResult {
-			b[10] = 1
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 11+wire.CountRoom)
+		{
+			p := (*[11]byte)(b[at : at+11])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.ProducerId))
+			binary.BigEndian.PutUint16(p[8:10], uint16(x.ProducerEpoch))
+			p[10] = 0
+			if x.TransactionResult {
+				p[10] = 1
+			}
+			at += 11
 		}
-		at += 11
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 5)
-	at = w.PutInt32(at, x.CoordinatorEpoch)
-	if v >= 2 {
-		at = w.PutInt8(at, x.TransactionVersion)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutCount(b, at, len(x.Topics), flex)
+		at = encodeEachWritableTxnMarkerTopic(x.Topics, w, v, at)
+		b = w.Room(at, 6)
+		at = wire.PutInt32(b, at, x.CoordinatorEpoch)
+		if v >= 2 {
+			at = wire.PutInt8(b, at, x.TransactionVersion)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -166,29 +164,40 @@ func (x *WritableTxnMarkerTopic) Default() {
 	x.PartitionIndexes = wire.Resize(x.PartitionIndexes, 0)
 }
 
-func (x *WritableTxnMarkerTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachWritableTxnMarkerTopic(s []WritableTxnMarkerTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.PartitionIndexes, n)
-		at = r.GetInt32s(at, s)
-		x.PartitionIndexes = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.PartitionIndexes, n)
+			at = r.GetInt32s(at, s)
+			x.PartitionIndexes = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *WritableTxnMarkerTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachWritableTxnMarkerTopic(s []WritableTxnMarkerTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutInt32s(at, x.PartitionIndexes, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("WritableTxnMarkerTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.PartitionIndexes), flex)
+		at = wire.PutInt32s(b, at, x.PartitionIndexes)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -222,9 +231,7 @@ func (x *WriteTxnMarkersResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 10)
 		s := wire.Resize(x.Markers, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachWritableTxnMarkerResult(s, r, v, at)
 		x.Markers = s
 	}
 	if flex {
@@ -245,14 +252,13 @@ func (x *WriteTxnMarkersResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *WriteTxnMarkersResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Markers), flex)
-	for i := range x.Markers {
-		at = x.Markers[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Markers), flex)
+	at = encodeEachWritableTxnMarkerResult(x.Markers, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -269,36 +275,38 @@ func (x *WritableTxnMarkerResult) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-func (x *WritableTxnMarkerResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachWritableTxnMarkerResult(s []WritableTxnMarkerResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.ProducerId, at = r.GetInt64(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 3)
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.ProducerId, at = r.GetInt64(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
+			s := wire.Resize(x.Topics, n)
+			at = decodeEachWritableTxnMarkerTopicResult(s, r, v, at)
+			x.Topics = s
 		}
-		x.Topics = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *WritableTxnMarkerResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachWritableTxnMarkerResult(s []WritableTxnMarkerResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 8)
-	at = w.PutInt64(at, x.ProducerId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 8+wire.CountRoom)
+		at = wire.PutInt64(b, at, x.ProducerId)
+		at = wire.PutCount(b, at, len(x.Topics), flex)
+		at = encodeEachWritableTxnMarkerTopicResult(x.Topics, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -315,36 +323,41 @@ func (x *WritableTxnMarkerTopicResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *WritableTxnMarkerTopicResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachWritableTxnMarkerTopicResult(s []WritableTxnMarkerTopicResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 6)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 6)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachWritableTxnMarkerPartitionResult(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *WritableTxnMarkerTopicResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachWritableTxnMarkerTopicResult(s []WritableTxnMarkerTopicResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("WritableTxnMarkerTopicResult.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachWritableTxnMarkerPartitionResult(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -361,33 +374,39 @@ func (x *WritableTxnMarkerPartitionResult) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *WritableTxnMarkerPartitionResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachWritableTxnMarkerPartitionResult(s []WritableTxnMarkerPartitionResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *WritableTxnMarkerPartitionResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachWritableTxnMarkerPartitionResult(s []WritableTxnMarkerPartitionResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 7)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 7*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -76,9 +76,7 @@ func (x *TxnOffsetCommitRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachTxnOffsetCommitRequestTopic(s, r, v, at)
 		x.Topics = s
 	}
 	if flex {
@@ -99,44 +97,58 @@ func (x *TxnOffsetCommitRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *TxnOffsetCommitRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 14+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String))
-	at = w.PutString(at, x.TransactionalId, flex)
-	at = w.PutString(at, x.GroupId, flex)
+	var b []byte
+	b = w.Room(at, 14+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.CountRoom)
+	if len(x.TransactionalId) > wire.StringBytesMax {
+		w.Fail("TxnOffsetCommitRequest.TransactionalId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.TransactionalId, flex)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("TxnOffsetCommitRequest.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, flex)
 	{
-		b := (*[10]byte)(w.At(at, 10))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
+		p := (*[10]byte)(b[at : at+10])
+		binary.BigEndian.PutUint64(p[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(p[8:10], uint16(x.ProducerEpoch))
 		at += 10
 	}
 	if v >= 3 {
-		at = w.PutInt32(at, x.GenerationIdOrMemberEpoch)
+		at = wire.PutInt32(b, at, x.GenerationIdOrMemberEpoch)
 	} else {
 		if x.GenerationIdOrMemberEpoch != -1 {
 			w.Fail("TxnOffsetCommitRequest.GenerationIdOrMemberEpoch", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		at = w.PutString(at, x.MemberId, flex)
+		if len(x.MemberId) > wire.StringBytesMax {
+			w.Fail("TxnOffsetCommitRequest.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId, flex)
 	} else {
 		if x.MemberId != "" {
 			w.Fail("TxnOffsetCommitRequest.MemberId", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 3)
+		if x.GroupInstanceId.Valid {
+			if len(x.GroupInstanceId.String) > wire.StringBytesMax {
+				w.Fail("TxnOffsetCommitRequest.GroupInstanceId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.GroupInstanceId.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 3)
+		}
 	} else {
 		if x.GroupInstanceId.Valid {
 			w.Fail("TxnOffsetCommitRequest.GroupInstanceId", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachTxnOffsetCommitRequestTopic(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -155,50 +167,55 @@ func (x *TxnOffsetCommitRequestTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *TxnOffsetCommitRequestTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachTxnOffsetCommitRequestTopic(s []TxnOffsetCommitRequestTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	if v <= 5 {
-		x.Name, at = r.GetString(at, flex)
-	} else {
-		x.Name = ""
-	}
-	if v >= 6 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 14)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		if v <= 5 {
+			x.Name, at = r.GetString(at, flex)
+		} else {
+			x.Name = ""
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 6 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 14)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachTxnOffsetCommitRequestPartition(s, r, v, at)
+			x.Partitions = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *TxnOffsetCommitRequestTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachTxnOffsetCommitRequestTopic(s []TxnOffsetCommitRequestTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 16+wire.StringRoom+len(x.Name))
-	if v <= 5 {
-		at = w.PutString(at, x.Name, flex)
-	}
-	if v >= 6 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if v <= 5 {
+			if len(x.Name) > wire.StringBytesMax {
+				w.Fail("TxnOffsetCommitRequestTopic.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name, flex)
+		}
+		if v >= 6 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachTxnOffsetCommitRequestPartition(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -219,43 +236,57 @@ func (x *TxnOffsetCommitRequestPartition) Default() {
 	x.CommittedMetadata = wire.NullString{String: "", Valid: true}
 }
 
-func (x *TxnOffsetCommitRequestPartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachTxnOffsetCommitRequestPartition(s []TxnOffsetCommitRequestPartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.CommittedOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+			}
 		}
-	}
-	if v >= 2 {
-		x.CommittedLeaderEpoch, at = r.GetInt32(at)
-	} else {
-		x.CommittedLeaderEpoch = -1
-	}
-	x.CommittedMetadata, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 2 {
+			x.CommittedLeaderEpoch, at = r.GetInt32(at)
+		} else {
+			x.CommittedLeaderEpoch = -1
+		}
+		x.CommittedMetadata, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *TxnOffsetCommitRequestPartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachTxnOffsetCommitRequestPartition(s []TxnOffsetCommitRequestPartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 17+wire.StringRoom+len(x.CommittedMetadata.String))
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.CommittedOffset))
-		at += 12
-	}
-	if v >= 2 {
-		at = w.PutInt32(at, x.CommittedLeaderEpoch)
-	}
-	at = w.PutNullString(at, &x.CommittedMetadata, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.StringRoom+len(x.CommittedMetadata.String))
+		{
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.CommittedOffset))
+			at += 12
+		}
+		if v >= 2 {
+			at = wire.PutInt32(b, at, x.CommittedLeaderEpoch)
+		}
+		if x.CommittedMetadata.Valid {
+			if len(x.CommittedMetadata.String) > wire.StringBytesMax {
+				w.Fail("TxnOffsetCommitRequestPartition.CommittedMetadata", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.CommittedMetadata.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -292,9 +323,7 @@ func (x *TxnOffsetCommitResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachTxnOffsetCommitResponseTopic(s, r, v, at)
 		x.Topics = s
 	}
 	if flex {
@@ -315,16 +344,14 @@ func (x *TxnOffsetCommitResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *TxnOffsetCommitResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachTxnOffsetCommitResponseTopic(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -343,50 +370,55 @@ func (x *TxnOffsetCommitResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *TxnOffsetCommitResponseTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachTxnOffsetCommitResponseTopic(s []TxnOffsetCommitResponseTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	if v <= 5 {
-		x.Name, at = r.GetString(at, flex)
-	} else {
-		x.Name = ""
-	}
-	if v >= 6 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 6)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		if v <= 5 {
+			x.Name, at = r.GetString(at, flex)
+		} else {
+			x.Name = ""
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 6 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 6)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachTxnOffsetCommitResponsePartition(s, r, v, at)
+			x.Partitions = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *TxnOffsetCommitResponseTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachTxnOffsetCommitResponseTopic(s []TxnOffsetCommitResponseTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 16+wire.StringRoom+len(x.Name))
-	if v <= 5 {
-		at = w.PutString(at, x.Name, flex)
-	}
-	if v >= 6 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if v <= 5 {
+			if len(x.Name) > wire.StringBytesMax {
+				w.Fail("TxnOffsetCommitResponseTopic.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name, flex)
+		}
+		if v >= 6 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachTxnOffsetCommitResponsePartition(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -403,33 +435,39 @@ func (x *TxnOffsetCommitResponsePartition) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *TxnOffsetCommitResponsePartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachTxnOffsetCommitResponsePartition(s []TxnOffsetCommitResponsePartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 3
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *TxnOffsetCommitResponsePartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachTxnOffsetCommitResponsePartition(s []TxnOffsetCommitResponsePartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 3
-	w.Room(at, 7)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 7*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

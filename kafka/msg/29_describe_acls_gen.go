@@ -80,26 +80,48 @@ func (x *DescribeAclsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeAclsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 5+wire.StringRoom+len(x.ResourceNameFilter.String)+wire.StringRoom+len(x.PrincipalFilter.String)+wire.StringRoom+len(x.HostFilter.String))
-	at = w.PutInt8(at, x.ResourceTypeFilter)
-	at = w.PutNullString(at, &x.ResourceNameFilter, flex, true)
+	var b []byte
+	b = w.Room(at, 5+wire.StringRoom+len(x.ResourceNameFilter.String)+wire.StringRoom+len(x.PrincipalFilter.String)+wire.StringRoom+len(x.HostFilter.String))
+	at = wire.PutInt8(b, at, x.ResourceTypeFilter)
+	if x.ResourceNameFilter.Valid {
+		if len(x.ResourceNameFilter.String) > wire.StringBytesMax {
+			w.Fail("DescribeAclsRequest.ResourceNameFilter", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ResourceNameFilter.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, true)
+	}
 	if v >= 1 {
-		at = w.PutInt8(at, x.PatternTypeFilter)
+		at = wire.PutInt8(b, at, x.PatternTypeFilter)
 	} else {
 		if x.PatternTypeFilter != 3 {
 			w.Fail("DescribeAclsRequest.PatternTypeFilter", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutNullString(at, &x.PrincipalFilter, flex, true)
-	at = w.PutNullString(at, &x.HostFilter, flex, true)
+	if x.PrincipalFilter.Valid {
+		if len(x.PrincipalFilter.String) > wire.StringBytesMax {
+			w.Fail("DescribeAclsRequest.PrincipalFilter", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.PrincipalFilter.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, true)
+	}
+	if x.HostFilter.Valid {
+		if len(x.HostFilter.String) > wire.StringBytesMax {
+			w.Fail("DescribeAclsRequest.HostFilter", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.HostFilter.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, true)
+	}
 	{
-		b := (*[2]byte)(w.At(at, 2))
-		b[0] = byte(x.Operation)
-		b[1] = byte(x.PermissionType)
+		p := (*[2]byte)(b[at : at+2])
+		p[0] = byte(x.Operation)
+		p[1] = byte(x.PermissionType)
 		at += 2
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -148,9 +170,7 @@ func (x *DescribeAclsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 5)
 		s := wire.Resize(x.Resources, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeAclsResource(s, r, v, at)
 		x.Resources = s
 	}
 	if flex {
@@ -171,22 +191,27 @@ func (x *DescribeAclsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeAclsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Resources), flex)
-	for i := range x.Resources {
-		at = x.Resources[i].encode(w, v, at)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("DescribeAclsResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, true)
 	}
+	at = wire.PutCount(b, at, len(x.Resources), flex)
+	at = encodeEachDescribeAclsResource(x.Resources, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -207,50 +232,55 @@ func (x *DescribeAclsResource) Default() {
 	x.Acls = wire.Resize(x.Acls, 0)
 }
 
-func (x *DescribeAclsResource) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeAclsResource(s []DescribeAclsResource, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ResourceType, at = r.GetInt8(at)
-	x.ResourceName, at = r.GetString(at, flex)
-	if v >= 1 {
-		x.PatternType, at = r.GetInt8(at)
-	} else {
-		x.PatternType = 3
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 5)
-		s := wire.Resize(x.Acls, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.ResourceType, at = r.GetInt8(at)
+		x.ResourceName, at = r.GetString(at, flex)
+		if v >= 1 {
+			x.PatternType, at = r.GetInt8(at)
+		} else {
+			x.PatternType = 3
 		}
-		x.Acls = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 5)
+			s := wire.Resize(x.Acls, n)
+			at = decodeEachAclDescription(s, r, v, at)
+			x.Acls = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeAclsResource) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeAclsResource(s []DescribeAclsResource, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 2+wire.StringRoom+len(x.ResourceName))
-	at = w.PutInt8(at, x.ResourceType)
-	at = w.PutString(at, x.ResourceName, flex)
-	if v >= 1 {
-		at = w.PutInt8(at, x.PatternType)
-	} else {
-		if x.PatternType != 3 {
-			w.Fail("DescribeAclsResource.PatternType", wire.ErrNotInThis)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.ResourceName)+wire.CountRoom)
+		at = wire.PutInt8(b, at, x.ResourceType)
+		if len(x.ResourceName) > wire.StringBytesMax {
+			w.Fail("DescribeAclsResource.ResourceName", wire.ErrTooLong)
 		}
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Acls), flex)
-	for i := range x.Acls {
-		at = x.Acls[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutString(b, at, x.ResourceName, flex)
+		if v >= 1 {
+			at = wire.PutInt8(b, at, x.PatternType)
+		} else {
+			if x.PatternType != 3 {
+				w.Fail("DescribeAclsResource.PatternType", wire.ErrNotInThis)
+			}
+		}
+		at = wire.PutCount(b, at, len(x.Acls), flex)
+		at = encodeEachAclDescription(x.Acls, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -271,37 +301,50 @@ func (x *AclDescription) Default() {
 	x.PermissionType = 0
 }
 
-func (x *AclDescription) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAclDescription(s []AclDescription, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Principal, at = r.GetString(at, flex)
-	x.Host, at = r.GetString(at, flex)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 2); p != nil {
-			b := (*[2]byte)(p)
-			x.Operation = int8(b[0])
-			x.PermissionType = int8(b[1])
+	for i := range s {
+		x := &s[i]
+		x.Principal, at = r.GetString(at, flex)
+		x.Host, at = r.GetString(at, flex)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 2); p != nil {
+				b := (*[2]byte)(p)
+				x.Operation = int8(b[0])
+				x.PermissionType = int8(b[1])
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AclDescription) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAclDescription(s []AclDescription, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 3+wire.StringRoom+len(x.Principal)+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Principal, flex)
-	at = w.PutString(at, x.Host, flex)
-	{
-		b := (*[2]byte)(w.At(at, 2))
-		b[0] = byte(x.Operation)
-		b[1] = byte(x.PermissionType)
-		at += 2
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.Principal)+wire.StringRoom+len(x.Host))
+		if len(x.Principal) > wire.StringBytesMax {
+			w.Fail("AclDescription.Principal", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Principal, flex)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("AclDescription.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, flex)
+		{
+			p := (*[2]byte)(b[at : at+2])
+			p[0] = byte(x.Operation)
+			p[1] = byte(x.PermissionType)
+			at += 2
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

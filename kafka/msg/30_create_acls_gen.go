@@ -33,9 +33,7 @@ func (x *CreateAclsRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 8)
 		s := wire.Resize(x.Creations, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAclCreation(s, r, v, at)
 		x.Creations = s
 	}
 	if flex {
@@ -56,14 +54,13 @@ func (x *CreateAclsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *CreateAclsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Creations), flex)
-	for i := range x.Creations {
-		at = x.Creations[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Creations), flex)
+	at = encodeEachAclCreation(x.Creations, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -90,53 +87,69 @@ func (x *AclCreation) Default() {
 	x.PermissionType = 0
 }
 
-func (x *AclCreation) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAclCreation(s []AclCreation, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ResourceType, at = r.GetInt8(at)
-	x.ResourceName, at = r.GetString(at, flex)
-	if v >= 1 {
-		x.ResourcePatternType, at = r.GetInt8(at)
-	} else {
-		x.ResourcePatternType = 3
-	}
-	x.Principal, at = r.GetString(at, flex)
-	x.Host, at = r.GetString(at, flex)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 2); p != nil {
-			b := (*[2]byte)(p)
-			x.Operation = int8(b[0])
-			x.PermissionType = int8(b[1])
+	for i := range s {
+		x := &s[i]
+		x.ResourceType, at = r.GetInt8(at)
+		x.ResourceName, at = r.GetString(at, flex)
+		if v >= 1 {
+			x.ResourcePatternType, at = r.GetInt8(at)
+		} else {
+			x.ResourcePatternType = 3
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		x.Principal, at = r.GetString(at, flex)
+		x.Host, at = r.GetString(at, flex)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 2); p != nil {
+				b := (*[2]byte)(p)
+				x.Operation = int8(b[0])
+				x.PermissionType = int8(b[1])
+			}
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AclCreation) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAclCreation(s []AclCreation, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 5+wire.StringRoom+len(x.ResourceName)+wire.StringRoom+len(x.Principal)+wire.StringRoom+len(x.Host))
-	at = w.PutInt8(at, x.ResourceType)
-	at = w.PutString(at, x.ResourceName, flex)
-	if v >= 1 {
-		at = w.PutInt8(at, x.ResourcePatternType)
-	} else {
-		if x.ResourcePatternType != 3 {
-			w.Fail("AclCreation.ResourcePatternType", wire.ErrNotInThis)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.StringRoom+len(x.ResourceName)+wire.StringRoom+len(x.Principal)+wire.StringRoom+len(x.Host))
+		at = wire.PutInt8(b, at, x.ResourceType)
+		if len(x.ResourceName) > wire.StringBytesMax {
+			w.Fail("AclCreation.ResourceName", wire.ErrTooLong)
 		}
-	}
-	at = w.PutString(at, x.Principal, flex)
-	at = w.PutString(at, x.Host, flex)
-	{
-		b := (*[2]byte)(w.At(at, 2))
-		b[0] = byte(x.Operation)
-		b[1] = byte(x.PermissionType)
-		at += 2
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutString(b, at, x.ResourceName, flex)
+		if v >= 1 {
+			at = wire.PutInt8(b, at, x.ResourcePatternType)
+		} else {
+			if x.ResourcePatternType != 3 {
+				w.Fail("AclCreation.ResourcePatternType", wire.ErrNotInThis)
+			}
+		}
+		if len(x.Principal) > wire.StringBytesMax {
+			w.Fail("AclCreation.Principal", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Principal, flex)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("AclCreation.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, flex)
+		{
+			p := (*[2]byte)(b[at : at+2])
+			p[0] = byte(x.Operation)
+			p[1] = byte(x.PermissionType)
+			at += 2
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -173,9 +186,7 @@ func (x *CreateAclsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAclCreationResult(s, r, v, at)
 		x.Results = s
 	}
 	if flex {
@@ -196,16 +207,14 @@ func (x *CreateAclsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *CreateAclsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), flex)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Results), flex)
+	at = encodeEachAclCreationResult(x.Results, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -222,23 +231,37 @@ func (x *AclCreationResult) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-func (x *AclCreationResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAclCreationResult(s []AclCreationResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AclCreationResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAclCreationResult(s []AclCreationResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 3+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.ErrorMessage.String))
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("AclCreationResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -33,9 +33,7 @@ func (x *DeleteAclsRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 8)
 		s := wire.Resize(x.Filters, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDeleteAclsFilter(s, r, v, at)
 		x.Filters = s
 	}
 	if flex {
@@ -56,14 +54,13 @@ func (x *DeleteAclsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *DeleteAclsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Filters), flex)
-	for i := range x.Filters {
-		at = x.Filters[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Filters), flex)
+	at = encodeEachDeleteAclsFilter(x.Filters, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -90,53 +87,81 @@ func (x *DeleteAclsFilter) Default() {
 	x.PermissionType = 0
 }
 
-func (x *DeleteAclsFilter) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDeleteAclsFilter(s []DeleteAclsFilter, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ResourceTypeFilter, at = r.GetInt8(at)
-	x.ResourceNameFilter, at = r.GetNullString(at, flex, true)
-	if v >= 1 {
-		x.PatternTypeFilter, at = r.GetInt8(at)
-	} else {
-		x.PatternTypeFilter = 3
-	}
-	x.PrincipalFilter, at = r.GetNullString(at, flex, true)
-	x.HostFilter, at = r.GetNullString(at, flex, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 2); p != nil {
-			b := (*[2]byte)(p)
-			x.Operation = int8(b[0])
-			x.PermissionType = int8(b[1])
+	for i := range s {
+		x := &s[i]
+		x.ResourceTypeFilter, at = r.GetInt8(at)
+		x.ResourceNameFilter, at = r.GetNullString(at, flex, true)
+		if v >= 1 {
+			x.PatternTypeFilter, at = r.GetInt8(at)
+		} else {
+			x.PatternTypeFilter = 3
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		x.PrincipalFilter, at = r.GetNullString(at, flex, true)
+		x.HostFilter, at = r.GetNullString(at, flex, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 2); p != nil {
+				b := (*[2]byte)(p)
+				x.Operation = int8(b[0])
+				x.PermissionType = int8(b[1])
+			}
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DeleteAclsFilter) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDeleteAclsFilter(s []DeleteAclsFilter, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 5+wire.StringRoom+len(x.ResourceNameFilter.String)+wire.StringRoom+len(x.PrincipalFilter.String)+wire.StringRoom+len(x.HostFilter.String))
-	at = w.PutInt8(at, x.ResourceTypeFilter)
-	at = w.PutNullString(at, &x.ResourceNameFilter, flex, true)
-	if v >= 1 {
-		at = w.PutInt8(at, x.PatternTypeFilter)
-	} else {
-		if x.PatternTypeFilter != 3 {
-			w.Fail("DeleteAclsFilter.PatternTypeFilter", wire.ErrNotInThis)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.StringRoom+len(x.ResourceNameFilter.String)+wire.StringRoom+len(x.PrincipalFilter.String)+wire.StringRoom+len(x.HostFilter.String))
+		at = wire.PutInt8(b, at, x.ResourceTypeFilter)
+		if x.ResourceNameFilter.Valid {
+			if len(x.ResourceNameFilter.String) > wire.StringBytesMax {
+				w.Fail("DeleteAclsFilter.ResourceNameFilter", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ResourceNameFilter.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
 		}
-	}
-	at = w.PutNullString(at, &x.PrincipalFilter, flex, true)
-	at = w.PutNullString(at, &x.HostFilter, flex, true)
-	{
-		b := (*[2]byte)(w.At(at, 2))
-		b[0] = byte(x.Operation)
-		b[1] = byte(x.PermissionType)
-		at += 2
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+		if v >= 1 {
+			at = wire.PutInt8(b, at, x.PatternTypeFilter)
+		} else {
+			if x.PatternTypeFilter != 3 {
+				w.Fail("DeleteAclsFilter.PatternTypeFilter", wire.ErrNotInThis)
+			}
+		}
+		if x.PrincipalFilter.Valid {
+			if len(x.PrincipalFilter.String) > wire.StringBytesMax {
+				w.Fail("DeleteAclsFilter.PrincipalFilter", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.PrincipalFilter.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if x.HostFilter.Valid {
+			if len(x.HostFilter.String) > wire.StringBytesMax {
+				w.Fail("DeleteAclsFilter.HostFilter", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.HostFilter.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		{
+			p := (*[2]byte)(b[at : at+2])
+			p[0] = byte(x.Operation)
+			p[1] = byte(x.PermissionType)
+			at += 2
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -173,9 +198,7 @@ func (x *DeleteAclsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 5)
 		s := wire.Resize(x.FilterResults, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDeleteAclsFilterResult(s, r, v, at)
 		x.FilterResults = s
 	}
 	if flex {
@@ -196,16 +219,14 @@ func (x *DeleteAclsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *DeleteAclsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.FilterResults), flex)
-	for i := range x.FilterResults {
-		at = x.FilterResults[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.FilterResults), flex)
+	at = encodeEachDeleteAclsFilterResult(x.FilterResults, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -224,38 +245,47 @@ func (x *DeleteAclsFilterResult) Default() {
 	x.MatchingAcls = wire.Resize(x.MatchingAcls, 0)
 }
 
-func (x *DeleteAclsFilterResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDeleteAclsFilterResult(s []DeleteAclsFilterResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, flex, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 11)
-		s := wire.Resize(x.MatchingAcls, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, flex, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 11)
+			s := wire.Resize(x.MatchingAcls, n)
+			at = decodeEachDeleteAclsMatchingAcl(s, r, v, at)
+			x.MatchingAcls = s
 		}
-		x.MatchingAcls = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DeleteAclsFilterResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDeleteAclsFilterResult(s []DeleteAclsFilterResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.MatchingAcls), flex)
-	for i := range x.MatchingAcls {
-		at = x.MatchingAcls[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("DeleteAclsFilterResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		at = wire.PutCount(b, at, len(x.MatchingAcls), flex)
+		at = encodeEachDeleteAclsMatchingAcl(x.MatchingAcls, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -286,57 +316,80 @@ func (x *DeleteAclsMatchingAcl) Default() {
 	x.PermissionType = 0
 }
 
-func (x *DeleteAclsMatchingAcl) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDeleteAclsMatchingAcl(s []DeleteAclsMatchingAcl, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, flex, true)
-	x.ResourceType, at = r.GetInt8(at)
-	x.ResourceName, at = r.GetString(at, flex)
-	if v >= 1 {
-		x.PatternType, at = r.GetInt8(at)
-	} else {
-		x.PatternType = 3
-	}
-	x.Principal, at = r.GetString(at, flex)
-	x.Host, at = r.GetString(at, flex)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 2); p != nil {
-			b := (*[2]byte)(p)
-			x.Operation = int8(b[0])
-			x.PermissionType = int8(b[1])
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, flex, true)
+		x.ResourceType, at = r.GetInt8(at)
+		x.ResourceName, at = r.GetString(at, flex)
+		if v >= 1 {
+			x.PatternType, at = r.GetInt8(at)
+		} else {
+			x.PatternType = 3
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		x.Principal, at = r.GetString(at, flex)
+		x.Host, at = r.GetString(at, flex)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 2); p != nil {
+				b := (*[2]byte)(p)
+				x.Operation = int8(b[0])
+				x.PermissionType = int8(b[1])
+			}
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DeleteAclsMatchingAcl) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDeleteAclsMatchingAcl(s []DeleteAclsMatchingAcl, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ResourceName)+wire.StringRoom+len(x.Principal)+wire.StringRoom+len(x.Host))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
-	at = w.PutInt8(at, x.ResourceType)
-	at = w.PutString(at, x.ResourceName, flex)
-	if v >= 1 {
-		at = w.PutInt8(at, x.PatternType)
-	} else {
-		if x.PatternType != 3 {
-			w.Fail("DeleteAclsMatchingAcl.PatternType", wire.ErrNotInThis)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ResourceName)+wire.StringRoom+len(x.Principal)+wire.StringRoom+len(x.Host))
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("DeleteAclsMatchingAcl.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
 		}
-	}
-	at = w.PutString(at, x.Principal, flex)
-	at = w.PutString(at, x.Host, flex)
-	{
-		b := (*[2]byte)(w.At(at, 2))
-		b[0] = byte(x.Operation)
-		b[1] = byte(x.PermissionType)
-		at += 2
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, x.ResourceType)
+		if len(x.ResourceName) > wire.StringBytesMax {
+			w.Fail("DeleteAclsMatchingAcl.ResourceName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ResourceName, flex)
+		if v >= 1 {
+			at = wire.PutInt8(b, at, x.PatternType)
+		} else {
+			if x.PatternType != 3 {
+				w.Fail("DeleteAclsMatchingAcl.PatternType", wire.ErrNotInThis)
+			}
+		}
+		if len(x.Principal) > wire.StringBytesMax {
+			w.Fail("DeleteAclsMatchingAcl.Principal", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Principal, flex)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("DeleteAclsMatchingAcl.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, flex)
+		{
+			p := (*[2]byte)(b[at : at+2])
+			p[0] = byte(x.Operation)
+			p[1] = byte(x.PermissionType)
+			at += 2
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -37,9 +37,7 @@ func (x *DescribeConfigsRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Resources, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeConfigsResource(s, r, v, at)
 		x.Resources = s
 	}
 	if v >= 1 {
@@ -70,28 +68,27 @@ func (x *DescribeConfigsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeConfigsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Resources), flex)
-	for i := range x.Resources {
-		at = x.Resources[i].encode(w, v, at)
-	}
-	w.Room(at, 3)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Resources), flex)
+	at = encodeEachDescribeConfigsResource(x.Resources, w, v, at)
+	b = w.Room(at, 3)
 	if v >= 1 {
-		at = w.PutBool(at, x.IncludeSynonyms)
+		at = wire.PutBool(b, at, x.IncludeSynonyms)
 	} else {
 		if x.IncludeSynonyms {
 			w.Fail("DescribeConfigsRequest.IncludeSynonyms", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		at = w.PutBool(at, x.IncludeDocumentation)
+		at = wire.PutBool(b, at, x.IncludeDocumentation)
 	} else {
 		if x.IncludeDocumentation {
 			w.Fail("DescribeConfigsRequest.IncludeDocumentation", wire.ErrNotInThis)
 		}
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -110,42 +107,54 @@ func (x *DescribeConfigsResource) Default() {
 	x.ConfigurationKeys = wire.Resize(x.ConfigurationKeys, 0)
 }
 
-func (x *DescribeConfigsResource) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeConfigsResource(s []DescribeConfigsResource, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.ResourceType, at = r.GetInt8(at)
-	x.ResourceName, at = r.GetString(at, flex)
-	{
-		var n int
-		if n, at = r.GetArrayLen(at, flex, true, 1); n < 0 {
-			x.ConfigurationKeys = nil
-		} else {
-			s := wire.Resize(x.ConfigurationKeys, n)
-			for i := range s {
-				s[i], at = r.GetString(at, flex)
+	for i := range s {
+		x := &s[i]
+		x.ResourceType, at = r.GetInt8(at)
+		x.ResourceName, at = r.GetString(at, flex)
+		{
+			var n int
+			if n, at = r.GetArrayLen(at, flex, true, 1); n < 0 {
+				x.ConfigurationKeys = nil
+			} else {
+				s := wire.Resize(x.ConfigurationKeys, n)
+				for i := range s {
+					s[i], at = r.GetString(at, flex)
+				}
+				x.ConfigurationKeys = s
 			}
-			x.ConfigurationKeys = s
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeConfigsResource) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeConfigsResource(s []DescribeConfigsResource, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 1+wire.StringRoom+len(x.ResourceName))
-	at = w.PutInt8(at, x.ResourceType)
-	at = w.PutString(at, x.ResourceName, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.ConfigurationKeys), x.ConfigurationKeys == nil, flex, true)
-	for i := range x.ConfigurationKeys {
-		w.Room(at, wire.StringRoom+len(x.ConfigurationKeys[i]))
-		at = w.PutString(at, x.ConfigurationKeys[i], flex)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.ResourceName)+wire.CountRoom)
+		at = wire.PutInt8(b, at, x.ResourceType)
+		if len(x.ResourceName) > wire.StringBytesMax {
+			w.Fail("DescribeConfigsResource.ResourceName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ResourceName, flex)
+		at = wire.PutNullCount(b, at, len(x.ConfigurationKeys), x.ConfigurationKeys == nil, flex, true)
+		for j := range x.ConfigurationKeys {
+			b = w.Room(at, wire.StringRoom+len(x.ConfigurationKeys[j]))
+			if len(x.ConfigurationKeys[j]) > wire.StringBytesMax {
+				w.Fail("DescribeConfigsResource.ConfigurationKeys", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ConfigurationKeys[j], flex)
+		}
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -182,9 +191,7 @@ func (x *DescribeConfigsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 7)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeConfigsResult(s, r, v, at)
 		x.Results = s
 	}
 	if flex {
@@ -205,16 +212,14 @@ func (x *DescribeConfigsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeConfigsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), flex)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Results), flex)
+	at = encodeEachDescribeConfigsResult(x.Results, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -237,42 +242,54 @@ func (x *DescribeConfigsResult) Default() {
 	x.Configs = wire.Resize(x.Configs, 0)
 }
 
-func (x *DescribeConfigsResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeConfigsResult(s []DescribeConfigsResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, flex, true)
-	x.ResourceType, at = r.GetInt8(at)
-	x.ResourceName, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 7)
-		s := wire.Resize(x.Configs, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, flex, true)
+		x.ResourceType, at = r.GetInt8(at)
+		x.ResourceName, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 7)
+			s := wire.Resize(x.Configs, n)
+			at = decodeEachDescribeConfigsResourceResult(s, r, v, at)
+			x.Configs = s
 		}
-		x.Configs = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeConfigsResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeConfigsResult(s []DescribeConfigsResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 3+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ResourceName))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
-	at = w.PutInt8(at, x.ResourceType)
-	at = w.PutString(at, x.ResourceName, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Configs), flex)
-	for i := range x.Configs {
-		at = x.Configs[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ResourceName)+wire.CountRoom)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("DescribeConfigsResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		at = wire.PutInt8(b, at, x.ResourceType)
+		if len(x.ResourceName) > wire.StringBytesMax {
+			w.Fail("DescribeConfigsResult.ResourceName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ResourceName, flex)
+		at = wire.PutCount(b, at, len(x.Configs), flex)
+		at = encodeEachDescribeConfigsResourceResult(x.Configs, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -303,81 +320,99 @@ func (x *DescribeConfigsResourceResult) Default() {
 	x.Documentation = wire.NullString{String: "", Valid: true}
 }
 
-func (x *DescribeConfigsResourceResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeConfigsResourceResult(s []DescribeConfigsResourceResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.Name, at = r.GetString(at, flex)
-	x.Value, at = r.GetNullString(at, flex, true)
-	x.ReadOnly, at = r.GetBool(at)
-	if v <= 0 {
-		x.IsDefault, at = r.GetBool(at)
-	} else {
-		x.IsDefault = false
-	}
-	if v >= 1 {
-		x.ConfigSource, at = r.GetInt8(at)
-	} else {
-		x.ConfigSource = -1
-	}
-	x.IsSensitive, at = r.GetBool(at)
-	if v >= 1 {
-		{
-			var n int
-			n, at = r.GetArrayLen(at, flex, false, 4)
-			s := wire.Resize(x.Synonyms, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
-			x.Synonyms = s
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		x.Value, at = r.GetNullString(at, flex, true)
+		x.ReadOnly, at = r.GetBool(at)
+		if v <= 0 {
+			x.IsDefault, at = r.GetBool(at)
+		} else {
+			x.IsDefault = false
 		}
-	} else {
-		x.Synonyms = wire.Resize(x.Synonyms, 0)
-	}
-	if v >= 3 {
-		x.ConfigType, at = r.GetInt8(at)
-	} else {
-		x.ConfigType = 0
-	}
-	if v >= 3 {
-		x.Documentation, at = r.GetNullString(at, flex, v >= 3)
-	} else {
-		x.Documentation = wire.NullString{String: "", Valid: true}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 1 {
+			x.ConfigSource, at = r.GetInt8(at)
+		} else {
+			x.ConfigSource = -1
+		}
+		x.IsSensitive, at = r.GetBool(at)
+		if v >= 1 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, flex, false, 4)
+				s := wire.Resize(x.Synonyms, n)
+				at = decodeEachDescribeConfigsSynonym(s, r, v, at)
+				x.Synonyms = s
+			}
+		} else {
+			x.Synonyms = wire.Resize(x.Synonyms, 0)
+		}
+		if v >= 3 {
+			x.ConfigType, at = r.GetInt8(at)
+		} else {
+			x.ConfigType = 0
+		}
+		if v >= 3 {
+			x.Documentation, at = r.GetNullString(at, flex, v >= 3)
+		} else {
+			x.Documentation = wire.NullString{String: "", Valid: true}
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeConfigsResourceResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeConfigsResourceResult(s []DescribeConfigsResourceResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 4+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutNullString(at, &x.Value, flex, true)
-	at = w.PutBool(at, x.ReadOnly)
-	if v <= 0 {
-		at = w.PutBool(at, x.IsDefault)
-	}
-	if v >= 1 {
-		at = w.PutInt8(at, x.ConfigSource)
-	}
-	at = w.PutBool(at, x.IsSensitive)
-	if v >= 1 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Synonyms), flex)
-		for i := range x.Synonyms {
-			at = x.Synonyms[i].encode(w, v, at)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 4+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("DescribeConfigsResourceResult.Name", wire.ErrTooLong)
 		}
-	}
-	w.Room(at, 1+wire.StringRoom+len(x.Documentation.String))
-	if v >= 3 {
-		at = w.PutInt8(at, x.ConfigType)
-	}
-	if v >= 3 {
-		at = w.PutNullString(at, &x.Documentation, flex, v >= 3)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutString(b, at, x.Name, flex)
+		if x.Value.Valid {
+			if len(x.Value.String) > wire.StringBytesMax {
+				w.Fail("DescribeConfigsResourceResult.Value", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Value.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		at = wire.PutBool(b, at, x.ReadOnly)
+		if v <= 0 {
+			at = wire.PutBool(b, at, x.IsDefault)
+		}
+		if v >= 1 {
+			at = wire.PutInt8(b, at, x.ConfigSource)
+		}
+		at = wire.PutBool(b, at, x.IsSensitive)
+		if v >= 1 {
+			at = wire.PutCount(b, at, len(x.Synonyms), flex)
+			at = encodeEachDescribeConfigsSynonym(x.Synonyms, w, v, at)
+		}
+		b = w.Room(at, 2+wire.StringRoom+len(x.Documentation.String))
+		if v >= 3 {
+			at = wire.PutInt8(b, at, x.ConfigType)
+		}
+		if v >= 3 {
+			if x.Documentation.Valid {
+				if len(x.Documentation.String) > wire.StringBytesMax {
+					w.Fail("DescribeConfigsResourceResult.Documentation", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.Documentation.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 3)
+			}
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -396,25 +431,42 @@ func (x *DescribeConfigsSynonym) Default() {
 	x.Source = 0
 }
 
-func (x *DescribeConfigsSynonym) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeConfigsSynonym(s []DescribeConfigsSynonym, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.Name, at = r.GetString(at, flex)
-	x.Value, at = r.GetNullString(at, flex, true)
-	x.Source, at = r.GetInt8(at)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		x.Value, at = r.GetNullString(at, flex, true)
+		x.Source, at = r.GetInt8(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeConfigsSynonym) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeConfigsSynonym(s []DescribeConfigsSynonym, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 2+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutNullString(at, &x.Value, flex, true)
-	at = w.PutInt8(at, x.Source)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("DescribeConfigsSynonym.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		if x.Value.Valid {
+			if len(x.Value.String) > wire.StringBytesMax {
+				w.Fail("DescribeConfigsSynonym.Value", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Value.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		at = wire.PutInt8(b, at, x.Source)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -37,9 +37,7 @@ func (x *AlterReplicaLogDirsRequest) decode(r *wire.Reader, v int16, at int) int
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Dirs, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAlterReplicaLogDir(s, r, v, at)
 		x.Dirs = s
 	}
 	if flex {
@@ -60,14 +58,13 @@ func (x *AlterReplicaLogDirsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *AlterReplicaLogDirsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Dirs), flex)
-	for i := range x.Dirs {
-		at = x.Dirs[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Dirs), flex)
+	at = encodeEachAlterReplicaLogDir(x.Dirs, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -84,36 +81,41 @@ func (x *AlterReplicaLogDir) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-func (x *AlterReplicaLogDir) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAlterReplicaLogDir(s []AlterReplicaLogDir, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Path, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 3)
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Path, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
+			s := wire.Resize(x.Topics, n)
+			at = decodeEachAlterReplicaLogDirTopic(s, r, v, at)
+			x.Topics = s
 		}
-		x.Topics = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AlterReplicaLogDir) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAlterReplicaLogDir(s []AlterReplicaLogDir, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.StringRoom+len(x.Path))
-	at = w.PutString(at, x.Path, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Path)+wire.CountRoom)
+		if len(x.Path) > wire.StringBytesMax {
+			w.Fail("AlterReplicaLogDir.Path", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Path, flex)
+		at = wire.PutCount(b, at, len(x.Topics), flex)
+		at = encodeEachAlterReplicaLogDirTopic(x.Topics, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -130,29 +132,40 @@ func (x *AlterReplicaLogDirTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *AlterReplicaLogDirTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAlterReplicaLogDirTopic(s []AlterReplicaLogDirTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AlterReplicaLogDirTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAlterReplicaLogDirTopic(s []AlterReplicaLogDirTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutInt32s(at, x.Partitions, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("AlterReplicaLogDirTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -189,9 +202,7 @@ func (x *AlterReplicaLogDirsResponse) decode(r *wire.Reader, v int16, at int) in
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAlterReplicaLogDirTopicResult(s, r, v, at)
 		x.Results = s
 	}
 	if flex {
@@ -212,16 +223,14 @@ func (x *AlterReplicaLogDirsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *AlterReplicaLogDirsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), flex)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Results), flex)
+	at = encodeEachAlterReplicaLogDirTopicResult(x.Results, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -238,36 +247,41 @@ func (x *AlterReplicaLogDirTopicResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *AlterReplicaLogDirTopicResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAlterReplicaLogDirTopicResult(s []AlterReplicaLogDirTopicResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.TopicName, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 6)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 6)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachAlterReplicaLogDirPartitionResult(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AlterReplicaLogDirTopicResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAlterReplicaLogDirTopicResult(s []AlterReplicaLogDirTopicResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("AlterReplicaLogDirTopicResult.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachAlterReplicaLogDirPartitionResult(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -284,33 +298,39 @@ func (x *AlterReplicaLogDirPartitionResult) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *AlterReplicaLogDirPartitionResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAlterReplicaLogDirPartitionResult(s []AlterReplicaLogDirPartitionResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AlterReplicaLogDirPartitionResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAlterReplicaLogDirPartitionResult(s []AlterReplicaLogDirPartitionResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 7)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 7*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -39,9 +39,7 @@ func (x *DescribeLogDirsRequest) decode(r *wire.Reader, v int16, at int) int {
 			x.Topics = nil
 		} else {
 			s := wire.Resize(x.Topics, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachDescribableLogDirTopic(s, r, v, at)
 			x.Topics = s
 		}
 	}
@@ -63,14 +61,13 @@ func (x *DescribeLogDirsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeLogDirsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, flex, true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.Topics), x.Topics == nil, flex, true)
+	at = encodeEachDescribableLogDirTopic(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -87,29 +84,40 @@ func (x *DescribableLogDirTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *DescribableLogDirTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribableLogDirTopic(s []DescribableLogDirTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Topic, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Topic, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribableLogDirTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribableLogDirTopic(s []DescribableLogDirTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.Topic, flex)
-	at = w.PutInt32s(at, x.Partitions, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.Topic) > wire.StringBytesMax {
+			w.Fail("DescribableLogDirTopic.Topic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Topic, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -153,9 +161,7 @@ func (x *DescribeLogDirsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 5)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeLogDirsResult(s, r, v, at)
 		x.Results = s
 	}
 	if flex {
@@ -176,19 +182,17 @@ func (x *DescribeLogDirsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeLogDirsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 6)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
+	var b []byte
+	b = w.Room(at, 6+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	if v >= 3 {
-		at = w.PutInt16(at, x.ErrorCode)
+		at = wire.PutInt16(b, at, x.ErrorCode)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), flex)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Results), flex)
+	at = encodeEachDescribeLogDirsResult(x.Results, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -213,68 +217,72 @@ func (x *DescribeLogDirsResult) Default() {
 	x.IsCordoned = false
 }
 
-func (x *DescribeLogDirsResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeLogDirsResult(s []DescribeLogDirsResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.ErrorCode, at = r.GetInt16(at)
-	x.LogDir, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 3)
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
-		x.Topics = s
-	}
-	if v >= 4 {
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.LogDir, at = r.GetString(at, flex)
 		{
-			var p []byte
-			if p, at = r.GetFixed(at, 16); p != nil {
-				b := (*[16]byte)(p)
-				x.TotalBytes = int64(binary.BigEndian.Uint64(b[0:8]))
-				x.UsableBytes = int64(binary.BigEndian.Uint64(b[8:16]))
-			}
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
+			s := wire.Resize(x.Topics, n)
+			at = decodeEachDescribeLogDirsTopic(s, r, v, at)
+			x.Topics = s
 		}
-	} else {
-		x.TotalBytes = -1
-		x.UsableBytes = -1
-	}
-	if v >= 5 {
-		x.IsCordoned, at = r.GetBool(at)
-	} else {
-		x.IsCordoned = false
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v >= 4 {
+			{
+				var p []byte
+				if p, at = r.GetFixed(at, 16); p != nil {
+					b := (*[16]byte)(p)
+					x.TotalBytes = int64(binary.BigEndian.Uint64(b[0:8]))
+					x.UsableBytes = int64(binary.BigEndian.Uint64(b[8:16]))
+				}
+			}
+		} else {
+			x.TotalBytes = -1
+			x.UsableBytes = -1
+		}
+		if v >= 5 {
+			x.IsCordoned, at = r.GetBool(at)
+		} else {
+			x.IsCordoned = false
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeLogDirsResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeLogDirsResult(s []DescribeLogDirsResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 2+wire.StringRoom+len(x.LogDir))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutString(at, x.LogDir, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 17)
-	if v >= 4 {
-		{
-			b := (*[16]byte)(w.At(at, 16))
-			binary.BigEndian.PutUint64(b[0:8], uint64(x.TotalBytes))
-			binary.BigEndian.PutUint64(b[8:16], uint64(x.UsableBytes))
-			at += 16
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.LogDir)+wire.CountRoom)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if len(x.LogDir) > wire.StringBytesMax {
+			w.Fail("DescribeLogDirsResult.LogDir", wire.ErrTooLong)
 		}
-	}
-	if v >= 5 {
-		at = w.PutBool(at, x.IsCordoned)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutString(b, at, x.LogDir, flex)
+		at = wire.PutCount(b, at, len(x.Topics), flex)
+		at = encodeEachDescribeLogDirsTopic(x.Topics, w, v, at)
+		b = w.Room(at, 18)
+		if v >= 4 {
+			{
+				p := (*[16]byte)(b[at : at+16])
+				binary.BigEndian.PutUint64(p[0:8], uint64(x.TotalBytes))
+				binary.BigEndian.PutUint64(p[8:16], uint64(x.UsableBytes))
+				at += 16
+			}
+		}
+		if v >= 5 {
+			at = wire.PutBool(b, at, x.IsCordoned)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -291,36 +299,41 @@ func (x *DescribeLogDirsTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *DescribeLogDirsTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeLogDirsTopic(s []DescribeLogDirsTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 21)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 21)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachDescribeLogDirsPartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeLogDirsTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeLogDirsTopic(s []DescribeLogDirsTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("DescribeLogDirsTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachDescribeLogDirsPartition(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -341,40 +354,46 @@ func (x *DescribeLogDirsPartition) Default() {
 	x.IsFutureKey = false
 }
 
-func (x *DescribeLogDirsPartition) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeLogDirsPartition(s []DescribeLogDirsPartition, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 21); p != nil {
-			b := (*[21]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.PartitionSize = int64(binary.BigEndian.Uint64(b[4:12]))
-			x.OffsetLag = int64(binary.BigEndian.Uint64(b[12:20]))
-			x.IsFutureKey = b[20] != 0
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 21); p != nil {
+				b := (*[21]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.PartitionSize = int64(binary.BigEndian.Uint64(b[4:12]))
+				x.OffsetLag = int64(binary.BigEndian.Uint64(b[12:20]))
+				x.IsFutureKey = b[20] != 0
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeLogDirsPartition) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeLogDirsPartition(s []DescribeLogDirsPartition, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 22)
-	{
-		b := (*[21]byte)(w.At(at, 21))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.PartitionSize))
-		binary.BigEndian.PutUint64(b[12:20], uint64(x.OffsetLag))
-		b[20] = 0
-		if x.IsFutureKey {
-			b[20] = 1
+	b := w.Room(at, 22*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[21]byte)(b[at : at+21])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.PartitionSize))
+			binary.BigEndian.PutUint64(p[12:20], uint64(x.OffsetLag))
+			p[20] = 0
+			if x.IsFutureKey {
+				p[20] = 1
+			}
+			at += 21
 		}
-		at += 21
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -48,10 +48,11 @@ func (x *SaslAuthenticateRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *SaslAuthenticateRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 1+wire.CountRoom+len(x.AuthBytes))
-	at = w.PutBytes(at, x.AuthBytes, flex, false)
+	var b []byte
+	b = w.Room(at, 1+wire.CountRoom+len(x.AuthBytes))
+	at = wire.PutBytes(b, at, x.AuthBytes, flex, false)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -113,15 +114,23 @@ func (x *SaslAuthenticateResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *SaslAuthenticateResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 11+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom+len(x.AuthBytes))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
-	at = w.PutBytes(at, x.AuthBytes, flex, false)
+	var b []byte
+	b = w.Room(at, 11+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom+len(x.AuthBytes))
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("SaslAuthenticateResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, true)
+	}
+	at = wire.PutBytes(b, at, x.AuthBytes, flex, false)
 	if v >= 1 {
-		at = w.PutInt64(at, x.SessionLifetimeMs)
+		at = wire.PutInt64(b, at, x.SessionLifetimeMs)
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }

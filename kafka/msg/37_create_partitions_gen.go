@@ -41,9 +41,7 @@ func (x *CreatePartitionsRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 7)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachCreatePartitionsTopic(s, r, v, at)
 		x.Topics = s
 	}
 	{
@@ -72,23 +70,22 @@ func (x *CreatePartitionsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *CreatePartitionsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 6)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachCreatePartitionsTopic(x.Topics, w, v, at)
+	b = w.Room(at, 6)
 	{
-		b := (*[5]byte)(w.At(at, 5))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.TimeoutMs))
-		b[4] = 0
+		p := (*[5]byte)(b[at : at+5])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.TimeoutMs))
+		p[4] = 0
 		if x.ValidateOnly {
-			b[4] = 1
+			p[4] = 1
 		}
 		at += 5
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -107,41 +104,46 @@ func (x *CreatePartitionsTopic) Default() {
 	x.Assignments = wire.Resize(x.Assignments, 0)
 }
 
-func (x *CreatePartitionsTopic) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachCreatePartitionsTopic(s []CreatePartitionsTopic, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name, at = r.GetString(at, flex)
-	x.Count, at = r.GetInt32(at)
-	{
-		var n int
-		if n, at = r.GetArrayLen(at, flex, true, 2); n < 0 {
-			x.Assignments = nil
-		} else {
-			s := wire.Resize(x.Assignments, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		x.Count, at = r.GetInt32(at)
+		{
+			var n int
+			if n, at = r.GetArrayLen(at, flex, true, 2); n < 0 {
+				x.Assignments = nil
+			} else {
+				s := wire.Resize(x.Assignments, n)
+				at = decodeEachCreatePartitionsAssignment(s, r, v, at)
+				x.Assignments = s
 			}
-			x.Assignments = s
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *CreatePartitionsTopic) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachCreatePartitionsTopic(s []CreatePartitionsTopic, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 4+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutInt32(at, x.Count)
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.Assignments), x.Assignments == nil, flex, true)
-	for i := range x.Assignments {
-		at = x.Assignments[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 4+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("CreatePartitionsTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutInt32(b, at, x.Count)
+		at = wire.PutNullCount(b, at, len(x.Assignments), x.Assignments == nil, flex, true)
+		at = encodeEachCreatePartitionsAssignment(x.Assignments, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -156,27 +158,35 @@ func (x *CreatePartitionsAssignment) Default() {
 	x.BrokerIds = wire.Resize(x.BrokerIds, 0)
 }
 
-func (x *CreatePartitionsAssignment) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachCreatePartitionsAssignment(s []CreatePartitionsAssignment, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.BrokerIds, n)
-		at = r.GetInt32s(at, s)
-		x.BrokerIds = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.BrokerIds, n)
+			at = r.GetInt32s(at, s)
+			x.BrokerIds = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *CreatePartitionsAssignment) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachCreatePartitionsAssignment(s []CreatePartitionsAssignment, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 1+wire.CountRoom+4*len(x.BrokerIds))
-	at = w.PutInt32s(at, x.BrokerIds, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.CountRoom+4*len(x.BrokerIds))
+		at = wire.PutCount(b, at, len(x.BrokerIds), flex)
+		at = wire.PutInt32s(b, at, x.BrokerIds)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -213,9 +223,7 @@ func (x *CreatePartitionsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 5)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachCreatePartitionsTopicResult(s, r, v, at)
 		x.Results = s
 	}
 	if flex {
@@ -236,16 +244,14 @@ func (x *CreatePartitionsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *CreatePartitionsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), flex)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Results), flex)
+	at = encodeEachCreatePartitionsTopicResult(x.Results, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -264,25 +270,42 @@ func (x *CreatePartitionsTopicResult) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-func (x *CreatePartitionsTopicResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachCreatePartitionsTopicResult(s []CreatePartitionsTopicResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Name, at = r.GetString(at, flex)
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *CreatePartitionsTopicResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachCreatePartitionsTopicResult(s []CreatePartitionsTopicResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.ErrorMessage.String))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("CreatePartitionsTopicResult.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("CreatePartitionsTopicResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -53,9 +53,7 @@ func (x *CreateDelegationTokenRequest) decode(r *wire.Reader, v int16, at int) i
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Renewers, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachCreatableRenewers(s, r, v, at)
 		x.Renewers = s
 	}
 	x.MaxLifetimeMs, at = r.GetInt64(at)
@@ -77,31 +75,42 @@ func (x *CreateDelegationTokenRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *CreateDelegationTokenRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.StringRoom+len(x.OwnerPrincipalType.String)+wire.StringRoom+len(x.OwnerPrincipalName.String))
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.OwnerPrincipalType.String)+wire.StringRoom+len(x.OwnerPrincipalName.String)+wire.CountRoom)
 	if v >= 3 {
-		at = w.PutNullString(at, &x.OwnerPrincipalType, flex, v >= 3)
+		if x.OwnerPrincipalType.Valid {
+			if len(x.OwnerPrincipalType.String) > wire.StringBytesMax {
+				w.Fail("CreateDelegationTokenRequest.OwnerPrincipalType", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.OwnerPrincipalType.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 3)
+		}
 	} else {
 		if x.OwnerPrincipalType != (wire.NullString{String: "", Valid: true}) {
 			w.Fail("CreateDelegationTokenRequest.OwnerPrincipalType", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		at = w.PutNullString(at, &x.OwnerPrincipalName, flex, v >= 3)
+		if x.OwnerPrincipalName.Valid {
+			if len(x.OwnerPrincipalName.String) > wire.StringBytesMax {
+				w.Fail("CreateDelegationTokenRequest.OwnerPrincipalName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.OwnerPrincipalName.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, v >= 3)
+		}
 	} else {
 		if x.OwnerPrincipalName != (wire.NullString{String: "", Valid: true}) {
 			w.Fail("CreateDelegationTokenRequest.OwnerPrincipalName", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Renewers), flex)
-	for i := range x.Renewers {
-		at = x.Renewers[i].encode(w, v, at)
-	}
-	w.Room(at, 8)
-	at = w.PutInt64(at, x.MaxLifetimeMs)
+	at = wire.PutCount(b, at, len(x.Renewers), flex)
+	at = encodeEachCreatableRenewers(x.Renewers, w, v, at)
+	b = w.Room(at, 9)
+	at = wire.PutInt64(b, at, x.MaxLifetimeMs)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -118,23 +127,36 @@ func (x *CreatableRenewers) Default() {
 	x.PrincipalName = ""
 }
 
-func (x *CreatableRenewers) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachCreatableRenewers(s []CreatableRenewers, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.PrincipalType, at = r.GetString(at, flex)
-	x.PrincipalName, at = r.GetString(at, flex)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.PrincipalType, at = r.GetString(at, flex)
+		x.PrincipalName, at = r.GetString(at, flex)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *CreatableRenewers) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachCreatableRenewers(s []CreatableRenewers, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 1+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName))
-	at = w.PutString(at, x.PrincipalType, flex)
-	at = w.PutString(at, x.PrincipalName, flex)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName))
+		if len(x.PrincipalType) > wire.StringBytesMax {
+			w.Fail("CreatableRenewers.PrincipalType", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.PrincipalType, flex)
+		if len(x.PrincipalName) > wire.StringBytesMax {
+			w.Fail("CreatableRenewers.PrincipalName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.PrincipalName, flex)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -227,36 +249,52 @@ func (x *CreateDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *CreateDelegationTokenResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 31+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName)+wire.StringRoom+len(x.TokenRequesterPrincipalType)+wire.StringRoom+len(x.TokenRequesterPrincipalName)+wire.StringRoom+len(x.TokenId)+wire.CountRoom+len(x.Hmac))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutString(at, x.PrincipalType, flex)
-	at = w.PutString(at, x.PrincipalName, flex)
+	var b []byte
+	b = w.Room(at, 31+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName)+wire.StringRoom+len(x.TokenRequesterPrincipalType)+wire.StringRoom+len(x.TokenRequesterPrincipalName)+wire.StringRoom+len(x.TokenId)+wire.CountRoom+len(x.Hmac))
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	if len(x.PrincipalType) > wire.StringBytesMax {
+		w.Fail("CreateDelegationTokenResponse.PrincipalType", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.PrincipalType, flex)
+	if len(x.PrincipalName) > wire.StringBytesMax {
+		w.Fail("CreateDelegationTokenResponse.PrincipalName", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.PrincipalName, flex)
 	if v >= 3 {
-		at = w.PutString(at, x.TokenRequesterPrincipalType, flex)
+		if len(x.TokenRequesterPrincipalType) > wire.StringBytesMax {
+			w.Fail("CreateDelegationTokenResponse.TokenRequesterPrincipalType", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TokenRequesterPrincipalType, flex)
 	} else {
 		if x.TokenRequesterPrincipalType != "" {
 			w.Fail("CreateDelegationTokenResponse.TokenRequesterPrincipalType", wire.ErrNotInThis)
 		}
 	}
 	if v >= 3 {
-		at = w.PutString(at, x.TokenRequesterPrincipalName, flex)
+		if len(x.TokenRequesterPrincipalName) > wire.StringBytesMax {
+			w.Fail("CreateDelegationTokenResponse.TokenRequesterPrincipalName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TokenRequesterPrincipalName, flex)
 	} else {
 		if x.TokenRequesterPrincipalName != "" {
 			w.Fail("CreateDelegationTokenResponse.TokenRequesterPrincipalName", wire.ErrNotInThis)
 		}
 	}
 	{
-		b := (*[24]byte)(w.At(at, 24))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.IssueTimestampMs))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.ExpiryTimestampMs))
-		binary.BigEndian.PutUint64(b[16:24], uint64(x.MaxTimestampMs))
+		p := (*[24]byte)(b[at : at+24])
+		binary.BigEndian.PutUint64(p[0:8], uint64(x.IssueTimestampMs))
+		binary.BigEndian.PutUint64(p[8:16], uint64(x.ExpiryTimestampMs))
+		binary.BigEndian.PutUint64(p[16:24], uint64(x.MaxTimestampMs))
 		at += 24
 	}
-	at = w.PutString(at, x.TokenId, flex)
-	at = w.PutBytes(at, x.Hmac, flex, false)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
+	if len(x.TokenId) > wire.StringBytesMax {
+		w.Fail("CreateDelegationTokenResponse.TokenId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.TokenId, flex)
+	at = wire.PutBytes(b, at, x.Hmac, flex, false)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }

@@ -55,11 +55,12 @@ func (x *ExpireDelegationTokenRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *ExpireDelegationTokenRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 9+wire.CountRoom+len(x.Hmac))
-	at = w.PutBytes(at, x.Hmac, flex, false)
-	at = w.PutInt64(at, x.ExpiryTimePeriodMs)
+	var b []byte
+	b = w.Room(at, 9+wire.CountRoom+len(x.Hmac))
+	at = wire.PutBytes(b, at, x.Hmac, flex, false)
+	at = wire.PutInt64(b, at, x.ExpiryTimePeriodMs)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -120,16 +121,17 @@ func (x *ExpireDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *ExpireDelegationTokenResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 15)
+	var b []byte
+	b = w.Room(at, 15)
 	{
-		b := (*[14]byte)(w.At(at, 14))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint64(b[2:10], uint64(x.ExpiryTimestampMs))
-		binary.BigEndian.PutUint32(b[10:14], uint32(x.ThrottleTimeMs))
+		p := (*[14]byte)(b[at : at+14])
+		binary.BigEndian.PutUint16(p[0:2], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint64(p[2:10], uint64(x.ExpiryTimestampMs))
+		binary.BigEndian.PutUint32(p[10:14], uint32(x.ThrottleTimeMs))
 		at += 14
 	}
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }

@@ -39,9 +39,7 @@ func (x *DescribeDelegationTokenRequest) decode(r *wire.Reader, v int16, at int)
 			x.Owners = nil
 		} else {
 			s := wire.Resize(x.Owners, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachDescribeDelegationTokenOwner(s, r, v, at)
 			x.Owners = s
 		}
 	}
@@ -63,14 +61,13 @@ func (x *DescribeDelegationTokenRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeDelegationTokenRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.Owners), x.Owners == nil, flex, true)
-	for i := range x.Owners {
-		at = x.Owners[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.Owners), x.Owners == nil, flex, true)
+	at = encodeEachDescribeDelegationTokenOwner(x.Owners, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -87,23 +84,36 @@ func (x *DescribeDelegationTokenOwner) Default() {
 	x.PrincipalName = ""
 }
 
-func (x *DescribeDelegationTokenOwner) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeDelegationTokenOwner(s []DescribeDelegationTokenOwner, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.PrincipalType, at = r.GetString(at, flex)
-	x.PrincipalName, at = r.GetString(at, flex)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.PrincipalType, at = r.GetString(at, flex)
+		x.PrincipalName, at = r.GetString(at, flex)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeDelegationTokenOwner) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeDelegationTokenOwner(s []DescribeDelegationTokenOwner, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 1+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName))
-	at = w.PutString(at, x.PrincipalType, flex)
-	at = w.PutString(at, x.PrincipalName, flex)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName))
+		if len(x.PrincipalType) > wire.StringBytesMax {
+			w.Fail("DescribeDelegationTokenOwner.PrincipalType", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.PrincipalType, flex)
+		if len(x.PrincipalName) > wire.StringBytesMax {
+			w.Fail("DescribeDelegationTokenOwner.PrincipalName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.PrincipalName, flex)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -142,9 +152,7 @@ func (x *DescribeDelegationTokenResponse) decode(r *wire.Reader, v int16, at int
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 30)
 		s := wire.Resize(x.Tokens, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribedDelegationToken(s, r, v, at)
 		x.Tokens = s
 	}
 	x.ThrottleTimeMs, at = r.GetInt32(at)
@@ -166,18 +174,15 @@ func (x *DescribeDelegationTokenResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeDelegationTokenResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.ErrorCode)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Tokens), flex)
-	for i := range x.Tokens {
-		at = x.Tokens[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
+	var b []byte
+	b = w.Room(at, 2+wire.CountRoom)
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	at = wire.PutCount(b, at, len(x.Tokens), flex)
+	at = encodeEachDescribedDelegationToken(x.Tokens, w, v, at)
+	b = w.Room(at, 5)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -210,82 +215,99 @@ func (x *DescribedDelegationToken) Default() {
 	x.Renewers = wire.Resize(x.Renewers, 0)
 }
 
-func (x *DescribedDelegationToken) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribedDelegationToken(s []DescribedDelegationToken, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.PrincipalType, at = r.GetString(at, flex)
-	x.PrincipalName, at = r.GetString(at, flex)
-	if v >= 3 {
-		x.TokenRequesterPrincipalType, at = r.GetString(at, flex)
-	} else {
-		x.TokenRequesterPrincipalType = ""
-	}
-	if v >= 3 {
-		x.TokenRequesterPrincipalName, at = r.GetString(at, flex)
-	} else {
-		x.TokenRequesterPrincipalName = ""
-	}
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 24); p != nil {
-			b := (*[24]byte)(p)
-			x.IssueTimestamp = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.ExpiryTimestamp = int64(binary.BigEndian.Uint64(b[8:16]))
-			x.MaxTimestamp = int64(binary.BigEndian.Uint64(b[16:24]))
+	for i := range s {
+		x := &s[i]
+		x.PrincipalType, at = r.GetString(at, flex)
+		x.PrincipalName, at = r.GetString(at, flex)
+		if v >= 3 {
+			x.TokenRequesterPrincipalType, at = r.GetString(at, flex)
+		} else {
+			x.TokenRequesterPrincipalType = ""
 		}
-	}
-	x.TokenId, at = r.GetString(at, flex)
-	x.Hmac, at = r.GetBytes(at, flex, false)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 3)
-		s := wire.Resize(x.Renewers, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		if v >= 3 {
+			x.TokenRequesterPrincipalName, at = r.GetString(at, flex)
+		} else {
+			x.TokenRequesterPrincipalName = ""
 		}
-		x.Renewers = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 24); p != nil {
+				b := (*[24]byte)(p)
+				x.IssueTimestamp = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.ExpiryTimestamp = int64(binary.BigEndian.Uint64(b[8:16]))
+				x.MaxTimestamp = int64(binary.BigEndian.Uint64(b[16:24]))
+			}
+		}
+		x.TokenId, at = r.GetString(at, flex)
+		x.Hmac, at = r.GetBytes(at, flex, false)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
+			s := wire.Resize(x.Renewers, n)
+			at = decodeEachDescribedDelegationTokenRenewer(s, r, v, at)
+			x.Renewers = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribedDelegationToken) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribedDelegationToken(s []DescribedDelegationToken, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 24+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName)+wire.StringRoom+len(x.TokenRequesterPrincipalType)+wire.StringRoom+len(x.TokenRequesterPrincipalName)+wire.StringRoom+len(x.TokenId)+wire.CountRoom+len(x.Hmac))
-	at = w.PutString(at, x.PrincipalType, flex)
-	at = w.PutString(at, x.PrincipalName, flex)
-	if v >= 3 {
-		at = w.PutString(at, x.TokenRequesterPrincipalType, flex)
-	} else {
-		if x.TokenRequesterPrincipalType != "" {
-			w.Fail("DescribedDelegationToken.TokenRequesterPrincipalType", wire.ErrNotInThis)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 24+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName)+wire.StringRoom+len(x.TokenRequesterPrincipalType)+wire.StringRoom+len(x.TokenRequesterPrincipalName)+wire.StringRoom+len(x.TokenId)+wire.CountRoom+len(x.Hmac)+wire.CountRoom)
+		if len(x.PrincipalType) > wire.StringBytesMax {
+			w.Fail("DescribedDelegationToken.PrincipalType", wire.ErrTooLong)
 		}
-	}
-	if v >= 3 {
-		at = w.PutString(at, x.TokenRequesterPrincipalName, flex)
-	} else {
-		if x.TokenRequesterPrincipalName != "" {
-			w.Fail("DescribedDelegationToken.TokenRequesterPrincipalName", wire.ErrNotInThis)
+		at = wire.PutString(b, at, x.PrincipalType, flex)
+		if len(x.PrincipalName) > wire.StringBytesMax {
+			w.Fail("DescribedDelegationToken.PrincipalName", wire.ErrTooLong)
 		}
-	}
-	{
-		b := (*[24]byte)(w.At(at, 24))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.IssueTimestamp))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.ExpiryTimestamp))
-		binary.BigEndian.PutUint64(b[16:24], uint64(x.MaxTimestamp))
-		at += 24
-	}
-	at = w.PutString(at, x.TokenId, flex)
-	at = w.PutBytes(at, x.Hmac, flex, false)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Renewers), flex)
-	for i := range x.Renewers {
-		at = x.Renewers[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutString(b, at, x.PrincipalName, flex)
+		if v >= 3 {
+			if len(x.TokenRequesterPrincipalType) > wire.StringBytesMax {
+				w.Fail("DescribedDelegationToken.TokenRequesterPrincipalType", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.TokenRequesterPrincipalType, flex)
+		} else {
+			if x.TokenRequesterPrincipalType != "" {
+				w.Fail("DescribedDelegationToken.TokenRequesterPrincipalType", wire.ErrNotInThis)
+			}
+		}
+		if v >= 3 {
+			if len(x.TokenRequesterPrincipalName) > wire.StringBytesMax {
+				w.Fail("DescribedDelegationToken.TokenRequesterPrincipalName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.TokenRequesterPrincipalName, flex)
+		} else {
+			if x.TokenRequesterPrincipalName != "" {
+				w.Fail("DescribedDelegationToken.TokenRequesterPrincipalName", wire.ErrNotInThis)
+			}
+		}
+		{
+			p := (*[24]byte)(b[at : at+24])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.IssueTimestamp))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.ExpiryTimestamp))
+			binary.BigEndian.PutUint64(p[16:24], uint64(x.MaxTimestamp))
+			at += 24
+		}
+		if len(x.TokenId) > wire.StringBytesMax {
+			w.Fail("DescribedDelegationToken.TokenId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TokenId, flex)
+		at = wire.PutBytes(b, at, x.Hmac, flex, false)
+		at = wire.PutCount(b, at, len(x.Renewers), flex)
+		at = encodeEachDescribedDelegationTokenRenewer(x.Renewers, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -302,23 +324,36 @@ func (x *DescribedDelegationTokenRenewer) Default() {
 	x.PrincipalName = ""
 }
 
-func (x *DescribedDelegationTokenRenewer) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribedDelegationTokenRenewer(s []DescribedDelegationTokenRenewer, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.PrincipalType, at = r.GetString(at, flex)
-	x.PrincipalName, at = r.GetString(at, flex)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.PrincipalType, at = r.GetString(at, flex)
+		x.PrincipalName, at = r.GetString(at, flex)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribedDelegationTokenRenewer) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribedDelegationTokenRenewer(s []DescribedDelegationTokenRenewer, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 1+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName))
-	at = w.PutString(at, x.PrincipalType, flex)
-	at = w.PutString(at, x.PrincipalName, flex)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.PrincipalType)+wire.StringRoom+len(x.PrincipalName))
+		if len(x.PrincipalType) > wire.StringBytesMax {
+			w.Fail("DescribedDelegationTokenRenewer.PrincipalType", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.PrincipalType, flex)
+		if len(x.PrincipalName) > wire.StringBytesMax {
+			w.Fail("DescribedDelegationTokenRenewer.PrincipalName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.PrincipalName, flex)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

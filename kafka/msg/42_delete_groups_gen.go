@@ -56,15 +56,19 @@ func (x *DeleteGroupsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *DeleteGroupsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.GroupsNames), flex)
-	for i := range x.GroupsNames {
-		w.Room(at, wire.StringRoom+len(x.GroupsNames[i]))
-		at = w.PutString(at, x.GroupsNames[i], flex)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.GroupsNames), flex)
+	for j := range x.GroupsNames {
+		b = w.Room(at, wire.StringRoom+len(x.GroupsNames[j]))
+		if len(x.GroupsNames[j]) > wire.StringBytesMax {
+			w.Fail("DeleteGroupsRequest.GroupsNames", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupsNames[j], flex)
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -101,9 +105,7 @@ func (x *DeleteGroupsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDeletableGroupResult(s, r, v, at)
 		x.Results = s
 	}
 	if flex {
@@ -124,16 +126,14 @@ func (x *DeleteGroupsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *DeleteGroupsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), flex)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Results), flex)
+	at = encodeEachDeletableGroupResult(x.Results, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -152,31 +152,48 @@ func (x *DeletableGroupResult) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-func (x *DeletableGroupResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDeletableGroupResult(s []DeletableGroupResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.GroupId, at = r.GetString(at, flex)
-	x.ErrorCode, at = r.GetInt16(at)
-	if v >= 3 {
-		x.ErrorMessage, at = r.GetNullString(at, flex, v >= 3)
-	} else {
-		x.ErrorMessage = wire.NullString{}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.GroupId, at = r.GetString(at, flex)
+		x.ErrorCode, at = r.GetInt16(at)
+		if v >= 3 {
+			x.ErrorMessage, at = r.GetNullString(at, flex, v >= 3)
+		} else {
+			x.ErrorMessage = wire.NullString{}
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DeletableGroupResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDeletableGroupResult(s []DeletableGroupResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 3+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutString(at, x.GroupId, flex)
-	at = w.PutInt16(at, x.ErrorCode)
-	if v >= 3 {
-		at = w.PutNullString(at, &x.ErrorMessage, flex, v >= 3)
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.ErrorMessage.String))
+		if len(x.GroupId) > wire.StringBytesMax {
+			w.Fail("DeletableGroupResult.GroupId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupId, flex)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if v >= 3 {
+			if x.ErrorMessage.Valid {
+				if len(x.ErrorMessage.String) > wire.StringBytesMax {
+					w.Fail("DeletableGroupResult.ErrorMessage", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 3)
+			}
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

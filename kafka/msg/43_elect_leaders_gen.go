@@ -48,9 +48,7 @@ func (x *ElectLeadersRequest) decode(r *wire.Reader, v int16, at int) int {
 			x.TopicPartitions = nil
 		} else {
 			s := wire.Resize(x.TopicPartitions, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachElectLeadersRequestTopicPartitions(s, r, v, at)
 			x.TopicPartitions = s
 		}
 	}
@@ -73,24 +71,21 @@ func (x *ElectLeadersRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *ElectLeadersRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 1)
+	var b []byte
+	b = w.Room(at, 1+wire.CountRoom)
 	if v >= 1 {
-		at = w.PutInt8(at, x.ElectionType)
+		at = wire.PutInt8(b, at, x.ElectionType)
 	} else {
 		if x.ElectionType != 0 {
 			w.Fail("ElectLeadersRequest.ElectionType", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.TopicPartitions), x.TopicPartitions == nil, flex, true)
-	for i := range x.TopicPartitions {
-		at = x.TopicPartitions[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.TimeoutMs)
+	at = wire.PutNullCount(b, at, len(x.TopicPartitions), x.TopicPartitions == nil, flex, true)
+	at = encodeEachElectLeadersRequestTopicPartitions(x.TopicPartitions, w, v, at)
+	b = w.Room(at, 5)
+	at = wire.PutInt32(b, at, x.TimeoutMs)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -107,29 +102,40 @@ func (x *ElectLeadersRequestTopicPartitions) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ElectLeadersRequestTopicPartitions) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachElectLeadersRequestTopicPartitions(s []ElectLeadersRequestTopicPartitions, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Topic, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Topic, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *ElectLeadersRequestTopicPartitions) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachElectLeadersRequestTopicPartitions(s []ElectLeadersRequestTopicPartitions, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.Topic, flex)
-	at = w.PutInt32s(at, x.Partitions, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.Topic) > wire.StringBytesMax {
+			w.Fail("ElectLeadersRequestTopicPartitions.Topic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Topic, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -173,9 +179,7 @@ func (x *ElectLeadersResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.ReplicaElectionResults, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachReplicaElectionResult(s, r, v, at)
 		x.ReplicaElectionResults = s
 	}
 	if flex {
@@ -196,23 +200,21 @@ func (x *ElectLeadersResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *ElectLeadersResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 6)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
+	var b []byte
+	b = w.Room(at, 6+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	if v >= 1 {
-		at = w.PutInt16(at, x.ErrorCode)
+		at = wire.PutInt16(b, at, x.ErrorCode)
 	} else {
 		if x.ErrorCode != 0 {
 			w.Fail("ElectLeadersResponse.ErrorCode", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ReplicaElectionResults), flex)
-	for i := range x.ReplicaElectionResults {
-		at = x.ReplicaElectionResults[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.ReplicaElectionResults), flex)
+	at = encodeEachReplicaElectionResult(x.ReplicaElectionResults, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -229,36 +231,41 @@ func (x *ReplicaElectionResult) Default() {
 	x.PartitionResult = wire.Resize(x.PartitionResult, 0)
 }
 
-func (x *ReplicaElectionResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachReplicaElectionResult(s []ReplicaElectionResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	x.Topic, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 8)
-		s := wire.Resize(x.PartitionResult, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.Topic, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 8)
+			s := wire.Resize(x.PartitionResult, n)
+			at = decodeEachPartitionResult(s, r, v, at)
+			x.PartitionResult = s
 		}
-		x.PartitionResult = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *ReplicaElectionResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachReplicaElectionResult(s []ReplicaElectionResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, wire.StringRoom+len(x.Topic))
-	at = w.PutString(at, x.Topic, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.PartitionResult), flex)
-	for i := range x.PartitionResult {
-		at = x.PartitionResult[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Topic)+wire.CountRoom)
+		if len(x.Topic) > wire.StringBytesMax {
+			w.Fail("ReplicaElectionResult.Topic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Topic, flex)
+		at = wire.PutCount(b, at, len(x.PartitionResult), flex)
+		at = encodeEachPartitionResult(x.PartitionResult, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -277,35 +284,49 @@ func (x *PartitionResult) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-func (x *PartitionResult) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachPartitionResult(s []PartitionResult, r *wire.Reader, v int16, at int) int {
 	flex := v >= 2
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionId = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionId = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	x.ErrorMessage, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+		x.ErrorMessage, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *PartitionResult) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachPartitionResult(s []PartitionResult, w *wire.Writer, v int16, at int) int {
 	flex := v >= 2
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionId))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
-	}
-	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionId))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("PartitionResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

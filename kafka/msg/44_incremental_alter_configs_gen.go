@@ -35,9 +35,7 @@ func (x *IncrementalAlterConfigsRequest) decode(r *wire.Reader, v int16, at int)
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Resources, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachIncrementalAlterConfigsRequestAlterConfigsResource(s, r, v, at)
 		x.Resources = s
 	}
 	x.ValidateOnly, at = r.GetBool(at)
@@ -59,15 +57,14 @@ func (x *IncrementalAlterConfigsRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *IncrementalAlterConfigsRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Resources), flex)
-	for i := range x.Resources {
-		at = x.Resources[i].encode(w, v, at)
-	}
-	w.Room(at, 2)
-	at = w.PutBool(at, x.ValidateOnly)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Resources), flex)
+	at = encodeEachIncrementalAlterConfigsRequestAlterConfigsResource(x.Resources, w, v, at)
+	b = w.Room(at, 2)
+	at = wire.PutBool(b, at, x.ValidateOnly)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -86,38 +83,43 @@ func (x *IncrementalAlterConfigsRequestAlterConfigsResource) Default() {
 	x.Configs = wire.Resize(x.Configs, 0)
 }
 
-func (x *IncrementalAlterConfigsRequestAlterConfigsResource) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachIncrementalAlterConfigsRequestAlterConfigsResource(s []IncrementalAlterConfigsRequestAlterConfigsResource, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.ResourceType, at = r.GetInt8(at)
-	x.ResourceName, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.Configs, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.ResourceType, at = r.GetInt8(at)
+		x.ResourceName, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.Configs, n)
+			at = decodeEachIncrementalAlterConfigsRequestAlterableConfig(s, r, v, at)
+			x.Configs = s
 		}
-		x.Configs = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *IncrementalAlterConfigsRequestAlterConfigsResource) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachIncrementalAlterConfigsRequestAlterConfigsResource(s []IncrementalAlterConfigsRequestAlterConfigsResource, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 1+wire.StringRoom+len(x.ResourceName))
-	at = w.PutInt8(at, x.ResourceType)
-	at = w.PutString(at, x.ResourceName, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Configs), flex)
-	for i := range x.Configs {
-		at = x.Configs[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.ResourceName)+wire.CountRoom)
+		at = wire.PutInt8(b, at, x.ResourceType)
+		if len(x.ResourceName) > wire.StringBytesMax {
+			w.Fail("IncrementalAlterConfigsRequestAlterConfigsResource.ResourceName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ResourceName, flex)
+		at = wire.PutCount(b, at, len(x.Configs), flex)
+		at = encodeEachIncrementalAlterConfigsRequestAlterableConfig(x.Configs, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -136,25 +138,42 @@ func (x *IncrementalAlterConfigsRequestAlterableConfig) Default() {
 	x.Value = wire.NullString{String: "", Valid: true}
 }
 
-func (x *IncrementalAlterConfigsRequestAlterableConfig) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachIncrementalAlterConfigsRequestAlterableConfig(s []IncrementalAlterConfigsRequestAlterableConfig, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.Name, at = r.GetString(at, flex)
-	x.ConfigOperation, at = r.GetInt8(at)
-	x.Value, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, flex)
+		x.ConfigOperation, at = r.GetInt8(at)
+		x.Value, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *IncrementalAlterConfigsRequestAlterableConfig) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachIncrementalAlterConfigsRequestAlterableConfig(s []IncrementalAlterConfigsRequestAlterableConfig, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 2+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
-	at = w.PutString(at, x.Name, flex)
-	at = w.PutInt8(at, x.ConfigOperation)
-	at = w.PutNullString(at, &x.Value, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Value.String))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("IncrementalAlterConfigsRequestAlterableConfig.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, flex)
+		at = wire.PutInt8(b, at, x.ConfigOperation)
+		if x.Value.Valid {
+			if len(x.Value.String) > wire.StringBytesMax {
+				w.Fail("IncrementalAlterConfigsRequestAlterableConfig.Value", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Value.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -191,9 +210,7 @@ func (x *IncrementalAlterConfigsResponse) decode(r *wire.Reader, v int16, at int
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 6)
 		s := wire.Resize(x.Responses, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachIncrementalAlterConfigsResponseAlterConfigsResourceResponse(s, r, v, at)
 		x.Responses = s
 	}
 	if flex {
@@ -214,16 +231,14 @@ func (x *IncrementalAlterConfigsResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *IncrementalAlterConfigsResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Responses), flex)
-	for i := range x.Responses {
-		at = x.Responses[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Responses), flex)
+	at = encodeEachIncrementalAlterConfigsResponseAlterConfigsResourceResponse(x.Responses, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -244,27 +259,44 @@ func (x *IncrementalAlterConfigsResponseAlterConfigsResourceResponse) Default() 
 	x.ResourceName = ""
 }
 
-func (x *IncrementalAlterConfigsResponseAlterConfigsResourceResponse) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachIncrementalAlterConfigsResponseAlterConfigsResourceResponse(s []IncrementalAlterConfigsResponseAlterConfigsResourceResponse, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, flex, true)
-	x.ResourceType, at = r.GetInt8(at)
-	x.ResourceName, at = r.GetString(at, flex)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, flex, true)
+		x.ResourceType, at = r.GetInt8(at)
+		x.ResourceName, at = r.GetString(at, flex)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *IncrementalAlterConfigsResponseAlterConfigsResourceResponse) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachIncrementalAlterConfigsResponseAlterConfigsResourceResponse(s []IncrementalAlterConfigsResponseAlterConfigsResourceResponse, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 4+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ResourceName))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
-	at = w.PutInt8(at, x.ResourceType)
-	at = w.PutString(at, x.ResourceName, flex)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 4+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ResourceName))
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("IncrementalAlterConfigsResponseAlterConfigsResourceResponse.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		at = wire.PutInt8(b, at, x.ResourceType)
+		if len(x.ResourceName) > wire.StringBytesMax {
+			w.Fail("IncrementalAlterConfigsResponseAlterConfigsResourceResponse.ResourceName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ResourceName, flex)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

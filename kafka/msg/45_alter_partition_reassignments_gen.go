@@ -46,9 +46,7 @@ func (x *AlterPartitionReassignmentsRequest) decode(r *wire.Reader, v int16, at 
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachReassignableTopic(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -66,22 +64,20 @@ func (x *AlterPartitionReassignmentsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AlterPartitionReassignmentsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5)
-	at = w.PutInt32(at, x.TimeoutMs)
+	var b []byte
+	b = w.Room(at, 5+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.TimeoutMs)
 	if v >= 1 {
-		at = w.PutBool(at, x.AllowReplicationFactorChange)
+		at = wire.PutBool(b, at, x.AllowReplicationFactorChange)
 	} else {
 		if !x.AllowReplicationFactorChange {
 			w.Fail("AlterPartitionReassignmentsRequest.AllowReplicationFactorChange", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachReassignableTopic(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -97,31 +93,36 @@ func (x *ReassignableTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ReassignableTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 6)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachReassignableTopic(s []ReassignableTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 6)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachReassignablePartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReassignableTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachReassignableTopic(s []ReassignableTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("ReassignableTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachReassignablePartition(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -137,27 +138,35 @@ func (x *ReassignablePartition) Default() {
 	x.Replicas = nil
 }
 
-func (x *ReassignablePartition) decode(r *wire.Reader, v int16, at int) int {
-	x.PartitionIndex, at = r.GetInt32(at)
-	{
-		var n int
-		if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
-			x.Replicas = nil
-		} else {
-			s := wire.Resize(x.Replicas, n)
-			at = r.GetInt32s(at, s)
-			x.Replicas = s
+func decodeEachReassignablePartition(s []ReassignablePartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.PartitionIndex, at = r.GetInt32(at)
+		{
+			var n int
+			if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
+				x.Replicas = nil
+			} else {
+				s := wire.Resize(x.Replicas, n)
+				at = r.GetInt32s(at, s)
+				x.Replicas = s
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReassignablePartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.CountRoom+4*len(x.Replicas))
-	at = w.PutInt32(at, x.PartitionIndex)
-	at = w.PutInt32s(at, x.Replicas, true, true)
-	at = w.PutInt8(at, 0)
+func encodeEachReassignablePartition(s []ReassignablePartition, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.CountRoom+4*len(x.Replicas))
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+		at = wire.PutNullCount(b, at, len(x.Replicas), x.Replicas == nil, true, true)
+		at = wire.PutInt32s(b, at, x.Replicas)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -205,9 +214,7 @@ func (x *AlterPartitionReassignmentsResponse) decode(r *wire.Reader, v int16, at
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Responses, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachReassignableTopicResponse(s, r, v, at)
 		x.Responses = s
 	}
 	at = r.GetNoTags(at)
@@ -225,20 +232,25 @@ func (x *AlterPartitionReassignmentsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AlterPartitionReassignmentsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutInt32(at, x.ThrottleTimeMs)
+	var b []byte
+	b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
 	if v >= 1 {
-		at = w.PutBool(at, x.AllowReplicationFactorChange)
+		at = wire.PutBool(b, at, x.AllowReplicationFactorChange)
 	}
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Responses), true)
-	for i := range x.Responses {
-		at = x.Responses[i].encode(w, v, at)
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("AlterPartitionReassignmentsResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Responses), true)
+	at = encodeEachReassignableTopicResponse(x.Responses, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -254,31 +266,36 @@ func (x *ReassignableTopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ReassignableTopicResponse) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 8)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachReassignableTopicResponse(s []ReassignableTopicResponse, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 8)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachReassignablePartitionResponse(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReassignableTopicResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachReassignableTopicResponse(s []ReassignableTopicResponse, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("ReassignableTopicResponse.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachReassignablePartitionResponse(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -296,29 +313,43 @@ func (x *ReassignablePartitionResponse) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-func (x *ReassignablePartitionResponse) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachReassignablePartitionResponse(s []ReassignablePartitionResponse, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
 	}
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReassignablePartitionResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachReassignablePartitionResponse(s []ReassignablePartitionResponse, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("ReassignablePartitionResponse.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
 	return at
 }

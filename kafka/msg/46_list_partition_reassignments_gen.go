@@ -41,9 +41,7 @@ func (x *ListPartitionReassignmentsRequest) decode(r *wire.Reader, v int16, at i
 			x.Topics = nil
 		} else {
 			s := wire.Resize(x.Topics, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachListPartitionReassignmentsTopics(s, r, v, at)
 			x.Topics = s
 		}
 	}
@@ -62,15 +60,13 @@ func (x *ListPartitionReassignmentsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ListPartitionReassignmentsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.TimeoutMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, true, true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.TimeoutMs)
+	at = wire.PutNullCount(b, at, len(x.Topics), x.Topics == nil, true, true)
+	at = encodeEachListPartitionReassignmentsTopics(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -86,24 +82,35 @@ func (x *ListPartitionReassignmentsTopics) Default() {
 	x.PartitionIndexes = wire.Resize(x.PartitionIndexes, 0)
 }
 
-func (x *ListPartitionReassignmentsTopics) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.PartitionIndexes, n)
-		at = r.GetInt32s(at, s)
-		x.PartitionIndexes = s
+func decodeEachListPartitionReassignmentsTopics(s []ListPartitionReassignmentsTopics, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.PartitionIndexes, n)
+			at = r.GetInt32s(at, s)
+			x.PartitionIndexes = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ListPartitionReassignmentsTopics) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutInt32s(at, x.PartitionIndexes, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachListPartitionReassignmentsTopics(s []ListPartitionReassignmentsTopics, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("ListPartitionReassignmentsTopics.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutCount(b, at, len(x.PartitionIndexes), true)
+		at = wire.PutInt32s(b, at, x.PartitionIndexes)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -150,9 +157,7 @@ func (x *ListPartitionReassignmentsResponse) decode(r *wire.Reader, v int16, at 
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachOngoingTopicReassignment(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -170,21 +175,26 @@ func (x *ListPartitionReassignmentsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ListPartitionReassignmentsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("ListPartitionReassignmentsResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachOngoingTopicReassignment(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -200,31 +210,36 @@ func (x *OngoingTopicReassignment) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *OngoingTopicReassignment) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 8)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachOngoingTopicReassignment(s []OngoingTopicReassignment, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 8)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachOngoingPartitionReassignment(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *OngoingTopicReassignment) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachOngoingTopicReassignment(s []OngoingTopicReassignment, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("OngoingTopicReassignment.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachOngoingPartitionReassignment(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -244,39 +259,49 @@ func (x *OngoingPartitionReassignment) Default() {
 	x.RemovingReplicas = wire.Resize(x.RemovingReplicas, 0)
 }
 
-func (x *OngoingPartitionReassignment) decode(r *wire.Reader, v int16, at int) int {
-	x.PartitionIndex, at = r.GetInt32(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Replicas, n)
-		at = r.GetInt32s(at, s)
-		x.Replicas = s
+func decodeEachOngoingPartitionReassignment(s []OngoingPartitionReassignment, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.PartitionIndex, at = r.GetInt32(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Replicas, n)
+			at = r.GetInt32s(at, s)
+			x.Replicas = s
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.AddingReplicas, n)
+			at = r.GetInt32s(at, s)
+			x.AddingReplicas = s
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.RemovingReplicas, n)
+			at = r.GetInt32s(at, s)
+			x.RemovingReplicas = s
+		}
+		at = r.GetNoTags(at)
 	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.AddingReplicas, n)
-		at = r.GetInt32s(at, s)
-		x.AddingReplicas = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.RemovingReplicas, n)
-		at = r.GetInt32s(at, s)
-		x.RemovingReplicas = s
-	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *OngoingPartitionReassignment) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.CountRoom+4*len(x.Replicas)+wire.CountRoom+4*len(x.AddingReplicas)+wire.CountRoom+4*len(x.RemovingReplicas))
-	at = w.PutInt32(at, x.PartitionIndex)
-	at = w.PutInt32s(at, x.Replicas, true, false)
-	at = w.PutInt32s(at, x.AddingReplicas, true, false)
-	at = w.PutInt32s(at, x.RemovingReplicas, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachOngoingPartitionReassignment(s []OngoingPartitionReassignment, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.CountRoom+4*len(x.Replicas)+wire.CountRoom+4*len(x.AddingReplicas)+wire.CountRoom+4*len(x.RemovingReplicas))
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+		at = wire.PutCount(b, at, len(x.Replicas), true)
+		at = wire.PutInt32s(b, at, x.Replicas)
+		at = wire.PutCount(b, at, len(x.AddingReplicas), true)
+		at = wire.PutInt32s(b, at, x.AddingReplicas)
+		at = wire.PutCount(b, at, len(x.RemovingReplicas), true)
+		at = wire.PutInt32s(b, at, x.RemovingReplicas)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

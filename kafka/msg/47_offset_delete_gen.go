@@ -39,9 +39,7 @@ func (x *OffsetDeleteRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, false, false, 6)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachOffsetDeleteRequestTopic(s, r, v, at)
 		x.Topics = s
 	}
 	return at
@@ -58,13 +56,14 @@ func (x *OffsetDeleteRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *OffsetDeleteRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), false)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("OffsetDeleteRequest.GroupId", wire.ErrTooLong)
 	}
+	at = wire.PutString(b, at, x.GroupId, false)
+	at = wire.PutCount(b, at, len(x.Topics), false)
+	at = encodeEachOffsetDeleteRequestTopic(x.Topics, w, v, at)
 	return at
 }
 
@@ -80,27 +79,32 @@ func (x *OffsetDeleteRequestTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *OffsetDeleteRequestTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, false)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, false, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachOffsetDeleteRequestTopic(s []OffsetDeleteRequestTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, false)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, false, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachOffsetDeleteRequestPartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
 	}
 	return at
 }
 
-func (x *OffsetDeleteRequestTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, false)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), false)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachOffsetDeleteRequestTopic(s []OffsetDeleteRequestTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("OffsetDeleteRequestTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, false)
+		at = wire.PutCount(b, at, len(x.Partitions), false)
+		at = encodeEachOffsetDeleteRequestPartition(x.Partitions, w, v, at)
 	}
 	return at
 }
@@ -115,14 +119,20 @@ func (x *OffsetDeleteRequestPartition) Default() {
 	x.PartitionIndex = 0
 }
 
-func (x *OffsetDeleteRequestPartition) decode(r *wire.Reader, v int16, at int) int {
-	x.PartitionIndex, at = r.GetInt32(at)
+func decodeEachOffsetDeleteRequestPartition(s []OffsetDeleteRequestPartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.PartitionIndex, at = r.GetInt32(at)
+	}
 	return at
 }
 
-func (x *OffsetDeleteRequestPartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.PartitionIndex)
+func encodeEachOffsetDeleteRequestPartition(s []OffsetDeleteRequestPartition, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 5*len(s))
+	for i := range s {
+		x := &s[i]
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+	}
 	return at
 }
 
@@ -166,9 +176,7 @@ func (x *OffsetDeleteResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, false, false, 6)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachOffsetDeleteResponseTopic(s, r, v, at)
 		x.Topics = s
 	}
 	return at
@@ -185,18 +193,16 @@ func (x *OffsetDeleteResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *OffsetDeleteResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6)
+	var b []byte
+	b = w.Room(at, 6+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint32(b[2:6], uint32(x.ThrottleTimeMs))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint16(p[0:2], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint32(p[2:6], uint32(x.ThrottleTimeMs))
 		at += 6
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), false)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Topics), false)
+	at = encodeEachOffsetDeleteResponseTopic(x.Topics, w, v, at)
 	return at
 }
 
@@ -212,27 +218,32 @@ func (x *OffsetDeleteResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *OffsetDeleteResponseTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, false)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, false, false, 6)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachOffsetDeleteResponseTopic(s []OffsetDeleteResponseTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, false)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, false, false, 6)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachOffsetDeleteResponsePartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
 	}
 	return at
 }
 
-func (x *OffsetDeleteResponseTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, false)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), false)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachOffsetDeleteResponseTopic(s []OffsetDeleteResponseTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("OffsetDeleteResponseTopic.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, false)
+		at = wire.PutCount(b, at, len(x.Partitions), false)
+		at = encodeEachOffsetDeleteResponsePartition(x.Partitions, w, v, at)
 	}
 	return at
 }
@@ -249,25 +260,31 @@ func (x *OffsetDeleteResponsePartition) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *OffsetDeleteResponsePartition) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachOffsetDeleteResponsePartition(s []OffsetDeleteResponsePartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
 	}
 	return at
 }
 
-func (x *OffsetDeleteResponsePartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachOffsetDeleteResponsePartition(s []OffsetDeleteResponsePartition, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 7*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
 	}
 	return at
 }

@@ -39,9 +39,7 @@ func (x *DescribeClientQuotasRequest) decode(r *wire.Reader, v int16, at int) in
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
 		s := wire.Resize(x.Components, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachComponentData(s, r, v, at)
 		x.Components = s
 	}
 	x.Strict, at = r.GetBool(at)
@@ -63,15 +61,14 @@ func (x *DescribeClientQuotasRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeClientQuotasRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Components), flex)
-	for i := range x.Components {
-		at = x.Components[i].encode(w, v, at)
-	}
-	w.Room(at, 2)
-	at = w.PutBool(at, x.Strict)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Components), flex)
+	at = encodeEachComponentData(x.Components, w, v, at)
+	b = w.Room(at, 2)
+	at = wire.PutBool(b, at, x.Strict)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -90,25 +87,42 @@ func (x *ComponentData) Default() {
 	x.Match = wire.NullString{String: "", Valid: true}
 }
 
-func (x *ComponentData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachComponentData(s []ComponentData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.EntityType, at = r.GetString(at, flex)
-	x.MatchType, at = r.GetInt8(at)
-	x.Match, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.EntityType, at = r.GetString(at, flex)
+		x.MatchType, at = r.GetInt8(at)
+		x.Match, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *ComponentData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachComponentData(s []ComponentData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 2+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.Match.String))
-	at = w.PutString(at, x.EntityType, flex)
-	at = w.PutInt8(at, x.MatchType)
-	at = w.PutNullString(at, &x.Match, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.Match.String))
+		if len(x.EntityType) > wire.StringBytesMax {
+			w.Fail("ComponentData.EntityType", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.EntityType, flex)
+		at = wire.PutInt8(b, at, x.MatchType)
+		if x.Match.Valid {
+			if len(x.Match.String) > wire.StringBytesMax {
+				w.Fail("ComponentData.Match", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Match.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -159,9 +173,7 @@ func (x *DescribeClientQuotasResponse) decode(r *wire.Reader, v int16, at int) i
 			x.Entries = nil
 		} else {
 			s := wire.Resize(x.Entries, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachDescribeClientQuotasResponseEntryData(s, r, v, at)
 			x.Entries = s
 		}
 	}
@@ -183,22 +195,27 @@ func (x *DescribeClientQuotasResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *DescribeClientQuotasResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.Entries), x.Entries == nil, flex, true)
-	for i := range x.Entries {
-		at = x.Entries[i].encode(w, v, at)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("DescribeClientQuotasResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, true)
 	}
+	at = wire.PutNullCount(b, at, len(x.Entries), x.Entries == nil, flex, true)
+	at = encodeEachDescribeClientQuotasResponseEntryData(x.Entries, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -215,47 +232,46 @@ func (x *DescribeClientQuotasResponseEntryData) Default() {
 	x.Values = wire.Resize(x.Values, 0)
 }
 
-func (x *DescribeClientQuotasResponseEntryData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeClientQuotasResponseEntryData(s []DescribeClientQuotasResponseEntryData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 3)
-		s := wire.Resize(x.Entity, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
+			s := wire.Resize(x.Entity, n)
+			at = decodeEachDescribeClientQuotasResponseEntityData(s, r, v, at)
+			x.Entity = s
 		}
-		x.Entity = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 10)
-		s := wire.Resize(x.Values, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 10)
+			s := wire.Resize(x.Values, n)
+			at = decodeEachValueData(s, r, v, at)
+			x.Values = s
 		}
-		x.Values = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeClientQuotasResponseEntryData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeClientQuotasResponseEntryData(s []DescribeClientQuotasResponseEntryData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Entity), flex)
-	for i := range x.Entity {
-		at = x.Entity[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Values), flex)
-	for i := range x.Values {
-		at = x.Values[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Entity), flex)
+		at = encodeEachDescribeClientQuotasResponseEntityData(x.Entity, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Values), flex)
+		at = encodeEachValueData(x.Values, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -272,23 +288,40 @@ func (x *DescribeClientQuotasResponseEntityData) Default() {
 	x.EntityName = wire.NullString{String: "", Valid: true}
 }
 
-func (x *DescribeClientQuotasResponseEntityData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachDescribeClientQuotasResponseEntityData(s []DescribeClientQuotasResponseEntityData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.EntityType, at = r.GetString(at, flex)
-	x.EntityName, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.EntityType, at = r.GetString(at, flex)
+		x.EntityName, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *DescribeClientQuotasResponseEntityData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachDescribeClientQuotasResponseEntityData(s []DescribeClientQuotasResponseEntityData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 1+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.EntityName.String))
-	at = w.PutString(at, x.EntityType, flex)
-	at = w.PutNullString(at, &x.EntityName, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.EntityName.String))
+		if len(x.EntityType) > wire.StringBytesMax {
+			w.Fail("DescribeClientQuotasResponseEntityData.EntityType", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.EntityType, flex)
+		if x.EntityName.Valid {
+			if len(x.EntityName.String) > wire.StringBytesMax {
+				w.Fail("DescribeClientQuotasResponseEntityData.EntityName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.EntityName.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -305,23 +338,33 @@ func (x *ValueData) Default() {
 	x.Value = 0
 }
 
-func (x *ValueData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachValueData(s []ValueData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.Key, at = r.GetString(at, flex)
-	x.Value, at = r.GetFloat64(at)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Key, at = r.GetString(at, flex)
+		x.Value, at = r.GetFloat64(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *ValueData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachValueData(s []ValueData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 9+wire.StringRoom+len(x.Key))
-	at = w.PutString(at, x.Key, flex)
-	at = w.PutFloat64(at, x.Value)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 9+wire.StringRoom+len(x.Key))
+		if len(x.Key) > wire.StringBytesMax {
+			w.Fail("ValueData.Key", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Key, flex)
+		at = wire.PutFloat64(b, at, x.Value)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

@@ -35,9 +35,7 @@ func (x *AlterClientQuotasRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Entries, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAlterClientQuotasRequestEntryData(s, r, v, at)
 		x.Entries = s
 	}
 	x.ValidateOnly, at = r.GetBool(at)
@@ -59,15 +57,14 @@ func (x *AlterClientQuotasRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *AlterClientQuotasRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Entries), flex)
-	for i := range x.Entries {
-		at = x.Entries[i].encode(w, v, at)
-	}
-	w.Room(at, 2)
-	at = w.PutBool(at, x.ValidateOnly)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Entries), flex)
+	at = encodeEachAlterClientQuotasRequestEntryData(x.Entries, w, v, at)
+	b = w.Room(at, 2)
+	at = wire.PutBool(b, at, x.ValidateOnly)
 	if flex {
-		at = w.PutInt8(at, 0)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -84,47 +81,46 @@ func (x *AlterClientQuotasRequestEntryData) Default() {
 	x.Ops = wire.Resize(x.Ops, 0)
 }
 
-func (x *AlterClientQuotasRequestEntryData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAlterClientQuotasRequestEntryData(s []AlterClientQuotasRequestEntryData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 3)
-		s := wire.Resize(x.Entity, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
+			s := wire.Resize(x.Entity, n)
+			at = decodeEachAlterClientQuotasRequestEntityData(s, r, v, at)
+			x.Entity = s
 		}
-		x.Entity = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 11)
-		s := wire.Resize(x.Ops, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 11)
+			s := wire.Resize(x.Ops, n)
+			at = decodeEachOpData(s, r, v, at)
+			x.Ops = s
 		}
-		x.Ops = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AlterClientQuotasRequestEntryData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAlterClientQuotasRequestEntryData(s []AlterClientQuotasRequestEntryData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Entity), flex)
-	for i := range x.Entity {
-		at = x.Entity[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Ops), flex)
-	for i := range x.Ops {
-		at = x.Ops[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Entity), flex)
+		at = encodeEachAlterClientQuotasRequestEntityData(x.Entity, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Ops), flex)
+		at = encodeEachOpData(x.Ops, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -141,23 +137,40 @@ func (x *AlterClientQuotasRequestEntityData) Default() {
 	x.EntityName = wire.NullString{String: "", Valid: true}
 }
 
-func (x *AlterClientQuotasRequestEntityData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAlterClientQuotasRequestEntityData(s []AlterClientQuotasRequestEntityData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.EntityType, at = r.GetString(at, flex)
-	x.EntityName, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.EntityType, at = r.GetString(at, flex)
+		x.EntityName, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AlterClientQuotasRequestEntityData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAlterClientQuotasRequestEntityData(s []AlterClientQuotasRequestEntityData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 1+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.EntityName.String))
-	at = w.PutString(at, x.EntityType, flex)
-	at = w.PutNullString(at, &x.EntityName, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.EntityName.String))
+		if len(x.EntityType) > wire.StringBytesMax {
+			w.Fail("AlterClientQuotasRequestEntityData.EntityType", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.EntityType, flex)
+		if x.EntityName.Valid {
+			if len(x.EntityName.String) > wire.StringBytesMax {
+				w.Fail("AlterClientQuotasRequestEntityData.EntityName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.EntityName.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -176,25 +189,35 @@ func (x *OpData) Default() {
 	x.Remove = false
 }
 
-func (x *OpData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachOpData(s []OpData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.Key, at = r.GetString(at, flex)
-	x.Value, at = r.GetFloat64(at)
-	x.Remove, at = r.GetBool(at)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Key, at = r.GetString(at, flex)
+		x.Value, at = r.GetFloat64(at)
+		x.Remove, at = r.GetBool(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *OpData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachOpData(s []OpData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 10+wire.StringRoom+len(x.Key))
-	at = w.PutString(at, x.Key, flex)
-	at = w.PutFloat64(at, x.Value)
-	at = w.PutBool(at, x.Remove)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 10+wire.StringRoom+len(x.Key))
+		if len(x.Key) > wire.StringBytesMax {
+			w.Fail("OpData.Key", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Key, flex)
+		at = wire.PutFloat64(b, at, x.Value)
+		at = wire.PutBool(b, at, x.Remove)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -231,9 +254,7 @@ func (x *AlterClientQuotasResponse) decode(r *wire.Reader, v int16, at int) int 
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 5)
 		s := wire.Resize(x.Entries, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAlterClientQuotasResponseEntryData(s, r, v, at)
 		x.Entries = s
 	}
 	if flex {
@@ -254,16 +275,14 @@ func (x *AlterClientQuotasResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *AlterClientQuotasResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Entries), flex)
-	for i := range x.Entries {
-		at = x.Entries[i].encode(w, v, at)
-	}
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Entries), flex)
+	at = encodeEachAlterClientQuotasResponseEntryData(x.Entries, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -282,38 +301,47 @@ func (x *AlterClientQuotasResponseEntryData) Default() {
 	x.Entity = wire.Resize(x.Entity, 0)
 }
 
-func (x *AlterClientQuotasResponseEntryData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAlterClientQuotasResponseEntryData(s []AlterClientQuotasResponseEntryData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, flex, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 3)
-		s := wire.Resize(x.Entity, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, flex, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 3)
+			s := wire.Resize(x.Entity, n)
+			at = decodeEachAlterClientQuotasResponseEntityData(s, r, v, at)
+			x.Entity = s
 		}
-		x.Entity = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AlterClientQuotasResponseEntryData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAlterClientQuotasResponseEntryData(s []AlterClientQuotasResponseEntryData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, flex, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Entity), flex)
-	for i := range x.Entity {
-		at = x.Entity[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("AlterClientQuotasResponseEntryData.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		at = wire.PutCount(b, at, len(x.Entity), flex)
+		at = encodeEachAlterClientQuotasResponseEntityData(x.Entity, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -330,23 +358,40 @@ func (x *AlterClientQuotasResponseEntityData) Default() {
 	x.EntityName = wire.NullString{String: "", Valid: true}
 }
 
-func (x *AlterClientQuotasResponseEntityData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachAlterClientQuotasResponseEntityData(s []AlterClientQuotasResponseEntityData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.EntityType, at = r.GetString(at, flex)
-	x.EntityName, at = r.GetNullString(at, flex, true)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.EntityType, at = r.GetString(at, flex)
+		x.EntityName, at = r.GetNullString(at, flex, true)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *AlterClientQuotasResponseEntityData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachAlterClientQuotasResponseEntityData(s []AlterClientQuotasResponseEntityData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 1+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.EntityName.String))
-	at = w.PutString(at, x.EntityType, flex)
-	at = w.PutNullString(at, &x.EntityName, flex, true)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.EntityType)+wire.StringRoom+len(x.EntityName.String))
+		if len(x.EntityType) > wire.StringBytesMax {
+			w.Fail("AlterClientQuotasResponseEntityData.EntityType", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.EntityType, flex)
+		if x.EntityName.Valid {
+			if len(x.EntityName.String) > wire.StringBytesMax {
+				w.Fail("AlterClientQuotasResponseEntityData.EntityName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.EntityName.String, flex)
+		} else {
+			at = wire.PutNoString(b, at, flex, true)
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

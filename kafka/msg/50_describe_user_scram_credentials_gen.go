@@ -38,9 +38,7 @@ func (x *DescribeUserScramCredentialsRequest) decode(r *wire.Reader, v int16, at
 			x.Users = nil
 		} else {
 			s := wire.Resize(x.Users, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachUserName(s, r, v, at)
 			x.Users = s
 		}
 	}
@@ -59,13 +57,12 @@ func (x *DescribeUserScramCredentialsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeUserScramCredentialsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.Users), x.Users == nil, true, true)
-	for i := range x.Users {
-		at = x.Users[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.Users), x.Users == nil, true, true)
+	at = encodeEachUserName(x.Users, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -79,16 +76,26 @@ func (x *UserName) Default() {
 	x.Name = ""
 }
 
-func (x *UserName) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
+func decodeEachUserName(s []UserName, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *UserName) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutInt8(at, 0)
+func encodeEachUserName(s []UserName, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("UserName.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -135,9 +142,7 @@ func (x *DescribeUserScramCredentialsResponse) decode(r *wire.Reader, v int16, a
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 6)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeUserScramCredentialsResult(s, r, v, at)
 		x.Results = s
 	}
 	at = r.GetNoTags(at)
@@ -155,21 +160,26 @@ func (x *DescribeUserScramCredentialsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeUserScramCredentialsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), true)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("DescribeUserScramCredentialsResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Results), true)
+	at = encodeEachDescribeUserScramCredentialsResult(x.Results, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -189,35 +199,47 @@ func (x *DescribeUserScramCredentialsResult) Default() {
 	x.CredentialInfos = wire.Resize(x.CredentialInfos, 0)
 }
 
-func (x *DescribeUserScramCredentialsResult) decode(r *wire.Reader, v int16, at int) int {
-	x.User, at = r.GetString(at, true)
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 6)
-		s := wire.Resize(x.CredentialInfos, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachDescribeUserScramCredentialsResult(s []DescribeUserScramCredentialsResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.User, at = r.GetString(at, true)
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 6)
+			s := wire.Resize(x.CredentialInfos, n)
+			at = decodeEachCredentialInfo(s, r, v, at)
+			x.CredentialInfos = s
 		}
-		x.CredentialInfos = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeUserScramCredentialsResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 2+wire.StringRoom+len(x.User)+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutString(at, x.User, true)
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.CredentialInfos), true)
-	for i := range x.CredentialInfos {
-		at = x.CredentialInfos[i].encode(w, v, at)
+func encodeEachDescribeUserScramCredentialsResult(s []DescribeUserScramCredentialsResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.User)+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
+		if len(x.User) > wire.StringBytesMax {
+			w.Fail("DescribeUserScramCredentialsResult.User", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.User, true)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("DescribeUserScramCredentialsResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutCount(b, at, len(x.CredentialInfos), true)
+		at = encodeEachCredentialInfo(x.CredentialInfos, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -233,27 +255,33 @@ func (x *CredentialInfo) Default() {
 	x.Iterations = 0
 }
 
-func (x *CredentialInfo) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 5); p != nil {
-			b := (*[5]byte)(p)
-			x.Mechanism = int8(b[0])
-			x.Iterations = int32(binary.BigEndian.Uint32(b[1:5]))
+func decodeEachCredentialInfo(s []CredentialInfo, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 5); p != nil {
+				b := (*[5]byte)(p)
+				x.Mechanism = int8(b[0])
+				x.Iterations = int32(binary.BigEndian.Uint32(b[1:5]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *CredentialInfo) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6)
-	{
-		b := (*[5]byte)(w.At(at, 5))
-		b[0] = byte(x.Mechanism)
-		binary.BigEndian.PutUint32(b[1:5], uint32(x.Iterations))
-		at += 5
+func encodeEachCredentialInfo(s []CredentialInfo, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 6*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[5]byte)(b[at : at+5])
+			p[0] = byte(x.Mechanism)
+			binary.BigEndian.PutUint32(p[1:5], uint32(x.Iterations))
+			at += 5
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }

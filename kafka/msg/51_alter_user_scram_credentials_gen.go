@@ -38,18 +38,14 @@ func (x *AlterUserScramCredentialsRequest) decode(r *wire.Reader, v int16, at in
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Deletions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachScramCredentialDeletion(s, r, v, at)
 		x.Deletions = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 9)
 		s := wire.Resize(x.Upsertions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachScramCredentialUpsertion(s, r, v, at)
 		x.Upsertions = s
 	}
 	at = r.GetNoTags(at)
@@ -67,18 +63,15 @@ func (x *AlterUserScramCredentialsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AlterUserScramCredentialsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Deletions), true)
-	for i := range x.Deletions {
-		at = x.Deletions[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Upsertions), true)
-	for i := range x.Upsertions {
-		at = x.Upsertions[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Deletions), true)
+	at = encodeEachScramCredentialDeletion(x.Deletions, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Upsertions), true)
+	at = encodeEachScramCredentialUpsertion(x.Upsertions, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -94,18 +87,28 @@ func (x *ScramCredentialDeletion) Default() {
 	x.Mechanism = 0
 }
 
-func (x *ScramCredentialDeletion) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	x.Mechanism, at = r.GetInt8(at)
-	at = r.GetNoTags(at)
+func decodeEachScramCredentialDeletion(s []ScramCredentialDeletion, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.Mechanism, at = r.GetInt8(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *ScramCredentialDeletion) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 2+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutInt8(at, x.Mechanism)
-	at = w.PutInt8(at, 0)
+func encodeEachScramCredentialDeletion(s []ScramCredentialDeletion, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.Name))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("ScramCredentialDeletion.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutInt8(b, at, x.Mechanism)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -127,34 +130,44 @@ func (x *ScramCredentialUpsertion) Default() {
 	x.SaltedPassword = wire.Resize(x.SaltedPassword, 0)
 }
 
-func (x *ScramCredentialUpsertion) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 5); p != nil {
-			b := (*[5]byte)(p)
-			x.Mechanism = int8(b[0])
-			x.Iterations = int32(binary.BigEndian.Uint32(b[1:5]))
+func decodeEachScramCredentialUpsertion(s []ScramCredentialUpsertion, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 5); p != nil {
+				b := (*[5]byte)(p)
+				x.Mechanism = int8(b[0])
+				x.Iterations = int32(binary.BigEndian.Uint32(b[1:5]))
+			}
 		}
+		x.Salt, at = r.GetBytes(at, true, false)
+		x.SaltedPassword, at = r.GetBytes(at, true, false)
+		at = r.GetNoTags(at)
 	}
-	x.Salt, at = r.GetBytes(at, true, false)
-	x.SaltedPassword, at = r.GetBytes(at, true, false)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ScramCredentialUpsertion) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.Name)+wire.CountRoom+len(x.Salt)+wire.CountRoom+len(x.SaltedPassword))
-	at = w.PutString(at, x.Name, true)
-	{
-		b := (*[5]byte)(w.At(at, 5))
-		b[0] = byte(x.Mechanism)
-		binary.BigEndian.PutUint32(b[1:5], uint32(x.Iterations))
-		at += 5
+func encodeEachScramCredentialUpsertion(s []ScramCredentialUpsertion, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 6+wire.StringRoom+len(x.Name)+wire.CountRoom+len(x.Salt)+wire.CountRoom+len(x.SaltedPassword))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("ScramCredentialUpsertion.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		{
+			p := (*[5]byte)(b[at : at+5])
+			p[0] = byte(x.Mechanism)
+			binary.BigEndian.PutUint32(p[1:5], uint32(x.Iterations))
+			at += 5
+		}
+		at = wire.PutBytes(b, at, x.Salt, true, false)
+		at = wire.PutBytes(b, at, x.SaltedPassword, true, false)
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutBytes(at, x.Salt, true, false)
-	at = w.PutBytes(at, x.SaltedPassword, true, false)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -189,9 +202,7 @@ func (x *AlterUserScramCredentialsResponse) decode(r *wire.Reader, v int16, at i
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 5)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAlterUserScramCredentialsResult(s, r, v, at)
 		x.Results = s
 	}
 	at = r.GetNoTags(at)
@@ -209,15 +220,13 @@ func (x *AlterUserScramCredentialsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AlterUserScramCredentialsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), true)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Results), true)
+	at = encodeEachAlterUserScramCredentialsResult(x.Results, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -235,19 +244,36 @@ func (x *AlterUserScramCredentialsResult) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-func (x *AlterUserScramCredentialsResult) decode(r *wire.Reader, v int16, at int) int {
-	x.User, at = r.GetString(at, true)
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
+func decodeEachAlterUserScramCredentialsResult(s []AlterUserScramCredentialsResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.User, at = r.GetString(at, true)
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *AlterUserScramCredentialsResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.User)+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutString(at, x.User, true)
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
+func encodeEachAlterUserScramCredentialsResult(s []AlterUserScramCredentialsResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.User)+wire.StringRoom+len(x.ErrorMessage.String))
+		if len(x.User) > wire.StringBytesMax {
+			w.Fail("AlterUserScramCredentialsResult.User", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.User, true)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("AlterUserScramCredentialsResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

@@ -46,9 +46,7 @@ func (x *VoteRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachVoteRequestTopicData(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -66,18 +64,23 @@ func (x *VoteRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *VoteRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4+wire.StringRoom+len(x.ClusterId.String))
-	at = w.PutNullString(at, &x.ClusterId, true, true)
+	var b []byte
+	b = w.Room(at, 4+wire.StringRoom+len(x.ClusterId.String)+wire.CountRoom)
+	if x.ClusterId.Valid {
+		if len(x.ClusterId.String) > wire.StringBytesMax {
+			w.Fail("VoteRequest.ClusterId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClusterId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
 	if v >= 1 {
-		at = w.PutInt32(at, x.VoterId)
+		at = wire.PutInt32(b, at, x.VoterId)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachVoteRequestTopicData(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -93,31 +96,36 @@ func (x *VoteRequestTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *VoteRequestTopicData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 25)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachVoteRequestTopicData(s []VoteRequestTopicData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 25)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachVoteRequestPartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *VoteRequestTopicData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachVoteRequestTopicData(s []VoteRequestTopicData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("VoteRequestTopicData.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachVoteRequestPartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -145,77 +153,83 @@ func (x *VoteRequestPartitionData) Default() {
 	x.PreVote = false
 }
 
-func (x *VoteRequestPartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ReplicaEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.ReplicaId = int32(binary.BigEndian.Uint32(b[8:12]))
-		}
-	}
-	if v >= 1 {
+func decodeEachVoteRequestPartitionData(s []VoteRequestPartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
 		{
 			var p []byte
-			if p, at = r.GetFixed(at, 32); p != nil {
-				b := (*[32]byte)(p)
-				x.ReplicaDirectoryId = wire.UUID(b[0:16])
-				x.VoterDirectoryId = wire.UUID(b[16:32])
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ReplicaEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+				x.ReplicaId = int32(binary.BigEndian.Uint32(b[8:12]))
 			}
 		}
-	} else {
-		x.ReplicaDirectoryId = wire.UUID{}
-		x.VoterDirectoryId = wire.UUID{}
-	}
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.LastOffsetEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.LastOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+		if v >= 1 {
+			{
+				var p []byte
+				if p, at = r.GetFixed(at, 32); p != nil {
+					b := (*[32]byte)(p)
+					x.ReplicaDirectoryId = wire.UUID(b[0:16])
+					x.VoterDirectoryId = wire.UUID(b[16:32])
+				}
+			}
+		} else {
+			x.ReplicaDirectoryId = wire.UUID{}
+			x.VoterDirectoryId = wire.UUID{}
 		}
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.LastOffsetEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.LastOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+			}
+		}
+		if v >= 2 {
+			x.PreVote, at = r.GetBool(at)
+		} else {
+			x.PreVote = false
+		}
+		at = r.GetNoTags(at)
 	}
-	if v >= 2 {
-		x.PreVote, at = r.GetBool(at)
-	} else {
-		x.PreVote = false
-	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *VoteRequestPartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 58)
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.ReplicaEpoch))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.ReplicaId))
-		at += 12
-	}
-	if v >= 1 {
+func encodeEachVoteRequestPartitionData(s []VoteRequestPartitionData, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 58*len(s))
+	for i := range s {
+		x := &s[i]
 		{
-			b := (*[32]byte)(w.At(at, 32))
-			copy(b[0:16], x.ReplicaDirectoryId[:])
-			copy(b[16:32], x.VoterDirectoryId[:])
-			at += 32
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.ReplicaEpoch))
+			binary.BigEndian.PutUint32(p[8:12], uint32(x.ReplicaId))
+			at += 12
 		}
-	}
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.LastOffsetEpoch))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.LastOffset))
-		at += 12
-	}
-	if v >= 2 {
-		at = w.PutBool(at, x.PreVote)
-	} else {
-		if x.PreVote {
-			w.Fail("VoteRequestPartitionData.PreVote", wire.ErrNotInThis)
+		if v >= 1 {
+			{
+				p := (*[32]byte)(b[at : at+32])
+				copy(p[0:16], x.ReplicaDirectoryId[:])
+				copy(p[16:32], x.VoterDirectoryId[:])
+				at += 32
+			}
 		}
+		{
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.LastOffsetEpoch))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.LastOffset))
+			at += 12
+		}
+		if v >= 2 {
+			at = wire.PutBool(b, at, x.PreVote)
+		} else {
+			if x.PreVote {
+				w.Fail("VoteRequestPartitionData.PreVote", wire.ErrNotInThis)
+			}
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -252,9 +266,7 @@ func (x *VoteResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachVoteResponseTopicData(s, r, v, at)
 		x.Topics = s
 	}
 	x.NodeEndpoints = wire.Resize(x.NodeEndpoints, 0)
@@ -269,9 +281,7 @@ func (x *VoteResponse) decode(r *wire.Reader, v int16, at int) int {
 				var n int
 				n, at = r.GetArrayLen(at, true, false, 8)
 				s := wire.Resize(x.NodeEndpoints, n)
-				for i := range s {
-					at = s[i].decode(r, v, at)
-				}
+				at = decodeEachVoteResponseNodeEndpoint(s, r, v, at)
 				x.NodeEndpoints = s
 			}
 			at = r.GetEndTag(at, outer)
@@ -293,34 +303,30 @@ func (x *VoteResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *VoteResponse) encode(w *wire.Writer, v int16, at int) int {
+	var b []byte
 	if !(v >= 1) {
 		if len(x.NodeEndpoints) != 0 {
 			w.Fail("VoteResponse.NodeEndpoints", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.ErrorCode)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
+	b = w.Room(at, 2+wire.CountRoom)
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachVoteResponseTopicData(x.Topics, w, v, at)
+	b = w.Room(at, 1)
 	n := int8(0)
 	if v >= 1 && len(x.NodeEndpoints) != 0 {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if v >= 1 && len(x.NodeEndpoints) != 0 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, wire.CountRoom)
-			at = w.PutCount(at, len(x.NodeEndpoints), true)
-			for i := range x.NodeEndpoints {
-				at = x.NodeEndpoints[i].encode(w, v, at)
-			}
+			b = w.Room(at, wire.CountRoom)
+			at = wire.PutCount(b, at, len(x.NodeEndpoints), true)
+			at = encodeEachVoteResponseNodeEndpoint(x.NodeEndpoints, w, v, at)
 			at = w.PutEndTag(start, at)
 		}
 	}
@@ -339,31 +345,36 @@ func (x *VoteResponseTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *VoteResponseTopicData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 16)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachVoteResponseTopicData(s []VoteResponseTopicData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 16)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachVoteResponsePartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *VoteResponseTopicData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachVoteResponseTopicData(s []VoteResponseTopicData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("VoteResponseTopicData.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachVoteResponsePartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -385,37 +396,43 @@ func (x *VoteResponsePartitionData) Default() {
 	x.VoteGranted = false
 }
 
-func (x *VoteResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 15); p != nil {
-			b := (*[15]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-			x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
-			x.VoteGranted = b[14] != 0
+func decodeEachVoteResponsePartitionData(s []VoteResponsePartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 15); p != nil {
+				b := (*[15]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+				x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+				x.VoteGranted = b[14] != 0
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *VoteResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	{
-		b := (*[15]byte)(w.At(at, 15))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[10:14], uint32(x.LeaderEpoch))
-		b[14] = 0
-		if x.VoteGranted {
-			b[14] = 1
+func encodeEachVoteResponsePartitionData(s []VoteResponsePartitionData, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 16*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[15]byte)(b[at : at+15])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			binary.BigEndian.PutUint32(p[6:10], uint32(x.LeaderId))
+			binary.BigEndian.PutUint32(p[10:14], uint32(x.LeaderEpoch))
+			p[14] = 0
+			if x.VoteGranted {
+				p[14] = 1
+			}
+			at += 15
 		}
-		at += 15
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -433,19 +450,29 @@ func (x *VoteResponseNodeEndpoint) Default() {
 	x.Port = 0
 }
 
-func (x *VoteResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.NodeId, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
-	at = r.GetNoTags(at)
+func decodeEachVoteResponseNodeEndpoint(s []VoteResponseNodeEndpoint, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.NodeId, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetUint16(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *VoteResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.Host))
-	at = w.PutInt32(at, x.NodeId)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+func encodeEachVoteResponseNodeEndpoint(s []VoteResponseNodeEndpoint, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.Host))
+		at = wire.PutInt32(b, at, x.NodeId)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("VoteResponseNodeEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutUint16(b, at, x.Port)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

@@ -49,9 +49,7 @@ func (x *BeginQuorumEpochRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachBeginQuorumEpochRequestTopicData(s, r, v, at)
 		x.Topics = s
 	}
 	if v >= 1 {
@@ -59,9 +57,7 @@ func (x *BeginQuorumEpochRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 5)
 			s := wire.Resize(x.LeaderEndpoints, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachBeginQuorumEpochRequestLeaderEndpoint(s, r, v, at)
 			x.LeaderEndpoints = s
 		}
 	} else {
@@ -85,26 +81,29 @@ func (x *BeginQuorumEpochRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *BeginQuorumEpochRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 4+wire.StringRoom+len(x.ClusterId.String))
-	at = w.PutNullString(at, &x.ClusterId, flex, true)
-	if v >= 1 {
-		at = w.PutInt32(at, x.VoterId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	if v >= 1 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.LeaderEndpoints), flex)
-		for i := range x.LeaderEndpoints {
-			at = x.LeaderEndpoints[i].encode(w, v, at)
+	var b []byte
+	b = w.Room(at, 4+wire.StringRoom+len(x.ClusterId.String)+wire.CountRoom)
+	if x.ClusterId.Valid {
+		if len(x.ClusterId.String) > wire.StringBytesMax {
+			w.Fail("BeginQuorumEpochRequest.ClusterId", wire.ErrTooLong)
 		}
+		at = wire.PutString(b, at, x.ClusterId.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, true)
+	}
+	if v >= 1 {
+		at = wire.PutInt32(b, at, x.VoterId)
+	}
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachBeginQuorumEpochRequestTopicData(x.Topics, w, v, at)
+	if v >= 1 {
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.LeaderEndpoints), flex)
+		at = encodeEachBeginQuorumEpochRequestLeaderEndpoint(x.LeaderEndpoints, w, v, at)
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -121,36 +120,41 @@ func (x *BeginQuorumEpochRequestTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *BeginQuorumEpochRequestTopicData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachBeginQuorumEpochRequestTopicData(s []BeginQuorumEpochRequestTopicData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.TopicName, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 12)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 12)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachBeginQuorumEpochRequestPartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *BeginQuorumEpochRequestTopicData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachBeginQuorumEpochRequestTopicData(s []BeginQuorumEpochRequestTopicData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("BeginQuorumEpochRequestTopicData.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachBeginQuorumEpochRequestPartitionData(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -171,43 +175,49 @@ func (x *BeginQuorumEpochRequestPartitionData) Default() {
 	x.LeaderEpoch = 0
 }
 
-func (x *BeginQuorumEpochRequestPartitionData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachBeginQuorumEpochRequestPartitionData(s []BeginQuorumEpochRequestPartitionData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.PartitionIndex, at = r.GetInt32(at)
-	if v >= 1 {
-		x.VoterDirectoryId, at = r.GetUUID(at)
-	} else {
-		x.VoterDirectoryId = wire.UUID{}
-	}
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 8); p != nil {
-			b := (*[8]byte)(p)
-			x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+	for i := range s {
+		x := &s[i]
+		x.PartitionIndex, at = r.GetInt32(at)
+		if v >= 1 {
+			x.VoterDirectoryId, at = r.GetUUID(at)
+		} else {
+			x.VoterDirectoryId = wire.UUID{}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 8); p != nil {
+				b := (*[8]byte)(p)
+				x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+			}
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *BeginQuorumEpochRequestPartitionData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachBeginQuorumEpochRequestPartitionData(s []BeginQuorumEpochRequestPartitionData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 29)
-	at = w.PutInt32(at, x.PartitionIndex)
-	if v >= 1 {
-		at = w.PutUUID(at, &x.VoterDirectoryId)
-	}
-	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
-		at += 8
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 29*len(s))
+	for i := range s {
+		x := &s[i]
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+		if v >= 1 {
+			at = wire.PutUUID(b, at, &x.VoterDirectoryId)
+		}
+		{
+			p := (*[8]byte)(b[at : at+8])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.LeaderId))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
+			at += 8
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -226,20 +236,33 @@ func (x *BeginQuorumEpochRequestLeaderEndpoint) Default() {
 	x.Port = 0
 }
 
-func (x *BeginQuorumEpochRequestLeaderEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
-	at = r.GetNoTags(at)
+func decodeEachBeginQuorumEpochRequestLeaderEndpoint(s []BeginQuorumEpochRequestLeaderEndpoint, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetUint16(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *BeginQuorumEpochRequestLeaderEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+func encodeEachBeginQuorumEpochRequestLeaderEndpoint(s []BeginQuorumEpochRequestLeaderEndpoint, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("BeginQuorumEpochRequestLeaderEndpoint.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("BeginQuorumEpochRequestLeaderEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutUint16(b, at, x.Port)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -277,9 +300,7 @@ func (x *BeginQuorumEpochResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachBeginQuorumEpochResponseTopicData(s, r, v, at)
 		x.Topics = s
 	}
 	x.NodeEndpoints = wire.Resize(x.NodeEndpoints, 0)
@@ -295,9 +316,7 @@ func (x *BeginQuorumEpochResponse) decode(r *wire.Reader, v int16, at int) int {
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 8)
 					s := wire.Resize(x.NodeEndpoints, n)
-					for i := range s {
-						at = s[i].decode(r, v, at)
-					}
+					at = decodeEachBeginQuorumEpochResponseNodeEndpoint(s, r, v, at)
 					x.NodeEndpoints = s
 				}
 				at = r.GetEndTag(at, outer)
@@ -321,35 +340,31 @@ func (x *BeginQuorumEpochResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *BeginQuorumEpochResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
+	var b []byte
 	if !(v >= 1) {
 		if len(x.NodeEndpoints) != 0 {
 			w.Fail("BeginQuorumEpochResponse.NodeEndpoints", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.ErrorCode)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	b = w.Room(at, 2+wire.CountRoom)
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachBeginQuorumEpochResponseTopicData(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
+		b = w.Room(at, 1)
 		n := int8(0)
 		if len(x.NodeEndpoints) != 0 {
 			n++
 		}
-		at = w.PutInt8(at, n)
+		at = wire.PutInt8(b, at, n)
 		if n > 0 {
 			if len(x.NodeEndpoints) != 0 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
 				start := at
-				w.Room(at, wire.CountRoom)
-				at = w.PutCount(at, len(x.NodeEndpoints), true)
-				for i := range x.NodeEndpoints {
-					at = x.NodeEndpoints[i].encode(w, v, at)
-				}
+				b = w.Room(at, wire.CountRoom)
+				at = wire.PutCount(b, at, len(x.NodeEndpoints), true)
+				at = encodeEachBeginQuorumEpochResponseNodeEndpoint(x.NodeEndpoints, w, v, at)
 				at = w.PutEndTag(start, at)
 			}
 		}
@@ -369,36 +384,41 @@ func (x *BeginQuorumEpochResponseTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *BeginQuorumEpochResponseTopicData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachBeginQuorumEpochResponseTopicData(s []BeginQuorumEpochResponseTopicData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.TopicName, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 14)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 14)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachBeginQuorumEpochResponsePartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *BeginQuorumEpochResponseTopicData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachBeginQuorumEpochResponseTopicData(s []BeginQuorumEpochResponseTopicData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("BeginQuorumEpochResponseTopicData.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachBeginQuorumEpochResponsePartitionData(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -419,37 +439,43 @@ func (x *BeginQuorumEpochResponsePartitionData) Default() {
 	x.LeaderEpoch = 0
 }
 
-func (x *BeginQuorumEpochResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachBeginQuorumEpochResponsePartitionData(s []BeginQuorumEpochResponsePartitionData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 14); p != nil {
-			b := (*[14]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-			x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 14); p != nil {
+				b := (*[14]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+				x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *BeginQuorumEpochResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachBeginQuorumEpochResponsePartitionData(s []BeginQuorumEpochResponsePartitionData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 15)
-	{
-		b := (*[14]byte)(w.At(at, 14))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[10:14], uint32(x.LeaderEpoch))
-		at += 14
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 15*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[14]byte)(b[at : at+14])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			binary.BigEndian.PutUint32(p[6:10], uint32(x.LeaderId))
+			binary.BigEndian.PutUint32(p[10:14], uint32(x.LeaderEpoch))
+			at += 14
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -468,19 +494,29 @@ func (x *BeginQuorumEpochResponseNodeEndpoint) Default() {
 	x.Port = 0
 }
 
-func (x *BeginQuorumEpochResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.NodeId, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
-	at = r.GetNoTags(at)
+func decodeEachBeginQuorumEpochResponseNodeEndpoint(s []BeginQuorumEpochResponseNodeEndpoint, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.NodeId, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetUint16(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *BeginQuorumEpochResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.Host))
-	at = w.PutInt32(at, x.NodeId)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+func encodeEachBeginQuorumEpochResponseNodeEndpoint(s []BeginQuorumEpochResponseNodeEndpoint, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.Host))
+		at = wire.PutInt32(b, at, x.NodeId)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("BeginQuorumEpochResponseNodeEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutUint16(b, at, x.Port)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

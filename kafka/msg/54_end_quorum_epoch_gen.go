@@ -42,9 +42,7 @@ func (x *EndQuorumEpochRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachEndQuorumEpochRequestTopicData(s, r, v, at)
 		x.Topics = s
 	}
 	if v >= 1 {
@@ -52,9 +50,7 @@ func (x *EndQuorumEpochRequest) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 5)
 			s := wire.Resize(x.LeaderEndpoints, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachEndQuorumEpochRequestLeaderEndpoint(s, r, v, at)
 			x.LeaderEndpoints = s
 		}
 	} else {
@@ -78,23 +74,26 @@ func (x *EndQuorumEpochRequest) Encode(w *wire.Writer, v int16) {
 
 func (x *EndQuorumEpochRequest) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.StringRoom+len(x.ClusterId.String))
-	at = w.PutNullString(at, &x.ClusterId, flex, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	if v >= 1 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.LeaderEndpoints), flex)
-		for i := range x.LeaderEndpoints {
-			at = x.LeaderEndpoints[i].encode(w, v, at)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.ClusterId.String)+wire.CountRoom)
+	if x.ClusterId.Valid {
+		if len(x.ClusterId.String) > wire.StringBytesMax {
+			w.Fail("EndQuorumEpochRequest.ClusterId", wire.ErrTooLong)
 		}
+		at = wire.PutString(b, at, x.ClusterId.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, true)
+	}
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachEndQuorumEpochRequestTopicData(x.Topics, w, v, at)
+	if v >= 1 {
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.LeaderEndpoints), flex)
+		at = encodeEachEndQuorumEpochRequestLeaderEndpoint(x.LeaderEndpoints, w, v, at)
 	}
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -111,36 +110,41 @@ func (x *EndQuorumEpochRequestTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *EndQuorumEpochRequestTopicData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachEndQuorumEpochRequestTopicData(s []EndQuorumEpochRequestTopicData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.TopicName, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 14)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 14)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachEndQuorumEpochRequestPartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *EndQuorumEpochRequestTopicData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachEndQuorumEpochRequestTopicData(s []EndQuorumEpochRequestTopicData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("EndQuorumEpochRequestTopicData.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachEndQuorumEpochRequestPartitionData(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -163,70 +167,73 @@ func (x *EndQuorumEpochRequestPartitionData) Default() {
 	x.PreferredCandidates = wire.Resize(x.PreferredCandidates, 0)
 }
 
-func (x *EndQuorumEpochRequestPartitionData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachEndQuorumEpochRequestPartitionData(s []EndQuorumEpochRequestPartitionData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.LeaderId = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
-		}
-	}
-	if v <= 0 {
+	for i := range s {
+		x := &s[i]
 		{
-			var n int
-			n, at = r.GetArrayLen(at, flex, false, 4)
-			s := wire.Resize(x.PreferredSuccessors, n)
-			at = r.GetInt32s(at, s)
-			x.PreferredSuccessors = s
-		}
-	} else {
-		x.PreferredSuccessors = wire.Resize(x.PreferredSuccessors, 0)
-	}
-	if v >= 1 {
-		{
-			var n int
-			n, at = r.GetArrayLen(at, flex, false, 21)
-			s := wire.Resize(x.PreferredCandidates, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
+			var p []byte
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.LeaderId = int32(binary.BigEndian.Uint32(b[4:8]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
 			}
-			x.PreferredCandidates = s
 		}
-	} else {
-		x.PreferredCandidates = wire.Resize(x.PreferredCandidates, 0)
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if v <= 0 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, flex, false, 4)
+				s := wire.Resize(x.PreferredSuccessors, n)
+				at = r.GetInt32s(at, s)
+				x.PreferredSuccessors = s
+			}
+		} else {
+			x.PreferredSuccessors = wire.Resize(x.PreferredSuccessors, 0)
+		}
+		if v >= 1 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, flex, false, 21)
+				s := wire.Resize(x.PreferredCandidates, n)
+				at = decodeEachReplicaInfo(s, r, v, at)
+				x.PreferredCandidates = s
+			}
+		} else {
+			x.PreferredCandidates = wire.Resize(x.PreferredCandidates, 0)
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *EndQuorumEpochRequestPartitionData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachEndQuorumEpochRequestPartitionData(s []EndQuorumEpochRequestPartitionData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 12+wire.CountRoom+4*len(x.PreferredSuccessors))
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.LeaderEpoch))
-		at += 12
-	}
-	if v <= 0 {
-		at = w.PutInt32s(at, x.PreferredSuccessors, flex, false)
-	}
-	if v >= 1 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.PreferredCandidates), flex)
-		for i := range x.PreferredCandidates {
-			at = x.PreferredCandidates[i].encode(w, v, at)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 12+wire.CountRoom+4*len(x.PreferredSuccessors)+wire.CountRoom)
+		{
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderId))
+			binary.BigEndian.PutUint32(p[8:12], uint32(x.LeaderEpoch))
+			at += 12
 		}
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		if v <= 0 {
+			at = wire.PutCount(b, at, len(x.PreferredSuccessors), flex)
+			at = wire.PutInt32s(b, at, x.PreferredSuccessors)
+		}
+		if v >= 1 {
+			at = wire.PutCount(b, at, len(x.PreferredCandidates), flex)
+			at = encodeEachReplicaInfo(x.PreferredCandidates, w, v, at)
+		}
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -243,28 +250,34 @@ func (x *ReplicaInfo) Default() {
 	x.CandidateDirectoryId = wire.UUID{}
 }
 
-func (x *ReplicaInfo) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 20); p != nil {
-			b := (*[20]byte)(p)
-			x.CandidateId = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.CandidateDirectoryId = wire.UUID(b[4:20])
+func decodeEachReplicaInfo(s []ReplicaInfo, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 20); p != nil {
+				b := (*[20]byte)(p)
+				x.CandidateId = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.CandidateDirectoryId = wire.UUID(b[4:20])
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReplicaInfo) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 21)
-	{
-		b := (*[20]byte)(w.At(at, 20))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.CandidateId))
-		copy(b[4:20], x.CandidateDirectoryId[:])
-		at += 20
+func encodeEachReplicaInfo(s []ReplicaInfo, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 21*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[20]byte)(b[at : at+20])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.CandidateId))
+			copy(p[4:20], x.CandidateDirectoryId[:])
+			at += 20
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -282,20 +295,33 @@ func (x *EndQuorumEpochRequestLeaderEndpoint) Default() {
 	x.Port = 0
 }
 
-func (x *EndQuorumEpochRequestLeaderEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
-	at = r.GetNoTags(at)
+func decodeEachEndQuorumEpochRequestLeaderEndpoint(s []EndQuorumEpochRequestLeaderEndpoint, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetUint16(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *EndQuorumEpochRequestLeaderEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+func encodeEachEndQuorumEpochRequestLeaderEndpoint(s []EndQuorumEpochRequestLeaderEndpoint, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("EndQuorumEpochRequestLeaderEndpoint.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("EndQuorumEpochRequestLeaderEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutUint16(b, at, x.Port)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -333,9 +359,7 @@ func (x *EndQuorumEpochResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachEndQuorumEpochResponseTopicData(s, r, v, at)
 		x.Topics = s
 	}
 	x.NodeEndpoints = wire.Resize(x.NodeEndpoints, 0)
@@ -351,9 +375,7 @@ func (x *EndQuorumEpochResponse) decode(r *wire.Reader, v int16, at int) int {
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 8)
 					s := wire.Resize(x.NodeEndpoints, n)
-					for i := range s {
-						at = s[i].decode(r, v, at)
-					}
+					at = decodeEachEndQuorumEpochResponseNodeEndpoint(s, r, v, at)
 					x.NodeEndpoints = s
 				}
 				at = r.GetEndTag(at, outer)
@@ -377,35 +399,31 @@ func (x *EndQuorumEpochResponse) Encode(w *wire.Writer, v int16) {
 
 func (x *EndQuorumEpochResponse) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
+	var b []byte
 	if !(v >= 1) {
 		if len(x.NodeEndpoints) != 0 {
 			w.Fail("EndQuorumEpochResponse.NodeEndpoints", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.ErrorCode)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), flex)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
+	b = w.Room(at, 2+wire.CountRoom)
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	at = wire.PutCount(b, at, len(x.Topics), flex)
+	at = encodeEachEndQuorumEpochResponseTopicData(x.Topics, w, v, at)
 	if flex {
-		w.Room(at, 1)
+		b = w.Room(at, 1)
 		n := int8(0)
 		if len(x.NodeEndpoints) != 0 {
 			n++
 		}
-		at = w.PutInt8(at, n)
+		at = wire.PutInt8(b, at, n)
 		if n > 0 {
 			if len(x.NodeEndpoints) != 0 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
 				start := at
-				w.Room(at, wire.CountRoom)
-				at = w.PutCount(at, len(x.NodeEndpoints), true)
-				for i := range x.NodeEndpoints {
-					at = x.NodeEndpoints[i].encode(w, v, at)
-				}
+				b = w.Room(at, wire.CountRoom)
+				at = wire.PutCount(b, at, len(x.NodeEndpoints), true)
+				at = encodeEachEndQuorumEpochResponseNodeEndpoint(x.NodeEndpoints, w, v, at)
 				at = w.PutEndTag(start, at)
 			}
 		}
@@ -425,36 +443,41 @@ func (x *EndQuorumEpochResponseTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *EndQuorumEpochResponseTopicData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachEndQuorumEpochResponseTopicData(s []EndQuorumEpochResponseTopicData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.TopicName, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 14)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 14)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachEndQuorumEpochResponsePartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *EndQuorumEpochResponseTopicData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachEndQuorumEpochResponseTopicData(s []EndQuorumEpochResponseTopicData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, flex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), flex)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("EndQuorumEpochResponseTopicData.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, flex)
+		at = wire.PutCount(b, at, len(x.Partitions), flex)
+		at = encodeEachEndQuorumEpochResponsePartitionData(x.Partitions, w, v, at)
+		if flex {
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -475,37 +498,43 @@ func (x *EndQuorumEpochResponsePartitionData) Default() {
 	x.LeaderEpoch = 0
 }
 
-func (x *EndQuorumEpochResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachEndQuorumEpochResponsePartitionData(s []EndQuorumEpochResponsePartitionData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 14); p != nil {
-			b := (*[14]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-			x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 14); p != nil {
+				b := (*[14]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+				x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+			}
 		}
-	}
-	if flex {
-		at = r.GetNoTags(at)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *EndQuorumEpochResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachEndQuorumEpochResponsePartitionData(s []EndQuorumEpochResponsePartitionData, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 15)
-	{
-		b := (*[14]byte)(w.At(at, 14))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[10:14], uint32(x.LeaderEpoch))
-		at += 14
-	}
-	if flex {
-		at = w.PutInt8(at, 0)
+	b := w.Room(at, 15*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[14]byte)(b[at : at+14])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			binary.BigEndian.PutUint32(p[6:10], uint32(x.LeaderId))
+			binary.BigEndian.PutUint32(p[10:14], uint32(x.LeaderEpoch))
+			at += 14
+		}
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -524,19 +553,29 @@ func (x *EndQuorumEpochResponseNodeEndpoint) Default() {
 	x.Port = 0
 }
 
-func (x *EndQuorumEpochResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.NodeId, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
-	at = r.GetNoTags(at)
+func decodeEachEndQuorumEpochResponseNodeEndpoint(s []EndQuorumEpochResponseNodeEndpoint, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.NodeId, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetUint16(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *EndQuorumEpochResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.Host))
-	at = w.PutInt32(at, x.NodeId)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+func encodeEachEndQuorumEpochResponseNodeEndpoint(s []EndQuorumEpochResponseNodeEndpoint, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.Host))
+		at = wire.PutInt32(b, at, x.NodeId)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("EndQuorumEpochResponseNodeEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutUint16(b, at, x.Port)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

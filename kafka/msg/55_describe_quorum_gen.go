@@ -36,9 +36,7 @@ func (x *DescribeQuorumRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeQuorumRequestTopicData(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -56,13 +54,12 @@ func (x *DescribeQuorumRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeQuorumRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachDescribeQuorumRequestTopicData(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -78,31 +75,36 @@ func (x *DescribeQuorumRequestTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *DescribeQuorumRequestTopicData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 5)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachDescribeQuorumRequestTopicData(s []DescribeQuorumRequestTopicData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 5)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachDescribeQuorumRequestPartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeQuorumRequestTopicData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachDescribeQuorumRequestTopicData(s []DescribeQuorumRequestTopicData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("DescribeQuorumRequestTopicData.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachDescribeQuorumRequestPartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -116,16 +118,22 @@ func (x *DescribeQuorumRequestPartitionData) Default() {
 	x.PartitionIndex = 0
 }
 
-func (x *DescribeQuorumRequestPartitionData) decode(r *wire.Reader, v int16, at int) int {
-	x.PartitionIndex, at = r.GetInt32(at)
-	at = r.GetNoTags(at)
+func decodeEachDescribeQuorumRequestPartitionData(s []DescribeQuorumRequestPartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.PartitionIndex, at = r.GetInt32(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *DescribeQuorumRequestPartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5)
-	at = w.PutInt32(at, x.PartitionIndex)
-	at = w.PutInt8(at, 0)
+func encodeEachDescribeQuorumRequestPartitionData(s []DescribeQuorumRequestPartitionData, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 5*len(s))
+	for i := range s {
+		x := &s[i]
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -169,9 +177,7 @@ func (x *DescribeQuorumResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeQuorumResponseTopicData(s, r, v, at)
 		x.Topics = s
 	}
 	if v >= 2 {
@@ -179,9 +185,7 @@ func (x *DescribeQuorumResponse) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 6)
 			s := wire.Resize(x.Nodes, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachNode(s, r, v, at)
 			x.Nodes = s
 		}
 	} else {
@@ -202,29 +206,32 @@ func (x *DescribeQuorumResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeQuorumResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutInt16(at, x.ErrorCode)
+	var b []byte
+	b = w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
+	at = wire.PutInt16(b, at, x.ErrorCode)
 	if v >= 2 {
-		at = w.PutNullString(at, &x.ErrorMessage, true, v >= 2)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	if v >= 2 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Nodes), true)
-		for i := range x.Nodes {
-			at = x.Nodes[i].encode(w, v, at)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("DescribeQuorumResponse.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, v >= 2)
 		}
+	}
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachDescribeQuorumResponseTopicData(x.Topics, w, v, at)
+	if v >= 2 {
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Nodes), true)
+		at = encodeEachNode(x.Nodes, w, v, at)
 	} else {
 		if len(x.Nodes) != 0 {
 			w.Fail("DescribeQuorumResponse.Nodes", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -240,31 +247,36 @@ func (x *DescribeQuorumResponseTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *DescribeQuorumResponseTopicData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 25)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachDescribeQuorumResponseTopicData(s []DescribeQuorumResponseTopicData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 25)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachDescribeQuorumResponsePartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeQuorumResponseTopicData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachDescribeQuorumResponseTopicData(s []DescribeQuorumResponseTopicData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("DescribeQuorumResponseTopicData.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachDescribeQuorumResponsePartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -292,81 +304,86 @@ func (x *DescribeQuorumResponsePartitionData) Default() {
 	x.Observers = wire.Resize(x.Observers, 0)
 }
 
-func (x *DescribeQuorumResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachDescribeQuorumResponsePartitionData(s []DescribeQuorumResponsePartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	if v >= 2 {
-		x.ErrorMessage, at = r.GetNullString(at, true, v >= 2)
-	} else {
-		x.ErrorMessage = wire.NullString{String: "", Valid: true}
-	}
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
-			x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.HighWatermark = int64(binary.BigEndian.Uint64(b[8:16]))
+		if v >= 2 {
+			x.ErrorMessage, at = r.GetNullString(at, true, v >= 2)
+		} else {
+			x.ErrorMessage = wire.NullString{String: "", Valid: true}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 13)
-		s := wire.Resize(x.CurrentVoters, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.LeaderId = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+				x.HighWatermark = int64(binary.BigEndian.Uint64(b[8:16]))
+			}
 		}
-		x.CurrentVoters = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 13)
-		s := wire.Resize(x.Observers, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 13)
+			s := wire.Resize(x.CurrentVoters, n)
+			at = decodeEachDescribeQuorumResponseReplicaState(s, r, v, at)
+			x.CurrentVoters = s
 		}
-		x.Observers = s
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 13)
+			s := wire.Resize(x.Observers, n)
+			at = decodeEachDescribeQuorumResponseReplicaState(s, r, v, at)
+			x.Observers = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeQuorumResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 22+wire.StringRoom+len(x.ErrorMessage.String))
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachDescribeQuorumResponsePartitionData(s []DescribeQuorumResponsePartitionData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 22+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if v >= 2 {
+			if x.ErrorMessage.Valid {
+				if len(x.ErrorMessage.String) > wire.StringBytesMax {
+					w.Fail("DescribeQuorumResponsePartitionData.ErrorMessage", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.ErrorMessage.String, true)
+			} else {
+				at = wire.PutNoString(b, at, true, v >= 2)
+			}
+		}
+		{
+			p := (*[16]byte)(b[at : at+16])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.LeaderId))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.HighWatermark))
+			at += 16
+		}
+		at = wire.PutCount(b, at, len(x.CurrentVoters), true)
+		at = encodeEachDescribeQuorumResponseReplicaState(x.CurrentVoters, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Observers), true)
+		at = encodeEachDescribeQuorumResponseReplicaState(x.Observers, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	if v >= 2 {
-		at = w.PutNullString(at, &x.ErrorMessage, true, v >= 2)
-	}
-	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.HighWatermark))
-		at += 16
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.CurrentVoters), true)
-	for i := range x.CurrentVoters {
-		at = x.CurrentVoters[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Observers), true)
-	for i := range x.Observers {
-		at = x.Observers[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -382,31 +399,33 @@ func (x *Node) Default() {
 	x.Listeners = wire.Resize(x.Listeners, 0)
 }
 
-func (x *Node) decode(r *wire.Reader, v int16, at int) int {
-	x.NodeId, at = r.GetInt32(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 5)
-		s := wire.Resize(x.Listeners, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachNode(s []Node, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.NodeId, at = r.GetInt32(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 5)
+			s := wire.Resize(x.Listeners, n)
+			at = decodeEachListener(s, r, v, at)
+			x.Listeners = s
 		}
-		x.Listeners = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *Node) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.NodeId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Listeners), true)
-	for i := range x.Listeners {
-		at = x.Listeners[i].encode(w, v, at)
+func encodeEachNode(s []Node, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 4+wire.CountRoom)
+		at = wire.PutInt32(b, at, x.NodeId)
+		at = wire.PutCount(b, at, len(x.Listeners), true)
+		at = encodeEachListener(x.Listeners, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -424,20 +443,33 @@ func (x *Listener) Default() {
 	x.Port = 0
 }
 
-func (x *Listener) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
-	at = r.GetNoTags(at)
+func decodeEachListener(s []Listener, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetUint16(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *Listener) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+func encodeEachListener(s []Listener, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("Listener.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("Listener.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutUint16(b, at, x.Port)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -459,50 +491,56 @@ func (x *DescribeQuorumResponseReplicaState) Default() {
 	x.LastCaughtUpTimestamp = -1
 }
 
-func (x *DescribeQuorumResponseReplicaState) decode(r *wire.Reader, v int16, at int) int {
-	x.ReplicaId, at = r.GetInt32(at)
-	if v >= 2 {
-		x.ReplicaDirectoryId, at = r.GetUUID(at)
-	} else {
-		x.ReplicaDirectoryId = wire.UUID{}
-	}
-	x.LogEndOffset, at = r.GetInt64(at)
-	if v >= 1 {
-		{
-			var p []byte
-			if p, at = r.GetFixed(at, 16); p != nil {
-				b := (*[16]byte)(p)
-				x.LastFetchTimestamp = int64(binary.BigEndian.Uint64(b[0:8]))
-				x.LastCaughtUpTimestamp = int64(binary.BigEndian.Uint64(b[8:16]))
-			}
+func decodeEachDescribeQuorumResponseReplicaState(s []DescribeQuorumResponseReplicaState, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.ReplicaId, at = r.GetInt32(at)
+		if v >= 2 {
+			x.ReplicaDirectoryId, at = r.GetUUID(at)
+		} else {
+			x.ReplicaDirectoryId = wire.UUID{}
 		}
-	} else {
-		x.LastFetchTimestamp = -1
-		x.LastCaughtUpTimestamp = -1
+		x.LogEndOffset, at = r.GetInt64(at)
+		if v >= 1 {
+			{
+				var p []byte
+				if p, at = r.GetFixed(at, 16); p != nil {
+					b := (*[16]byte)(p)
+					x.LastFetchTimestamp = int64(binary.BigEndian.Uint64(b[0:8]))
+					x.LastCaughtUpTimestamp = int64(binary.BigEndian.Uint64(b[8:16]))
+				}
+			}
+		} else {
+			x.LastFetchTimestamp = -1
+			x.LastCaughtUpTimestamp = -1
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeQuorumResponseReplicaState) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 45)
-	at = w.PutInt32(at, x.ReplicaId)
-	if v >= 2 {
-		at = w.PutUUID(at, &x.ReplicaDirectoryId)
-	} else {
-		if x.ReplicaDirectoryId != (wire.UUID{}) {
-			w.Fail("DescribeQuorumResponseReplicaState.ReplicaDirectoryId", wire.ErrNotInThis)
+func encodeEachDescribeQuorumResponseReplicaState(s []DescribeQuorumResponseReplicaState, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 45*len(s))
+	for i := range s {
+		x := &s[i]
+		at = wire.PutInt32(b, at, x.ReplicaId)
+		if v >= 2 {
+			at = wire.PutUUID(b, at, &x.ReplicaDirectoryId)
+		} else {
+			if x.ReplicaDirectoryId != (wire.UUID{}) {
+				w.Fail("DescribeQuorumResponseReplicaState.ReplicaDirectoryId", wire.ErrNotInThis)
+			}
 		}
-	}
-	at = w.PutInt64(at, x.LogEndOffset)
-	if v >= 1 {
-		{
-			b := (*[16]byte)(w.At(at, 16))
-			binary.BigEndian.PutUint64(b[0:8], uint64(x.LastFetchTimestamp))
-			binary.BigEndian.PutUint64(b[8:16], uint64(x.LastCaughtUpTimestamp))
-			at += 16
+		at = wire.PutInt64(b, at, x.LogEndOffset)
+		if v >= 1 {
+			{
+				p := (*[16]byte)(b[at : at+16])
+				binary.BigEndian.PutUint64(p[0:8], uint64(x.LastFetchTimestamp))
+				binary.BigEndian.PutUint64(p[8:16], uint64(x.LastCaughtUpTimestamp))
+				at += 16
+			}
 		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }

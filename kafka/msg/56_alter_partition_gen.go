@@ -48,9 +48,7 @@ func (x *AlterPartitionRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAlterPartitionRequestTopicData(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -68,20 +66,18 @@ func (x *AlterPartitionRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AlterPartitionRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 12)
+	var b []byte
+	b = w.Room(at, 12+wire.CountRoom)
 	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.BrokerId))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.BrokerEpoch))
+		p := (*[12]byte)(b[at : at+12])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.BrokerId))
+		binary.BigEndian.PutUint64(p[4:12], uint64(x.BrokerEpoch))
 		at += 12
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachAlterPartitionRequestTopicData(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -99,45 +95,50 @@ func (x *AlterPartitionRequestTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *AlterPartitionRequestTopicData) decode(r *wire.Reader, v int16, at int) int {
-	if v <= 1 {
-		x.TopicName, at = r.GetString(at, true)
-	} else {
-		x.TopicName = ""
-	}
-	if v >= 2 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 14)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachAlterPartitionRequestTopicData(s []AlterPartitionRequestTopicData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		if v <= 1 {
+			x.TopicName, at = r.GetString(at, true)
+		} else {
+			x.TopicName = ""
 		}
-		x.Partitions = s
+		if v >= 2 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 14)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachAlterPartitionRequestPartitionData(s, r, v, at)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AlterPartitionRequestTopicData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16+wire.StringRoom+len(x.TopicName))
-	if v <= 1 {
-		at = w.PutString(at, x.TopicName, true)
+func encodeEachAlterPartitionRequestTopicData(s []AlterPartitionRequestTopicData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if v <= 1 {
+			if len(x.TopicName) > wire.StringBytesMax {
+				w.Fail("AlterPartitionRequestTopicData.TopicName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.TopicName, true)
+		}
+		if v >= 2 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachAlterPartitionRequestPartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	if v >= 2 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -161,86 +162,88 @@ func (x *AlterPartitionRequestPartitionData) Default() {
 	x.PartitionEpoch = 0
 }
 
-func (x *AlterPartitionRequestPartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 8); p != nil {
-			b := (*[8]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-		}
-	}
-	if v <= 2 {
+func decodeEachAlterPartitionRequestPartitionData(s []AlterPartitionRequestPartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
 		{
-			var n int
-			n, at = r.GetArrayLen(at, true, false, 4)
-			s := wire.Resize(x.NewIsr, n)
-			at = r.GetInt32s(at, s)
-			x.NewIsr = s
-		}
-	} else {
-		x.NewIsr = wire.Resize(x.NewIsr, 0)
-	}
-	if v >= 3 {
-		{
-			var n int
-			n, at = r.GetArrayLen(at, true, false, 13)
-			s := wire.Resize(x.NewIsrWithEpochs, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
+			var p []byte
+			if p, at = r.GetFixed(at, 8); p != nil {
+				b := (*[8]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
 			}
-			x.NewIsrWithEpochs = s
 		}
-	} else {
-		x.NewIsrWithEpochs = wire.Resize(x.NewIsrWithEpochs, 0)
+		if v <= 2 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, true, false, 4)
+				s := wire.Resize(x.NewIsr, n)
+				at = r.GetInt32s(at, s)
+				x.NewIsr = s
+			}
+		} else {
+			x.NewIsr = wire.Resize(x.NewIsr, 0)
+		}
+		if v >= 3 {
+			{
+				var n int
+				n, at = r.GetArrayLen(at, true, false, 13)
+				s := wire.Resize(x.NewIsrWithEpochs, n)
+				at = decodeEachBrokerState(s, r, v, at)
+				x.NewIsrWithEpochs = s
+			}
+		} else {
+			x.NewIsrWithEpochs = wire.Resize(x.NewIsrWithEpochs, 0)
+		}
+		if v >= 1 {
+			x.LeaderRecoveryState, at = r.GetInt8(at)
+		} else {
+			x.LeaderRecoveryState = 0
+		}
+		x.PartitionEpoch, at = r.GetInt32(at)
+		at = r.GetNoTags(at)
 	}
-	if v >= 1 {
-		x.LeaderRecoveryState, at = r.GetInt8(at)
-	} else {
-		x.LeaderRecoveryState = 0
-	}
-	x.PartitionEpoch, at = r.GetInt32(at)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AlterPartitionRequestPartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 8+wire.CountRoom+4*len(x.NewIsr))
-	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
-		at += 8
-	}
-	if v <= 2 {
-		at = w.PutInt32s(at, x.NewIsr, true, false)
-	} else {
-		if len(x.NewIsr) != 0 {
-			w.Fail("AlterPartitionRequestPartitionData.NewIsr", wire.ErrNotInThis)
+func encodeEachAlterPartitionRequestPartitionData(s []AlterPartitionRequestPartitionData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 8+wire.CountRoom+4*len(x.NewIsr)+wire.CountRoom)
+		{
+			p := (*[8]byte)(b[at : at+8])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
+			at += 8
 		}
-	}
-	if v >= 3 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.NewIsrWithEpochs), true)
-		for i := range x.NewIsrWithEpochs {
-			at = x.NewIsrWithEpochs[i].encode(w, v, at)
+		if v <= 2 {
+			at = wire.PutCount(b, at, len(x.NewIsr), true)
+			at = wire.PutInt32s(b, at, x.NewIsr)
+		} else {
+			if len(x.NewIsr) != 0 {
+				w.Fail("AlterPartitionRequestPartitionData.NewIsr", wire.ErrNotInThis)
+			}
 		}
-	} else {
-		if len(x.NewIsrWithEpochs) != 0 {
-			w.Fail("AlterPartitionRequestPartitionData.NewIsrWithEpochs", wire.ErrNotInThis)
+		if v >= 3 {
+			at = wire.PutCount(b, at, len(x.NewIsrWithEpochs), true)
+			at = encodeEachBrokerState(x.NewIsrWithEpochs, w, v, at)
+		} else {
+			if len(x.NewIsrWithEpochs) != 0 {
+				w.Fail("AlterPartitionRequestPartitionData.NewIsrWithEpochs", wire.ErrNotInThis)
+			}
 		}
-	}
-	w.Room(at, 5)
-	if v >= 1 {
-		at = w.PutInt8(at, x.LeaderRecoveryState)
-	} else {
-		if x.LeaderRecoveryState != 0 {
-			w.Fail("AlterPartitionRequestPartitionData.LeaderRecoveryState", wire.ErrNotInThis)
+		b = w.Room(at, 6)
+		if v >= 1 {
+			at = wire.PutInt8(b, at, x.LeaderRecoveryState)
+		} else {
+			if x.LeaderRecoveryState != 0 {
+				w.Fail("AlterPartitionRequestPartitionData.LeaderRecoveryState", wire.ErrNotInThis)
+			}
 		}
+		at = wire.PutInt32(b, at, x.PartitionEpoch)
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt32(at, x.PartitionEpoch)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -256,28 +259,34 @@ func (x *BrokerState) Default() {
 	x.BrokerEpoch = -1
 }
 
-func (x *BrokerState) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.BrokerId = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.BrokerEpoch = int64(binary.BigEndian.Uint64(b[4:12]))
+func decodeEachBrokerState(s []BrokerState, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.BrokerId = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.BrokerEpoch = int64(binary.BigEndian.Uint64(b[4:12]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *BrokerState) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13)
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.BrokerId))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.BrokerEpoch))
-		at += 12
+func encodeEachBrokerState(s []BrokerState, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 13*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.BrokerId))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.BrokerEpoch))
+			at += 12
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -321,9 +330,7 @@ func (x *AlterPartitionResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAlterPartitionResponseTopicData(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -341,20 +348,18 @@ func (x *AlterPartitionResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AlterPartitionResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6)
+	var b []byte
+	b = w.Room(at, 6+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachAlterPartitionResponseTopicData(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -372,45 +377,50 @@ func (x *AlterPartitionResponseTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *AlterPartitionResponseTopicData) decode(r *wire.Reader, v int16, at int) int {
-	if v <= 1 {
-		x.TopicName, at = r.GetString(at, true)
-	} else {
-		x.TopicName = ""
-	}
-	if v >= 2 {
-		x.TopicId, at = r.GetUUID(at)
-	} else {
-		x.TopicId = wire.UUID{}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 20)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachAlterPartitionResponseTopicData(s []AlterPartitionResponseTopicData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		if v <= 1 {
+			x.TopicName, at = r.GetString(at, true)
+		} else {
+			x.TopicName = ""
 		}
-		x.Partitions = s
+		if v >= 2 {
+			x.TopicId, at = r.GetUUID(at)
+		} else {
+			x.TopicId = wire.UUID{}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 20)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachAlterPartitionResponsePartitionData(s, r, v, at)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AlterPartitionResponseTopicData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16+wire.StringRoom+len(x.TopicName))
-	if v <= 1 {
-		at = w.PutString(at, x.TopicName, true)
+func encodeEachAlterPartitionResponseTopicData(s []AlterPartitionResponseTopicData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if v <= 1 {
+			if len(x.TopicName) > wire.StringBytesMax {
+				w.Fail("AlterPartitionResponseTopicData.TopicName", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.TopicName, true)
+		}
+		if v >= 2 {
+			at = wire.PutUUID(b, at, &x.TopicId)
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachAlterPartitionResponsePartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	if v >= 2 {
-		at = w.PutUUID(at, &x.TopicId)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -436,49 +446,57 @@ func (x *AlterPartitionResponsePartitionData) Default() {
 	x.PartitionEpoch = 0
 }
 
-func (x *AlterPartitionResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 14); p != nil {
-			b := (*[14]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
-			x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+func decodeEachAlterPartitionResponsePartitionData(s []AlterPartitionResponsePartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 14); p != nil {
+				b := (*[14]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+				x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+			}
 		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Isr, n)
+			at = r.GetInt32s(at, s)
+			x.Isr = s
+		}
+		if v >= 1 {
+			x.LeaderRecoveryState, at = r.GetInt8(at)
+		} else {
+			x.LeaderRecoveryState = 0
+		}
+		x.PartitionEpoch, at = r.GetInt32(at)
+		at = r.GetNoTags(at)
 	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Isr, n)
-		at = r.GetInt32s(at, s)
-		x.Isr = s
-	}
-	if v >= 1 {
-		x.LeaderRecoveryState, at = r.GetInt8(at)
-	} else {
-		x.LeaderRecoveryState = 0
-	}
-	x.PartitionEpoch, at = r.GetInt32(at)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AlterPartitionResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 20+wire.CountRoom+4*len(x.Isr))
-	{
-		b := (*[14]byte)(w.At(at, 14))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[10:14], uint32(x.LeaderEpoch))
-		at += 14
+func encodeEachAlterPartitionResponsePartitionData(s []AlterPartitionResponsePartitionData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 20+wire.CountRoom+4*len(x.Isr))
+		{
+			p := (*[14]byte)(b[at : at+14])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			binary.BigEndian.PutUint32(p[6:10], uint32(x.LeaderId))
+			binary.BigEndian.PutUint32(p[10:14], uint32(x.LeaderEpoch))
+			at += 14
+		}
+		at = wire.PutCount(b, at, len(x.Isr), true)
+		at = wire.PutInt32s(b, at, x.Isr)
+		if v >= 1 {
+			at = wire.PutInt8(b, at, x.LeaderRecoveryState)
+		}
+		at = wire.PutInt32(b, at, x.PartitionEpoch)
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt32s(at, x.Isr, true, false)
-	if v >= 1 {
-		at = w.PutInt8(at, x.LeaderRecoveryState)
-	}
-	at = w.PutInt32(at, x.PartitionEpoch)
-	at = w.PutInt8(at, 0)
 	return at
 }

@@ -41,9 +41,7 @@ func (x *UpdateFeaturesRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 5)
 		s := wire.Resize(x.FeatureUpdates, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachFeatureUpdateKey(s, r, v, at)
 		x.FeatureUpdates = s
 	}
 	if v >= 1 {
@@ -66,23 +64,20 @@ func (x *UpdateFeaturesRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *UpdateFeaturesRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.TimeoutMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.FeatureUpdates), true)
-	for i := range x.FeatureUpdates {
-		at = x.FeatureUpdates[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.TimeoutMs)
+	at = wire.PutCount(b, at, len(x.FeatureUpdates), true)
+	at = encodeEachFeatureUpdateKey(x.FeatureUpdates, w, v, at)
+	b = w.Room(at, 2)
 	if v >= 1 {
-		at = w.PutBool(at, x.ValidateOnly)
+		at = wire.PutBool(b, at, x.ValidateOnly)
 	} else {
 		if x.ValidateOnly {
 			w.Fail("UpdateFeaturesRequest.ValidateOnly", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -102,42 +97,52 @@ func (x *FeatureUpdateKey) Default() {
 	x.UpgradeType = 1
 }
 
-func (x *FeatureUpdateKey) decode(r *wire.Reader, v int16, at int) int {
-	x.Feature, at = r.GetString(at, true)
-	x.MaxVersionLevel, at = r.GetInt16(at)
-	if v <= 0 {
-		x.AllowDowngrade, at = r.GetBool(at)
-	} else {
-		x.AllowDowngrade = false
+func decodeEachFeatureUpdateKey(s []FeatureUpdateKey, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Feature, at = r.GetString(at, true)
+		x.MaxVersionLevel, at = r.GetInt16(at)
+		if v <= 0 {
+			x.AllowDowngrade, at = r.GetBool(at)
+		} else {
+			x.AllowDowngrade = false
+		}
+		if v >= 1 {
+			x.UpgradeType, at = r.GetInt8(at)
+		} else {
+			x.UpgradeType = 1
+		}
+		at = r.GetNoTags(at)
 	}
-	if v >= 1 {
-		x.UpgradeType, at = r.GetInt8(at)
-	} else {
-		x.UpgradeType = 1
-	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *FeatureUpdateKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.StringRoom+len(x.Feature))
-	at = w.PutString(at, x.Feature, true)
-	at = w.PutInt16(at, x.MaxVersionLevel)
-	if v <= 0 {
-		at = w.PutBool(at, x.AllowDowngrade)
-	} else {
-		if x.AllowDowngrade {
-			w.Fail("FeatureUpdateKey.AllowDowngrade", wire.ErrNotInThis)
+func encodeEachFeatureUpdateKey(s []FeatureUpdateKey, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.StringRoom+len(x.Feature))
+		if len(x.Feature) > wire.StringBytesMax {
+			w.Fail("FeatureUpdateKey.Feature", wire.ErrTooLong)
 		}
-	}
-	if v >= 1 {
-		at = w.PutInt8(at, x.UpgradeType)
-	} else {
-		if x.UpgradeType != 1 {
-			w.Fail("FeatureUpdateKey.UpgradeType", wire.ErrNotInThis)
+		at = wire.PutString(b, at, x.Feature, true)
+		at = wire.PutInt16(b, at, x.MaxVersionLevel)
+		if v <= 0 {
+			at = wire.PutBool(b, at, x.AllowDowngrade)
+		} else {
+			if x.AllowDowngrade {
+				w.Fail("FeatureUpdateKey.AllowDowngrade", wire.ErrNotInThis)
+			}
 		}
+		if v >= 1 {
+			at = wire.PutInt8(b, at, x.UpgradeType)
+		} else {
+			if x.UpgradeType != 1 {
+				w.Fail("FeatureUpdateKey.UpgradeType", wire.ErrNotInThis)
+			}
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -185,9 +190,7 @@ func (x *UpdateFeaturesResponse) decode(r *wire.Reader, v int16, at int) int {
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 5)
 			s := wire.Resize(x.Results, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachUpdatableFeatureResult(s, r, v, at)
 			x.Results = s
 		}
 	} else {
@@ -208,23 +211,28 @@ func (x *UpdateFeaturesResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *UpdateFeaturesResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	if v <= 1 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.Results), true)
-		for i := range x.Results {
-			at = x.Results[i].encode(w, v, at)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("UpdateFeaturesResponse.ErrorMessage", wire.ErrTooLong)
 		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	if v <= 1 {
+		at = wire.PutCount(b, at, len(x.Results), true)
+		at = encodeEachUpdatableFeatureResult(x.Results, w, v, at)
+	}
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -242,19 +250,36 @@ func (x *UpdatableFeatureResult) Default() {
 	x.ErrorMessage = wire.NullString{String: "", Valid: true}
 }
 
-func (x *UpdatableFeatureResult) decode(r *wire.Reader, v int16, at int) int {
-	x.Feature, at = r.GetString(at, true)
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
+func decodeEachUpdatableFeatureResult(s []UpdatableFeatureResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Feature, at = r.GetString(at, true)
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *UpdatableFeatureResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Feature)+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutString(at, x.Feature, true)
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
+func encodeEachUpdatableFeatureResult(s []UpdatableFeatureResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.Feature)+wire.StringRoom+len(x.ErrorMessage.String))
+		if len(x.Feature) > wire.StringBytesMax {
+			w.Fail("UpdatableFeatureResult.Feature", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Feature, true)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("UpdatableFeatureResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

@@ -50,11 +50,12 @@ func (x *EnvelopeRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *EnvelopeRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.CountRoom+len(x.RequestData)+wire.CountRoom+len(x.RequestPrincipal)+wire.CountRoom+len(x.ClientHostAddress))
-	at = w.PutBytes(at, x.RequestData, true, false)
-	at = w.PutBytes(at, x.RequestPrincipal, true, true)
-	at = w.PutBytes(at, x.ClientHostAddress, true, false)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 1+wire.CountRoom+len(x.RequestData)+wire.CountRoom+len(x.RequestPrincipal)+wire.CountRoom+len(x.ClientHostAddress))
+	at = wire.PutBytes(b, at, x.RequestData, true, false)
+	at = wire.PutBytes(b, at, x.RequestPrincipal, true, true)
+	at = wire.PutBytes(b, at, x.ClientHostAddress, true, false)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -101,9 +102,10 @@ func (x *EnvelopeResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *EnvelopeResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.CountRoom+len(x.ResponseData))
-	at = w.PutBytes(at, x.ResponseData, true, true)
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 3+wire.CountRoom+len(x.ResponseData))
+	at = wire.PutBytes(b, at, x.ResponseData, true, true)
+	at = wire.PutInt16(b, at, x.ErrorCode)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

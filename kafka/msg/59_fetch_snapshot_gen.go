@@ -51,9 +51,7 @@ func (x *FetchSnapshotRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachFetchSnapshotRequestTopicSnapshot(s, r, v, at)
 		x.Topics = s
 	}
 	var n int
@@ -83,31 +81,36 @@ func (x *FetchSnapshotRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *FetchSnapshotRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 8)
+	var b []byte
+	b = w.Room(at, 8+wire.CountRoom)
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ReplicaId))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.MaxBytes))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ReplicaId))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.MaxBytes))
 		at += 8
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachFetchSnapshotRequestTopicSnapshot(x.Topics, w, v, at)
+	b = w.Room(at, 1)
 	n := int8(0)
 	if x.ClusterId.Valid {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if x.ClusterId.Valid {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, wire.StringRoom+len(x.ClusterId.String))
-			at = w.PutNullString(at, &x.ClusterId, true, true)
+			b = w.Room(at, wire.StringRoom+len(x.ClusterId.String))
+			if x.ClusterId.Valid {
+				if len(x.ClusterId.String) > wire.StringBytesMax {
+					w.Fail("FetchSnapshotRequest.ClusterId", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.ClusterId.String, true)
+			} else {
+				at = wire.PutNoString(b, at, true, true)
+			}
 			at = w.PutEndTag(start, at)
 		}
 	}
@@ -126,31 +129,36 @@ func (x *FetchSnapshotRequestTopicSnapshot) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *FetchSnapshotRequestTopicSnapshot) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 30)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachFetchSnapshotRequestTopicSnapshot(s []FetchSnapshotRequestTopicSnapshot, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 30)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachFetchSnapshotRequestPartitionSnapshot(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *FetchSnapshotRequestTopicSnapshot) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachFetchSnapshotRequestTopicSnapshot(s []FetchSnapshotRequestTopicSnapshot, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("FetchSnapshotRequestTopicSnapshot.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachFetchSnapshotRequestPartitionSnapshot(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -172,59 +180,65 @@ func (x *FetchSnapshotRequestPartitionSnapshot) Default() {
 	x.ReplicaDirectoryId = wire.UUID{}
 }
 
-func (x *FetchSnapshotRequestPartitionSnapshot) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 8); p != nil {
-			b := (*[8]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.CurrentLeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+func decodeEachFetchSnapshotRequestPartitionSnapshot(s []FetchSnapshotRequestPartitionSnapshot, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 8); p != nil {
+				b := (*[8]byte)(p)
+				x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.CurrentLeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+			}
 		}
-	}
-	at = x.SnapshotId.decode(r, v, at)
-	x.Position, at = r.GetInt64(at)
-	x.ReplicaDirectoryId = wire.UUID{}
-	var n int
-	var tag uint32
-	var outer []byte
-	for n, at = r.GetTagCount(at); n > 0; n-- {
-		tag, outer, at = r.GetTag(at)
-		switch {
-		case tag == 0 && v >= 1:
-			x.ReplicaDirectoryId, at = r.GetUUID(at)
-			at = r.GetEndTag(at, outer)
-		default:
-			at = r.GetSkipTag(outer)
+		at = x.SnapshotId.decode(r, v, at)
+		x.Position, at = r.GetInt64(at)
+		x.ReplicaDirectoryId = wire.UUID{}
+		var n int
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
+			switch {
+			case tag == 0 && v >= 1:
+				x.ReplicaDirectoryId, at = r.GetUUID(at)
+				at = r.GetEndTag(at, outer)
+			default:
+				at = r.GetSkipTag(outer)
+			}
 		}
 	}
 	return at
 }
 
-func (x *FetchSnapshotRequestPartitionSnapshot) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 8)
-	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.CurrentLeaderEpoch))
-		at += 8
-	}
-	at = x.SnapshotId.encode(w, v, at)
-	w.Room(at, 8)
-	at = w.PutInt64(at, x.Position)
-	w.Room(at, 1)
-	n := int8(0)
-	if v >= 1 && x.ReplicaDirectoryId != (wire.UUID{}) {
-		n++
-	}
-	at = w.PutInt8(at, n)
-	if n > 0 {
+func encodeEachFetchSnapshotRequestPartitionSnapshot(s []FetchSnapshotRequestPartitionSnapshot, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 8)
+		{
+			p := (*[8]byte)(b[at : at+8])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partition))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.CurrentLeaderEpoch))
+			at += 8
+		}
+		at = x.SnapshotId.encode(w, v, at)
+		b = w.Room(at, 9)
+		at = wire.PutInt64(b, at, x.Position)
+		n := int8(0)
 		if v >= 1 && x.ReplicaDirectoryId != (wire.UUID{}) {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
-			start := at
-			w.Room(at, 16)
-			at = w.PutUUID(at, &x.ReplicaDirectoryId)
-			at = w.PutEndTag(start, at)
+			n++
+		}
+		at = wire.PutInt8(b, at, n)
+		if n > 0 {
+			if v >= 1 && x.ReplicaDirectoryId != (wire.UUID{}) {
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
+				start := at
+				b = w.Room(at, 16)
+				at = wire.PutUUID(b, at, &x.ReplicaDirectoryId)
+				at = w.PutEndTag(start, at)
+			}
 		}
 	}
 	return at
@@ -256,14 +270,15 @@ func (x *FetchSnapshotRequestSnapshotId) decode(r *wire.Reader, v int16, at int)
 }
 
 func (x *FetchSnapshotRequestSnapshotId) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13)
+	var b []byte
+	b = w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.EndOffset))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.Epoch))
+		p := (*[12]byte)(b[at : at+12])
+		binary.BigEndian.PutUint64(p[0:8], uint64(x.EndOffset))
+		binary.BigEndian.PutUint32(p[8:12], uint32(x.Epoch))
 		at += 12
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -309,9 +324,7 @@ func (x *FetchSnapshotResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachFetchSnapshotResponseTopicSnapshot(s, r, v, at)
 		x.Topics = s
 	}
 	x.NodeEndpoints = wire.Resize(x.NodeEndpoints, 0)
@@ -326,9 +339,7 @@ func (x *FetchSnapshotResponse) decode(r *wire.Reader, v int16, at int) int {
 				var n int
 				n, at = r.GetArrayLen(at, true, false, 8)
 				s := wire.Resize(x.NodeEndpoints, n)
-				for i := range s {
-					at = s[i].decode(r, v, at)
-				}
+				at = decodeEachFetchSnapshotResponseNodeEndpoint(s, r, v, at)
 				x.NodeEndpoints = s
 			}
 			at = r.GetEndTag(at, outer)
@@ -350,39 +361,35 @@ func (x *FetchSnapshotResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *FetchSnapshotResponse) encode(w *wire.Writer, v int16, at int) int {
+	var b []byte
 	if !(v >= 1) {
 		if len(x.NodeEndpoints) != 0 {
 			w.Fail("FetchSnapshotResponse.NodeEndpoints", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 6)
+	b = w.Room(at, 6+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachFetchSnapshotResponseTopicSnapshot(x.Topics, w, v, at)
+	b = w.Room(at, 1)
 	n := int8(0)
 	if v >= 1 && len(x.NodeEndpoints) != 0 {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if v >= 1 && len(x.NodeEndpoints) != 0 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, wire.CountRoom)
-			at = w.PutCount(at, len(x.NodeEndpoints), true)
-			for i := range x.NodeEndpoints {
-				at = x.NodeEndpoints[i].encode(w, v, at)
-			}
+			b = w.Room(at, wire.CountRoom)
+			at = wire.PutCount(b, at, len(x.NodeEndpoints), true)
+			at = encodeEachFetchSnapshotResponseNodeEndpoint(x.NodeEndpoints, w, v, at)
 			at = w.PutEndTag(start, at)
 		}
 	}
@@ -401,31 +408,36 @@ func (x *FetchSnapshotResponseTopicSnapshot) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *FetchSnapshotResponseTopicSnapshot) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 37)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachFetchSnapshotResponseTopicSnapshot(s []FetchSnapshotResponseTopicSnapshot, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 37)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachFetchSnapshotResponsePartitionSnapshot(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *FetchSnapshotResponseTopicSnapshot) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachFetchSnapshotResponseTopicSnapshot(s []FetchSnapshotResponseTopicSnapshot, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("FetchSnapshotResponseTopicSnapshot.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachFetchSnapshotResponsePartitionSnapshot(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -451,72 +463,79 @@ func (x *FetchSnapshotResponsePartitionSnapshot) Default() {
 	x.UnalignedRecords = wire.Resize(x.UnalignedRecords, 0)
 }
 
-func (x *FetchSnapshotResponsePartitionSnapshot) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.Index = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachFetchSnapshotResponsePartitionSnapshot(s []FetchSnapshotResponsePartitionSnapshot, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.Index = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	at = x.SnapshotId.decode(r, v, at)
-	x.CurrentLeader.Default()
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
-			x.Size = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.Position = int64(binary.BigEndian.Uint64(b[8:16]))
+		at = x.SnapshotId.decode(r, v, at)
+		x.CurrentLeader.Default()
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.Size = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.Position = int64(binary.BigEndian.Uint64(b[8:16]))
+			}
 		}
-	}
-	x.UnalignedRecords, at = r.GetRecords(at, x.UnalignedRecords, true, false)
-	var n int
-	var tag uint32
-	var outer []byte
-	for n, at = r.GetTagCount(at); n > 0; n-- {
-		tag, outer, at = r.GetTag(at)
-		switch {
-		case tag == 0:
-			at = x.CurrentLeader.decode(r, v, at)
-			at = r.GetEndTag(at, outer)
-		default:
-			at = r.GetSkipTag(outer)
+		x.UnalignedRecords, at = r.GetRecords(at, x.UnalignedRecords, true, false)
+		var n int
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
+			switch {
+			case tag == 0:
+				at = x.CurrentLeader.decode(r, v, at)
+				at = r.GetEndTag(at, outer)
+			default:
+				at = r.GetSkipTag(outer)
+			}
 		}
 	}
 	return at
 }
 
-func (x *FetchSnapshotResponsePartitionSnapshot) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Index))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
-	}
-	at = x.SnapshotId.encode(w, v, at)
-	w.Room(at, 16)
-	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.Size))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.Position))
-		at += 16
-	}
-	at = w.PutRecords(at, x.UnalignedRecords, true, false)
-	w.Room(at, 1)
-	n := int8(0)
-	if !x.CurrentLeader.isDefault() {
-		n++
-	}
-	at = w.PutInt8(at, n)
-	if n > 0 {
+func encodeEachFetchSnapshotResponsePartitionSnapshot(s []FetchSnapshotResponsePartitionSnapshot, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 6)
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Index))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		at = x.SnapshotId.encode(w, v, at)
+		b = w.Room(at, 16)
+		{
+			p := (*[16]byte)(b[at : at+16])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.Size))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.Position))
+			at += 16
+		}
+		at = w.PutRecords(at, x.UnalignedRecords, true, false)
+		b = w.Room(at, 1)
+		n := int8(0)
 		if !x.CurrentLeader.isDefault() {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
-			start := at
-			at = x.CurrentLeader.encode(w, v, at)
-			at = w.PutEndTag(start, at)
+			n++
+		}
+		at = wire.PutInt8(b, at, n)
+		if n > 0 {
+			if !x.CurrentLeader.isDefault() {
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
+				start := at
+				at = x.CurrentLeader.encode(w, v, at)
+				at = w.PutEndTag(start, at)
+			}
 		}
 	}
 	return at
@@ -548,14 +567,15 @@ func (x *FetchSnapshotResponseSnapshotId) decode(r *wire.Reader, v int16, at int
 }
 
 func (x *FetchSnapshotResponseSnapshotId) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13)
+	var b []byte
+	b = w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.EndOffset))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.Epoch))
+		p := (*[12]byte)(b[at : at+12])
+		binary.BigEndian.PutUint64(p[0:8], uint64(x.EndOffset))
+		binary.BigEndian.PutUint32(p[8:12], uint32(x.Epoch))
 		at += 12
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -589,14 +609,15 @@ func (x *FetchSnapshotResponseLeaderIdAndEpoch) decode(r *wire.Reader, v int16, 
 }
 
 func (x *FetchSnapshotResponseLeaderIdAndEpoch) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9)
+	var b []byte
+	b = w.Room(at, 9)
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
 		at += 8
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -614,19 +635,29 @@ func (x *FetchSnapshotResponseNodeEndpoint) Default() {
 	x.Port = 0
 }
 
-func (x *FetchSnapshotResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.NodeId, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
-	at = r.GetNoTags(at)
+func decodeEachFetchSnapshotResponseNodeEndpoint(s []FetchSnapshotResponseNodeEndpoint, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.NodeId, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetUint16(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *FetchSnapshotResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.Host))
-	at = w.PutInt32(at, x.NodeId)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+func encodeEachFetchSnapshotResponseNodeEndpoint(s []FetchSnapshotResponseNodeEndpoint, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.Host))
+		at = wire.PutInt32(b, at, x.NodeId)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("FetchSnapshotResponseNodeEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutUint16(b, at, x.Port)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

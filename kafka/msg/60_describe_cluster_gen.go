@@ -62,23 +62,24 @@ func (x *DescribeClusterRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeClusterRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutBool(at, x.IncludeClusterAuthorizedOperations)
+	var b []byte
+	b = w.Room(at, 4)
+	at = wire.PutBool(b, at, x.IncludeClusterAuthorizedOperations)
 	if v >= 1 {
-		at = w.PutInt8(at, x.EndpointType)
+		at = wire.PutInt8(b, at, x.EndpointType)
 	} else {
 		if x.EndpointType != 1 {
 			w.Fail("DescribeClusterRequest.EndpointType", wire.ErrNotInThis)
 		}
 	}
 	if v >= 2 {
-		at = w.PutBool(at, x.IncludeFencedBrokers)
+		at = wire.PutBool(b, at, x.IncludeFencedBrokers)
 	} else {
 		if x.IncludeFencedBrokers {
 			w.Fail("DescribeClusterRequest.IncludeFencedBrokers", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -140,9 +141,7 @@ func (x *DescribeClusterResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 11)
 		s := wire.Resize(x.Brokers, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeClusterBroker(s, r, v, at)
 		x.Brokers = s
 	}
 	x.ClusterAuthorizedOperations, at = r.GetInt32(at)
@@ -161,32 +160,39 @@ func (x *DescribeClusterResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeClusterResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 11+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ClusterId))
+	var b []byte
+	b = w.Room(at, 11+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.ClusterId)+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("DescribeClusterResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
 	if v >= 1 {
-		at = w.PutInt8(at, x.EndpointType)
+		at = wire.PutInt8(b, at, x.EndpointType)
 	} else {
 		if x.EndpointType != 1 {
 			w.Fail("DescribeClusterResponse.EndpointType", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutString(at, x.ClusterId, true)
-	at = w.PutInt32(at, x.ControllerId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Brokers), true)
-	for i := range x.Brokers {
-		at = x.Brokers[i].encode(w, v, at)
+	if len(x.ClusterId) > wire.StringBytesMax {
+		w.Fail("DescribeClusterResponse.ClusterId", wire.ErrTooLong)
 	}
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ClusterAuthorizedOperations)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutString(b, at, x.ClusterId, true)
+	at = wire.PutInt32(b, at, x.ControllerId)
+	at = wire.PutCount(b, at, len(x.Brokers), true)
+	at = encodeEachDescribeClusterBroker(x.Brokers, w, v, at)
+	b = w.Room(at, 5)
+	at = wire.PutInt32(b, at, x.ClusterAuthorizedOperations)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -208,33 +214,50 @@ func (x *DescribeClusterBroker) Default() {
 	x.IsFenced = false
 }
 
-func (x *DescribeClusterBroker) decode(r *wire.Reader, v int16, at int) int {
-	x.BrokerId, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetInt32(at)
-	x.Rack, at = r.GetNullString(at, true, true)
-	if v >= 2 {
-		x.IsFenced, at = r.GetBool(at)
-	} else {
-		x.IsFenced = false
+func decodeEachDescribeClusterBroker(s []DescribeClusterBroker, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.BrokerId, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetInt32(at)
+		x.Rack, at = r.GetNullString(at, true, true)
+		if v >= 2 {
+			x.IsFenced, at = r.GetBool(at)
+		} else {
+			x.IsFenced = false
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeClusterBroker) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 10+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
-	at = w.PutInt32(at, x.BrokerId)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutInt32(at, x.Port)
-	at = w.PutNullString(at, &x.Rack, true, true)
-	if v >= 2 {
-		at = w.PutBool(at, x.IsFenced)
-	} else {
-		if x.IsFenced {
-			w.Fail("DescribeClusterBroker.IsFenced", wire.ErrNotInThis)
+func encodeEachDescribeClusterBroker(s []DescribeClusterBroker, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 10+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+		at = wire.PutInt32(b, at, x.BrokerId)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("DescribeClusterBroker.Host", wire.ErrTooLong)
 		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutInt32(b, at, x.Port)
+		if x.Rack.Valid {
+			if len(x.Rack.String) > wire.StringBytesMax {
+				w.Fail("DescribeClusterBroker.Rack", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Rack.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		if v >= 2 {
+			at = wire.PutBool(b, at, x.IsFenced)
+		} else {
+			if x.IsFenced {
+				w.Fail("DescribeClusterBroker.IsFenced", wire.ErrNotInThis)
+			}
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }

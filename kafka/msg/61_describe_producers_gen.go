@@ -36,9 +36,7 @@ func (x *DescribeProducersRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeProducersRequestTopicRequest(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -56,13 +54,12 @@ func (x *DescribeProducersRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeProducersRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachDescribeProducersRequestTopicRequest(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -78,24 +75,35 @@ func (x *DescribeProducersRequestTopicRequest) Default() {
 	x.PartitionIndexes = wire.Resize(x.PartitionIndexes, 0)
 }
 
-func (x *DescribeProducersRequestTopicRequest) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.PartitionIndexes, n)
-		at = r.GetInt32s(at, s)
-		x.PartitionIndexes = s
+func decodeEachDescribeProducersRequestTopicRequest(s []DescribeProducersRequestTopicRequest, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.PartitionIndexes, n)
+			at = r.GetInt32s(at, s)
+			x.PartitionIndexes = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeProducersRequestTopicRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutInt32s(at, x.PartitionIndexes, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachDescribeProducersRequestTopicRequest(s []DescribeProducersRequestTopicRequest, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+4*len(x.PartitionIndexes))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("DescribeProducersRequestTopicRequest.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutCount(b, at, len(x.PartitionIndexes), true)
+		at = wire.PutInt32s(b, at, x.PartitionIndexes)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -130,9 +138,7 @@ func (x *DescribeProducersResponse) decode(r *wire.Reader, v int16, at int) int 
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachTopicResponse(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -150,15 +156,13 @@ func (x *DescribeProducersResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeProducersResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachTopicResponse(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -174,31 +178,36 @@ func (x *TopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *TopicResponse) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 9)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachTopicResponse(s []TopicResponse, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 9)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachPartitionResponse(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *TopicResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachTopicResponse(s []TopicResponse, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("TopicResponse.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachPartitionResponse(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -218,45 +227,54 @@ func (x *PartitionResponse) Default() {
 	x.ActiveProducers = wire.Resize(x.ActiveProducers, 0)
 }
 
-func (x *PartitionResponse) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachPartitionResponse(s []PartitionResponse, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 37)
-		s := wire.Resize(x.ActiveProducers, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 37)
+			s := wire.Resize(x.ActiveProducers, n)
+			at = decodeEachProducerState(s, r, v, at)
+			x.ActiveProducers = s
 		}
-		x.ActiveProducers = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *PartitionResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachPartitionResponse(s []PartitionResponse, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("PartitionResponse.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutCount(b, at, len(x.ActiveProducers), true)
+		at = encodeEachProducerState(x.ActiveProducers, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ActiveProducers), true)
-	for i := range x.ActiveProducers {
-		at = x.ActiveProducers[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -280,35 +298,41 @@ func (x *ProducerState) Default() {
 	x.CurrentTxnStartOffset = -1
 }
 
-func (x *ProducerState) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 36); p != nil {
-			b := (*[36]byte)(p)
-			x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.ProducerEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
-			x.LastSequence = int32(binary.BigEndian.Uint32(b[12:16]))
-			x.LastTimestamp = int64(binary.BigEndian.Uint64(b[16:24]))
-			x.CoordinatorEpoch = int32(binary.BigEndian.Uint32(b[24:28]))
-			x.CurrentTxnStartOffset = int64(binary.BigEndian.Uint64(b[28:36]))
+func decodeEachProducerState(s []ProducerState, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 36); p != nil {
+				b := (*[36]byte)(p)
+				x.ProducerId = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.ProducerEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
+				x.LastSequence = int32(binary.BigEndian.Uint32(b[12:16]))
+				x.LastTimestamp = int64(binary.BigEndian.Uint64(b[16:24]))
+				x.CoordinatorEpoch = int32(binary.BigEndian.Uint32(b[24:28]))
+				x.CurrentTxnStartOffset = int64(binary.BigEndian.Uint64(b[28:36]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ProducerState) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 37)
-	{
-		b := (*[36]byte)(w.At(at, 36))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.ProducerEpoch))
-		binary.BigEndian.PutUint32(b[12:16], uint32(x.LastSequence))
-		binary.BigEndian.PutUint64(b[16:24], uint64(x.LastTimestamp))
-		binary.BigEndian.PutUint32(b[24:28], uint32(x.CoordinatorEpoch))
-		binary.BigEndian.PutUint64(b[28:36], uint64(x.CurrentTxnStartOffset))
-		at += 36
+func encodeEachProducerState(s []ProducerState, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 37*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[36]byte)(b[at : at+36])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.ProducerId))
+			binary.BigEndian.PutUint32(p[8:12], uint32(x.ProducerEpoch))
+			binary.BigEndian.PutUint32(p[12:16], uint32(x.LastSequence))
+			binary.BigEndian.PutUint64(p[16:24], uint64(x.LastTimestamp))
+			binary.BigEndian.PutUint32(p[24:28], uint32(x.CoordinatorEpoch))
+			binary.BigEndian.PutUint64(p[28:36], uint64(x.CurrentTxnStartOffset))
+			at += 36
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }

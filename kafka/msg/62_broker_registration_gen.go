@@ -55,18 +55,14 @@ func (x *BrokerRegistrationRequest) decode(r *wire.Reader, v int16, at int) int 
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 7)
 		s := wire.Resize(x.Listeners, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachBrokerRegistrationRequestListener(s, r, v, at)
 		x.Listeners = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 6)
 		s := wire.Resize(x.Features, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachBrokerRegistrationRequestFeature(s, r, v, at)
 		x.Features = s
 	}
 	x.Rack, at = r.GetNullString(at, true, true)
@@ -108,43 +104,45 @@ func (x *BrokerRegistrationRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *BrokerRegistrationRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 20+wire.StringRoom+len(x.ClusterId))
-	at = w.PutInt32(at, x.BrokerId)
-	at = w.PutString(at, x.ClusterId, true)
-	at = w.PutUUID(at, &x.IncarnationId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Listeners), true)
-	for i := range x.Listeners {
-		at = x.Listeners[i].encode(w, v, at)
+	var b []byte
+	b = w.Room(at, 20+wire.StringRoom+len(x.ClusterId)+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.BrokerId)
+	if len(x.ClusterId) > wire.StringBytesMax {
+		w.Fail("BrokerRegistrationRequest.ClusterId", wire.ErrTooLong)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Features), true)
-	for i := range x.Features {
-		at = x.Features[i].encode(w, v, at)
+	at = wire.PutString(b, at, x.ClusterId, true)
+	at = wire.PutUUID(b, at, &x.IncarnationId)
+	at = wire.PutCount(b, at, len(x.Listeners), true)
+	at = encodeEachBrokerRegistrationRequestListener(x.Listeners, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Features), true)
+	at = encodeEachBrokerRegistrationRequestFeature(x.Features, w, v, at)
+	b = w.Room(at, 10+wire.StringRoom+len(x.Rack.String)+wire.CountRoom+16*len(x.LogDirs))
+	if x.Rack.Valid {
+		if len(x.Rack.String) > wire.StringBytesMax {
+			w.Fail("BrokerRegistrationRequest.Rack", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Rack.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, 1+wire.StringRoom+len(x.Rack.String))
-	at = w.PutNullString(at, &x.Rack, true, true)
 	if v >= 1 {
-		at = w.PutBool(at, x.IsMigratingZkBroker)
+		at = wire.PutBool(b, at, x.IsMigratingZkBroker)
 	} else {
 		if x.IsMigratingZkBroker {
 			w.Fail("BrokerRegistrationRequest.IsMigratingZkBroker", wire.ErrNotInThis)
 		}
 	}
 	if v >= 2 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.LogDirs), true)
-		for i := range x.LogDirs {
-			w.Room(at, 16)
-			at = w.PutUUID(at, &x.LogDirs[i])
+		at = wire.PutCount(b, at, len(x.LogDirs), true)
+		for j := range x.LogDirs {
+			at = wire.PutUUID(b, at, &x.LogDirs[j])
 		}
 	}
-	w.Room(at, 8)
 	if v >= 3 {
-		at = w.PutInt64(at, x.PreviousBrokerEpoch)
+		at = wire.PutInt64(b, at, x.PreviousBrokerEpoch)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -164,32 +162,45 @@ func (x *BrokerRegistrationRequestListener) Default() {
 	x.SecurityProtocol = 0
 }
 
-func (x *BrokerRegistrationRequestListener) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	x.Host, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 4); p != nil {
-			b := (*[4]byte)(p)
-			x.Port = binary.BigEndian.Uint16(b[0:2])
-			x.SecurityProtocol = int16(binary.BigEndian.Uint16(b[2:4]))
+func decodeEachBrokerRegistrationRequestListener(s []BrokerRegistrationRequestListener, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.Host, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 4); p != nil {
+				b := (*[4]byte)(p)
+				x.Port = binary.BigEndian.Uint16(b[0:2])
+				x.SecurityProtocol = int16(binary.BigEndian.Uint16(b[2:4]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *BrokerRegistrationRequestListener) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutString(at, x.Host, true)
-	{
-		b := (*[4]byte)(w.At(at, 4))
-		binary.BigEndian.PutUint16(b[0:2], x.Port)
-		binary.BigEndian.PutUint16(b[2:4], uint16(x.SecurityProtocol))
-		at += 4
+func encodeEachBrokerRegistrationRequestListener(s []BrokerRegistrationRequestListener, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("BrokerRegistrationRequestListener.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("BrokerRegistrationRequestListener.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		{
+			p := (*[4]byte)(b[at : at+4])
+			binary.BigEndian.PutUint16(p[0:2], x.Port)
+			binary.BigEndian.PutUint16(p[2:4], uint16(x.SecurityProtocol))
+			at += 4
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -207,30 +218,40 @@ func (x *BrokerRegistrationRequestFeature) Default() {
 	x.MaxSupportedVersion = 0
 }
 
-func (x *BrokerRegistrationRequestFeature) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 4); p != nil {
-			b := (*[4]byte)(p)
-			x.MinSupportedVersion = int16(binary.BigEndian.Uint16(b[0:2]))
-			x.MaxSupportedVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+func decodeEachBrokerRegistrationRequestFeature(s []BrokerRegistrationRequestFeature, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 4); p != nil {
+				b := (*[4]byte)(p)
+				x.MinSupportedVersion = int16(binary.BigEndian.Uint16(b[0:2]))
+				x.MaxSupportedVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *BrokerRegistrationRequestFeature) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	{
-		b := (*[4]byte)(w.At(at, 4))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.MinSupportedVersion))
-		binary.BigEndian.PutUint16(b[2:4], uint16(x.MaxSupportedVersion))
-		at += 4
+func encodeEachBrokerRegistrationRequestFeature(s []BrokerRegistrationRequestFeature, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.StringRoom+len(x.Name))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("BrokerRegistrationRequestFeature.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		{
+			p := (*[4]byte)(b[at : at+4])
+			binary.BigEndian.PutUint16(p[0:2], uint16(x.MinSupportedVersion))
+			binary.BigEndian.PutUint16(p[2:4], uint16(x.MaxSupportedVersion))
+			at += 4
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -286,14 +307,15 @@ func (x *BrokerRegistrationResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *BrokerRegistrationResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 15)
+	var b []byte
+	b = w.Room(at, 15)
 	{
-		b := (*[14]byte)(w.At(at, 14))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint64(b[6:14], uint64(x.BrokerEpoch))
+		p := (*[14]byte)(b[at : at+14])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint64(p[6:14], uint64(x.BrokerEpoch))
 		at += 14
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

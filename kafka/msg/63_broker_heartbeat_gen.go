@@ -106,6 +106,7 @@ func (x *BrokerHeartbeatRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *BrokerHeartbeatRequest) encode(w *wire.Writer, v int16, at int) int {
+	var b []byte
 	if !(v >= 1) {
 		if len(x.OfflineLogDirs) != 0 {
 			w.Fail("BrokerHeartbeatRequest.OfflineLogDirs", wire.ErrNotInThis)
@@ -116,23 +117,22 @@ func (x *BrokerHeartbeatRequest) encode(w *wire.Writer, v int16, at int) int {
 			w.Fail("BrokerHeartbeatRequest.CordonedLogDirs", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 22)
+	b = w.Room(at, 23)
 	{
-		b := (*[22]byte)(w.At(at, 22))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.BrokerId))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.BrokerEpoch))
-		binary.BigEndian.PutUint64(b[12:20], uint64(x.CurrentMetadataOffset))
-		b[20] = 0
+		p := (*[22]byte)(b[at : at+22])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.BrokerId))
+		binary.BigEndian.PutUint64(p[4:12], uint64(x.BrokerEpoch))
+		binary.BigEndian.PutUint64(p[12:20], uint64(x.CurrentMetadataOffset))
+		p[20] = 0
 		if x.WantFence {
-			b[20] = 1
+			p[20] = 1
 		}
-		b[21] = 0
+		p[21] = 0
 		if x.WantShutDown {
-			b[21] = 1
+			p[21] = 1
 		}
 		at += 22
 	}
-	w.Room(at, 1)
 	n := int8(0)
 	if v >= 1 && len(x.OfflineLogDirs) != 0 {
 		n++
@@ -140,29 +140,27 @@ func (x *BrokerHeartbeatRequest) encode(w *wire.Writer, v int16, at int) int {
 	if v >= 2 && x.CordonedLogDirs != nil {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if v >= 1 && len(x.OfflineLogDirs) != 0 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, wire.CountRoom)
-			at = w.PutCount(at, len(x.OfflineLogDirs), true)
-			for i := range x.OfflineLogDirs {
-				w.Room(at, 16)
-				at = w.PutUUID(at, &x.OfflineLogDirs[i])
+			b = w.Room(at, wire.CountRoom+16*len(x.OfflineLogDirs))
+			at = wire.PutCount(b, at, len(x.OfflineLogDirs), true)
+			for j := range x.OfflineLogDirs {
+				at = wire.PutUUID(b, at, &x.OfflineLogDirs[j])
 			}
 			at = w.PutEndTag(start, at)
 		}
 		if v >= 2 && x.CordonedLogDirs != nil {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 1)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 1)
 			start := at
-			w.Room(at, wire.CountRoom)
-			at = w.PutNullCount(at, len(x.CordonedLogDirs), x.CordonedLogDirs == nil, true, v >= 2)
-			for i := range x.CordonedLogDirs {
-				w.Room(at, 16)
-				at = w.PutUUID(at, &x.CordonedLogDirs[i])
+			b = w.Room(at, wire.CountRoom+16*len(x.CordonedLogDirs))
+			at = wire.PutNullCount(b, at, len(x.CordonedLogDirs), x.CordonedLogDirs == nil, true, v >= 2)
+			for j := range x.CordonedLogDirs {
+				at = wire.PutUUID(b, at, &x.CordonedLogDirs[j])
 			}
 			at = w.PutEndTag(start, at)
 		}
@@ -228,25 +226,26 @@ func (x *BrokerHeartbeatResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *BrokerHeartbeatResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 10)
+	var b []byte
+	b = w.Room(at, 10)
 	{
-		b := (*[9]byte)(w.At(at, 9))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		b[6] = 0
+		p := (*[9]byte)(b[at : at+9])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+		p[6] = 0
 		if x.IsCaughtUp {
-			b[6] = 1
+			p[6] = 1
 		}
-		b[7] = 0
+		p[7] = 0
 		if x.IsFenced {
-			b[7] = 1
+			p[7] = 1
 		}
-		b[8] = 0
+		p[8] = 0
 		if x.ShouldShutDown {
-			b[8] = 1
+			p[8] = 1
 		}
 		at += 9
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

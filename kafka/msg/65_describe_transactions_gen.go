@@ -56,14 +56,18 @@ func (x *DescribeTransactionsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeTransactionsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TransactionalIds), true)
-	for i := range x.TransactionalIds {
-		w.Room(at, wire.StringRoom+len(x.TransactionalIds[i]))
-		at = w.PutString(at, x.TransactionalIds[i], true)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.TransactionalIds), true)
+	for j := range x.TransactionalIds {
+		b = w.Room(at, wire.StringRoom+len(x.TransactionalIds[j]))
+		if len(x.TransactionalIds[j]) > wire.StringBytesMax {
+			w.Fail("DescribeTransactionsRequest.TransactionalIds", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TransactionalIds[j], true)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -98,9 +102,7 @@ func (x *DescribeTransactionsResponse) decode(r *wire.Reader, v int16, at int) i
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 28)
 		s := wire.Resize(x.TransactionStates, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeTransactionsResponseTransactionState(s, r, v, at)
 		x.TransactionStates = s
 	}
 	at = r.GetNoTags(at)
@@ -118,15 +120,13 @@ func (x *DescribeTransactionsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeTransactionsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TransactionStates), true)
-	for i := range x.TransactionStates {
-		at = x.TransactionStates[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.TransactionStates), true)
+	at = encodeEachDescribeTransactionsResponseTransactionState(x.TransactionStates, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -154,53 +154,61 @@ func (x *DescribeTransactionsResponseTransactionState) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-func (x *DescribeTransactionsResponseTransactionState) decode(r *wire.Reader, v int16, at int) int {
-	x.ErrorCode, at = r.GetInt16(at)
-	x.TransactionalId, at = r.GetString(at, true)
-	x.TransactionState, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 22); p != nil {
-			b := (*[22]byte)(p)
-			x.TransactionTimeoutMs = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.TransactionStartTimeMs = int64(binary.BigEndian.Uint64(b[4:12]))
-			x.ProducerId = int64(binary.BigEndian.Uint64(b[12:20]))
-			x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[20:22]))
+func decodeEachDescribeTransactionsResponseTransactionState(s []DescribeTransactionsResponseTransactionState, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.TransactionalId, at = r.GetString(at, true)
+		x.TransactionState, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 22); p != nil {
+				b := (*[22]byte)(p)
+				x.TransactionTimeoutMs = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.TransactionStartTimeMs = int64(binary.BigEndian.Uint64(b[4:12]))
+				x.ProducerId = int64(binary.BigEndian.Uint64(b[12:20]))
+				x.ProducerEpoch = int16(binary.BigEndian.Uint16(b[20:22]))
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 3)
+			s := wire.Resize(x.Topics, n)
+			at = decodeEachDescribeTransactionsResponseTopicData(s, r, v, at)
+			x.Topics = s
 		}
-		x.Topics = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeTransactionsResponseTransactionState) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 24+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.TransactionState))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutString(at, x.TransactionalId, true)
-	at = w.PutString(at, x.TransactionState, true)
-	{
-		b := (*[22]byte)(w.At(at, 22))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.TransactionTimeoutMs))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.TransactionStartTimeMs))
-		binary.BigEndian.PutUint64(b[12:20], uint64(x.ProducerId))
-		binary.BigEndian.PutUint16(b[20:22], uint16(x.ProducerEpoch))
-		at += 22
+func encodeEachDescribeTransactionsResponseTransactionState(s []DescribeTransactionsResponseTransactionState, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 24+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.TransactionState)+wire.CountRoom)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if len(x.TransactionalId) > wire.StringBytesMax {
+			w.Fail("DescribeTransactionsResponseTransactionState.TransactionalId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TransactionalId, true)
+		if len(x.TransactionState) > wire.StringBytesMax {
+			w.Fail("DescribeTransactionsResponseTransactionState.TransactionState", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TransactionState, true)
+		{
+			p := (*[22]byte)(b[at : at+22])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.TransactionTimeoutMs))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.TransactionStartTimeMs))
+			binary.BigEndian.PutUint64(p[12:20], uint64(x.ProducerId))
+			binary.BigEndian.PutUint16(p[20:22], uint16(x.ProducerEpoch))
+			at += 22
+		}
+		at = wire.PutCount(b, at, len(x.Topics), true)
+		at = encodeEachDescribeTransactionsResponseTopicData(x.Topics, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -216,23 +224,34 @@ func (x *DescribeTransactionsResponseTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *DescribeTransactionsResponseTopicData) decode(r *wire.Reader, v int16, at int) int {
-	x.Topic, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachDescribeTransactionsResponseTopicData(s []DescribeTransactionsResponseTopicData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Topic, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeTransactionsResponseTopicData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.Topic, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachDescribeTransactionsResponseTopicData(s []DescribeTransactionsResponseTopicData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.Topic) > wire.StringBytesMax {
+			w.Fail("DescribeTransactionsResponseTopicData.Topic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Topic, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

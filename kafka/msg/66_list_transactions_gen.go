@@ -81,34 +81,43 @@ func (x *ListTransactionsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ListTransactionsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StateFilters), true)
-	for i := range x.StateFilters {
-		w.Room(at, wire.StringRoom+len(x.StateFilters[i]))
-		at = w.PutString(at, x.StateFilters[i], true)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.StateFilters), true)
+	for j := range x.StateFilters {
+		b = w.Room(at, wire.StringRoom+len(x.StateFilters[j]))
+		if len(x.StateFilters[j]) > wire.StringBytesMax {
+			w.Fail("ListTransactionsRequest.StateFilters", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.StateFilters[j], true)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ProducerIdFilters), true)
-	for i := range x.ProducerIdFilters {
-		w.Room(at, 8)
-		at = w.PutInt64(at, x.ProducerIdFilters[i])
+	b = w.Room(at, 9+wire.CountRoom+8*len(x.ProducerIdFilters)+wire.StringRoom+len(x.TransactionalIdPattern.String))
+	at = wire.PutCount(b, at, len(x.ProducerIdFilters), true)
+	for j := range x.ProducerIdFilters {
+		at = wire.PutInt64(b, at, x.ProducerIdFilters[j])
 	}
-	w.Room(at, 9+wire.StringRoom+len(x.TransactionalIdPattern.String))
 	if v >= 1 {
-		at = w.PutInt64(at, x.DurationFilter)
+		at = wire.PutInt64(b, at, x.DurationFilter)
 	} else {
 		if x.DurationFilter != -1 {
 			w.Fail("ListTransactionsRequest.DurationFilter", wire.ErrNotInThis)
 		}
 	}
 	if v >= 2 {
-		at = w.PutNullString(at, &x.TransactionalIdPattern, true, v >= 2)
+		if x.TransactionalIdPattern.Valid {
+			if len(x.TransactionalIdPattern.String) > wire.StringBytesMax {
+				w.Fail("ListTransactionsRequest.TransactionalIdPattern", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.TransactionalIdPattern.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, v >= 2)
+		}
 	} else {
 		if x.TransactionalIdPattern.Valid {
 			w.Fail("ListTransactionsRequest.TransactionalIdPattern", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -163,9 +172,7 @@ func (x *ListTransactionsResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 11)
 		s := wire.Resize(x.TransactionStates, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachListTransactionsResponseTransactionState(s, r, v, at)
 		x.TransactionStates = s
 	}
 	at = r.GetNoTags(at)
@@ -183,26 +190,27 @@ func (x *ListTransactionsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ListTransactionsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6)
+	var b []byte
+	b = w.Room(at, 6+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.UnknownStateFilters), true)
-	for i := range x.UnknownStateFilters {
-		w.Room(at, wire.StringRoom+len(x.UnknownStateFilters[i]))
-		at = w.PutString(at, x.UnknownStateFilters[i], true)
+	at = wire.PutCount(b, at, len(x.UnknownStateFilters), true)
+	for j := range x.UnknownStateFilters {
+		b = w.Room(at, wire.StringRoom+len(x.UnknownStateFilters[j]))
+		if len(x.UnknownStateFilters[j]) > wire.StringBytesMax {
+			w.Fail("ListTransactionsResponse.UnknownStateFilters", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.UnknownStateFilters[j], true)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TransactionStates), true)
-	for i := range x.TransactionStates {
-		at = x.TransactionStates[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.TransactionStates), true)
+	at = encodeEachListTransactionsResponseTransactionState(x.TransactionStates, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -220,19 +228,32 @@ func (x *ListTransactionsResponseTransactionState) Default() {
 	x.TransactionState = ""
 }
 
-func (x *ListTransactionsResponseTransactionState) decode(r *wire.Reader, v int16, at int) int {
-	x.TransactionalId, at = r.GetString(at, true)
-	x.ProducerId, at = r.GetInt64(at)
-	x.TransactionState, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
+func decodeEachListTransactionsResponseTransactionState(s []ListTransactionsResponseTransactionState, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TransactionalId, at = r.GetString(at, true)
+		x.ProducerId, at = r.GetInt64(at)
+		x.TransactionState, at = r.GetString(at, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *ListTransactionsResponseTransactionState) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.TransactionState))
-	at = w.PutString(at, x.TransactionalId, true)
-	at = w.PutInt64(at, x.ProducerId)
-	at = w.PutString(at, x.TransactionState, true)
-	at = w.PutInt8(at, 0)
+func encodeEachListTransactionsResponseTransactionState(s []ListTransactionsResponseTransactionState, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 9+wire.StringRoom+len(x.TransactionalId)+wire.StringRoom+len(x.TransactionState))
+		if len(x.TransactionalId) > wire.StringBytesMax {
+			w.Fail("ListTransactionsResponseTransactionState.TransactionalId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TransactionalId, true)
+		at = wire.PutInt64(b, at, x.ProducerId)
+		if len(x.TransactionState) > wire.StringBytesMax {
+			w.Fail("ListTransactionsResponseTransactionState.TransactionState", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TransactionState, true)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

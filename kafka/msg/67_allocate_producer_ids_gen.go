@@ -57,14 +57,15 @@ func (x *AllocateProducerIdsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AllocateProducerIdsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13)
+	var b []byte
+	b = w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.BrokerId))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.BrokerEpoch))
+		p := (*[12]byte)(b[at : at+12])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.BrokerId))
+		binary.BigEndian.PutUint64(p[4:12], uint64(x.BrokerEpoch))
 		at += 12
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -123,15 +124,16 @@ func (x *AllocateProducerIdsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AllocateProducerIdsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 19)
+	var b []byte
+	b = w.Room(at, 19)
 	{
-		b := (*[18]byte)(w.At(at, 18))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint64(b[6:14], uint64(x.ProducerIdStart))
-		binary.BigEndian.PutUint32(b[14:18], uint32(x.ProducerIdLen))
+		p := (*[18]byte)(b[at : at+18])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+		binary.BigEndian.PutUint64(p[6:14], uint64(x.ProducerIdStart))
+		binary.BigEndian.PutUint32(p[14:18], uint32(x.ProducerIdLen))
 		at += 18
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

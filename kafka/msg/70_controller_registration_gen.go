@@ -53,18 +53,14 @@ func (x *ControllerRegistrationRequest) decode(r *wire.Reader, v int16, at int) 
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 7)
 		s := wire.Resize(x.Listeners, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachControllerRegistrationRequestListener(s, r, v, at)
 		x.Listeners = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 6)
 		s := wire.Resize(x.Features, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachControllerRegistrationRequestFeature(s, r, v, at)
 		x.Features = s
 	}
 	at = r.GetNoTags(at)
@@ -82,29 +78,25 @@ func (x *ControllerRegistrationRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ControllerRegistrationRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 21)
+	var b []byte
+	b = w.Room(at, 21+wire.CountRoom)
 	{
-		b := (*[21]byte)(w.At(at, 21))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ControllerId))
-		copy(b[4:20], x.IncarnationId[:])
-		b[20] = 0
+		p := (*[21]byte)(b[at : at+21])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ControllerId))
+		copy(p[4:20], x.IncarnationId[:])
+		p[20] = 0
 		if x.ZkMigrationReady {
-			b[20] = 1
+			p[20] = 1
 		}
 		at += 21
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Listeners), true)
-	for i := range x.Listeners {
-		at = x.Listeners[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Features), true)
-	for i := range x.Features {
-		at = x.Features[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Listeners), true)
+	at = encodeEachControllerRegistrationRequestListener(x.Listeners, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Features), true)
+	at = encodeEachControllerRegistrationRequestFeature(x.Features, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -124,32 +116,45 @@ func (x *ControllerRegistrationRequestListener) Default() {
 	x.SecurityProtocol = 0
 }
 
-func (x *ControllerRegistrationRequestListener) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	x.Host, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 4); p != nil {
-			b := (*[4]byte)(p)
-			x.Port = binary.BigEndian.Uint16(b[0:2])
-			x.SecurityProtocol = int16(binary.BigEndian.Uint16(b[2:4]))
+func decodeEachControllerRegistrationRequestListener(s []ControllerRegistrationRequestListener, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.Host, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 4); p != nil {
+				b := (*[4]byte)(p)
+				x.Port = binary.BigEndian.Uint16(b[0:2])
+				x.SecurityProtocol = int16(binary.BigEndian.Uint16(b[2:4]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ControllerRegistrationRequestListener) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutString(at, x.Host, true)
-	{
-		b := (*[4]byte)(w.At(at, 4))
-		binary.BigEndian.PutUint16(b[0:2], x.Port)
-		binary.BigEndian.PutUint16(b[2:4], uint16(x.SecurityProtocol))
-		at += 4
+func encodeEachControllerRegistrationRequestListener(s []ControllerRegistrationRequestListener, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("ControllerRegistrationRequestListener.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("ControllerRegistrationRequestListener.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		{
+			p := (*[4]byte)(b[at : at+4])
+			binary.BigEndian.PutUint16(p[0:2], x.Port)
+			binary.BigEndian.PutUint16(p[2:4], uint16(x.SecurityProtocol))
+			at += 4
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -167,30 +172,40 @@ func (x *ControllerRegistrationRequestFeature) Default() {
 	x.MaxSupportedVersion = 0
 }
 
-func (x *ControllerRegistrationRequestFeature) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 4); p != nil {
-			b := (*[4]byte)(p)
-			x.MinSupportedVersion = int16(binary.BigEndian.Uint16(b[0:2]))
-			x.MaxSupportedVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+func decodeEachControllerRegistrationRequestFeature(s []ControllerRegistrationRequestFeature, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 4); p != nil {
+				b := (*[4]byte)(p)
+				x.MinSupportedVersion = int16(binary.BigEndian.Uint16(b[0:2]))
+				x.MaxSupportedVersion = int16(binary.BigEndian.Uint16(b[2:4]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ControllerRegistrationRequestFeature) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	{
-		b := (*[4]byte)(w.At(at, 4))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.MinSupportedVersion))
-		binary.BigEndian.PutUint16(b[2:4], uint16(x.MaxSupportedVersion))
-		at += 4
+func encodeEachControllerRegistrationRequestFeature(s []ControllerRegistrationRequestFeature, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 5+wire.StringRoom+len(x.Name))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("ControllerRegistrationRequestFeature.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		{
+			p := (*[4]byte)(b[at : at+4])
+			binary.BigEndian.PutUint16(p[0:2], uint16(x.MinSupportedVersion))
+			binary.BigEndian.PutUint16(p[2:4], uint16(x.MaxSupportedVersion))
+			at += 4
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -246,14 +261,22 @@ func (x *ControllerRegistrationResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ControllerRegistrationResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("ControllerRegistrationResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

@@ -48,9 +48,10 @@ func (x *GetTelemetrySubscriptionsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *GetTelemetrySubscriptionsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17)
-	at = w.PutUUID(at, &x.ClientInstanceId)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 17)
+	at = wire.PutUUID(b, at, &x.ClientInstanceId)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -146,39 +147,39 @@ func (x *GetTelemetrySubscriptionsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *GetTelemetrySubscriptionsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 26)
+	var b []byte
+	b = w.Room(at, 35+wire.CountRoom+1*len(x.AcceptedCompressionTypes)+wire.CountRoom)
 	{
-		b := (*[26]byte)(w.At(at, 26))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		copy(b[6:22], x.ClientInstanceId[:])
-		binary.BigEndian.PutUint32(b[22:26], uint32(x.SubscriptionId))
+		p := (*[26]byte)(b[at : at+26])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+		copy(p[6:22], x.ClientInstanceId[:])
+		binary.BigEndian.PutUint32(p[22:26], uint32(x.SubscriptionId))
 		at += 26
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.AcceptedCompressionTypes), true)
-	for i := range x.AcceptedCompressionTypes {
-		w.Room(at, 1)
-		at = w.PutInt8(at, x.AcceptedCompressionTypes[i])
+	at = wire.PutCount(b, at, len(x.AcceptedCompressionTypes), true)
+	for j := range x.AcceptedCompressionTypes {
+		at = wire.PutInt8(b, at, x.AcceptedCompressionTypes[j])
 	}
-	w.Room(at, 9)
 	{
-		b := (*[9]byte)(w.At(at, 9))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PushIntervalMs))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.TelemetryMaxBytes))
-		b[8] = 0
+		p := (*[9]byte)(b[at : at+9])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.PushIntervalMs))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.TelemetryMaxBytes))
+		p[8] = 0
 		if x.DeltaTemporality {
-			b[8] = 1
+			p[8] = 1
 		}
 		at += 9
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.RequestedMetrics), true)
-	for i := range x.RequestedMetrics {
-		w.Room(at, wire.StringRoom+len(x.RequestedMetrics[i]))
-		at = w.PutString(at, x.RequestedMetrics[i], true)
+	at = wire.PutCount(b, at, len(x.RequestedMetrics), true)
+	for j := range x.RequestedMetrics {
+		b = w.Room(at, wire.StringRoom+len(x.RequestedMetrics[j]))
+		if len(x.RequestedMetrics[j]) > wire.StringBytesMax {
+			w.Fail("GetTelemetrySubscriptionsResponse.RequestedMetrics", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.RequestedMetrics[j], true)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

@@ -66,20 +66,21 @@ func (x *PushTelemetryRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *PushTelemetryRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 23+wire.CountRoom+len(x.Metrics))
+	var b []byte
+	b = w.Room(at, 23+wire.CountRoom+len(x.Metrics))
 	{
-		b := (*[22]byte)(w.At(at, 22))
-		copy(b[0:16], x.ClientInstanceId[:])
-		binary.BigEndian.PutUint32(b[16:20], uint32(x.SubscriptionId))
-		b[20] = 0
+		p := (*[22]byte)(b[at : at+22])
+		copy(p[0:16], x.ClientInstanceId[:])
+		binary.BigEndian.PutUint32(p[16:20], uint32(x.SubscriptionId))
+		p[20] = 0
 		if x.Terminating {
-			b[20] = 1
+			p[20] = 1
 		}
-		b[21] = byte(x.CompressionType)
+		p[21] = byte(x.CompressionType)
 		at += 22
 	}
-	at = w.PutBytes(at, x.Metrics, true, false)
-	at = w.PutInt8(at, 0)
+	at = wire.PutBytes(b, at, x.Metrics, true, false)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -132,13 +133,14 @@ func (x *PushTelemetryResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *PushTelemetryResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7)
+	var b []byte
+	b = w.Room(at, 7)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

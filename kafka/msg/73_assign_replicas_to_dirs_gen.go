@@ -48,9 +48,7 @@ func (x *AssignReplicasToDirsRequest) decode(r *wire.Reader, v int16, at int) in
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Directories, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAssignReplicasToDirsRequestDirectoryData(s, r, v, at)
 		x.Directories = s
 	}
 	at = r.GetNoTags(at)
@@ -68,20 +66,18 @@ func (x *AssignReplicasToDirsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AssignReplicasToDirsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 12)
+	var b []byte
+	b = w.Room(at, 12+wire.CountRoom)
 	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.BrokerId))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.BrokerEpoch))
+		p := (*[12]byte)(b[at : at+12])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.BrokerId))
+		binary.BigEndian.PutUint64(p[4:12], uint64(x.BrokerEpoch))
 		at += 12
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Directories), true)
-	for i := range x.Directories {
-		at = x.Directories[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Directories), true)
+	at = encodeEachAssignReplicasToDirsRequestDirectoryData(x.Directories, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -97,31 +93,33 @@ func (x *AssignReplicasToDirsRequestDirectoryData) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-func (x *AssignReplicasToDirsRequestDirectoryData) decode(r *wire.Reader, v int16, at int) int {
-	x.Id, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 18)
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachAssignReplicasToDirsRequestDirectoryData(s []AssignReplicasToDirsRequestDirectoryData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Id, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 18)
+			s := wire.Resize(x.Topics, n)
+			at = decodeEachAssignReplicasToDirsRequestTopicData(s, r, v, at)
+			x.Topics = s
 		}
-		x.Topics = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AssignReplicasToDirsRequestDirectoryData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.Id)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+func encodeEachAssignReplicasToDirsRequestDirectoryData(s []AssignReplicasToDirsRequestDirectoryData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.Id)
+		at = wire.PutCount(b, at, len(x.Topics), true)
+		at = encodeEachAssignReplicasToDirsRequestTopicData(x.Topics, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -137,31 +135,33 @@ func (x *AssignReplicasToDirsRequestTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *AssignReplicasToDirsRequestTopicData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 5)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachAssignReplicasToDirsRequestTopicData(s []AssignReplicasToDirsRequestTopicData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 5)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachAssignReplicasToDirsRequestPartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AssignReplicasToDirsRequestTopicData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachAssignReplicasToDirsRequestTopicData(s []AssignReplicasToDirsRequestTopicData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachAssignReplicasToDirsRequestPartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -175,16 +175,22 @@ func (x *AssignReplicasToDirsRequestPartitionData) Default() {
 	x.PartitionIndex = 0
 }
 
-func (x *AssignReplicasToDirsRequestPartitionData) decode(r *wire.Reader, v int16, at int) int {
-	x.PartitionIndex, at = r.GetInt32(at)
-	at = r.GetNoTags(at)
+func decodeEachAssignReplicasToDirsRequestPartitionData(s []AssignReplicasToDirsRequestPartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.PartitionIndex, at = r.GetInt32(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *AssignReplicasToDirsRequestPartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5)
-	at = w.PutInt32(at, x.PartitionIndex)
-	at = w.PutInt8(at, 0)
+func encodeEachAssignReplicasToDirsRequestPartitionData(s []AssignReplicasToDirsRequestPartitionData, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 5*len(s))
+	for i := range s {
+		x := &s[i]
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -228,9 +234,7 @@ func (x *AssignReplicasToDirsResponse) decode(r *wire.Reader, v int16, at int) i
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Directories, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAssignReplicasToDirsResponseDirectoryData(s, r, v, at)
 		x.Directories = s
 	}
 	at = r.GetNoTags(at)
@@ -248,20 +252,18 @@ func (x *AssignReplicasToDirsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AssignReplicasToDirsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6)
+	var b []byte
+	b = w.Room(at, 6+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Directories), true)
-	for i := range x.Directories {
-		at = x.Directories[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Directories), true)
+	at = encodeEachAssignReplicasToDirsResponseDirectoryData(x.Directories, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -277,31 +279,33 @@ func (x *AssignReplicasToDirsResponseDirectoryData) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-func (x *AssignReplicasToDirsResponseDirectoryData) decode(r *wire.Reader, v int16, at int) int {
-	x.Id, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 18)
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachAssignReplicasToDirsResponseDirectoryData(s []AssignReplicasToDirsResponseDirectoryData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Id, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 18)
+			s := wire.Resize(x.Topics, n)
+			at = decodeEachAssignReplicasToDirsResponseTopicData(s, r, v, at)
+			x.Topics = s
 		}
-		x.Topics = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AssignReplicasToDirsResponseDirectoryData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.Id)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+func encodeEachAssignReplicasToDirsResponseDirectoryData(s []AssignReplicasToDirsResponseDirectoryData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.Id)
+		at = wire.PutCount(b, at, len(x.Topics), true)
+		at = encodeEachAssignReplicasToDirsResponseTopicData(x.Topics, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -317,31 +321,33 @@ func (x *AssignReplicasToDirsResponseTopicData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *AssignReplicasToDirsResponseTopicData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 7)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachAssignReplicasToDirsResponseTopicData(s []AssignReplicasToDirsResponseTopicData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 7)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachAssignReplicasToDirsResponsePartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AssignReplicasToDirsResponseTopicData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachAssignReplicasToDirsResponseTopicData(s []AssignReplicasToDirsResponseTopicData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachAssignReplicasToDirsResponsePartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -357,27 +363,33 @@ func (x *AssignReplicasToDirsResponsePartitionData) Default() {
 	x.ErrorCode = 0
 }
 
-func (x *AssignReplicasToDirsResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachAssignReplicasToDirsResponsePartitionData(s []AssignReplicasToDirsResponsePartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AssignReplicasToDirsResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachAssignReplicasToDirsResponsePartitionData(s []AssignReplicasToDirsResponsePartitionData, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 7*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }

@@ -60,20 +60,19 @@ func (x *ListConfigResourcesRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ListConfigResourcesRequest) encode(w *wire.Writer, v int16, at int) int {
+	var b []byte
+	b = w.Room(at, 1+wire.CountRoom+1*len(x.ResourceTypes))
 	if v >= 1 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.ResourceTypes), true)
-		for i := range x.ResourceTypes {
-			w.Room(at, 1)
-			at = w.PutInt8(at, x.ResourceTypes[i])
+		at = wire.PutCount(b, at, len(x.ResourceTypes), true)
+		for j := range x.ResourceTypes {
+			at = wire.PutInt8(b, at, x.ResourceTypes[j])
 		}
 	} else {
 		if len(x.ResourceTypes) != 0 {
 			w.Fail("ListConfigResourcesRequest.ResourceTypes", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -117,9 +116,7 @@ func (x *ListConfigResourcesResponse) decode(r *wire.Reader, v int16, at int) in
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 2)
 		s := wire.Resize(x.ConfigResources, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachConfigResource(s, r, v, at)
 		x.ConfigResources = s
 	}
 	at = r.GetNoTags(at)
@@ -137,20 +134,18 @@ func (x *ListConfigResourcesResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ListConfigResourcesResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6)
+	var b []byte
+	b = w.Room(at, 6+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ConfigResources), true)
-	for i := range x.ConfigResources {
-		at = x.ConfigResources[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.ConfigResources), true)
+	at = encodeEachConfigResource(x.ConfigResources, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -166,23 +161,33 @@ func (x *ConfigResource) Default() {
 	x.ResourceType = 16
 }
 
-func (x *ConfigResource) decode(r *wire.Reader, v int16, at int) int {
-	x.ResourceName, at = r.GetString(at, true)
-	if v >= 1 {
-		x.ResourceType, at = r.GetInt8(at)
-	} else {
-		x.ResourceType = 16
+func decodeEachConfigResource(s []ConfigResource, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.ResourceName, at = r.GetString(at, true)
+		if v >= 1 {
+			x.ResourceType, at = r.GetInt8(at)
+		} else {
+			x.ResourceType = 16
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ConfigResource) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 2+wire.StringRoom+len(x.ResourceName))
-	at = w.PutString(at, x.ResourceName, true)
-	if v >= 1 {
-		at = w.PutInt8(at, x.ResourceType)
+func encodeEachConfigResource(s []ConfigResource, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.ResourceName))
+		if len(x.ResourceName) > wire.StringBytesMax {
+			w.Fail("ConfigResource.ResourceName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ResourceName, true)
+		if v >= 1 {
+			at = wire.PutInt8(b, at, x.ResourceType)
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }

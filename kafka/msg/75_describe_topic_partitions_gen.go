@@ -40,9 +40,7 @@ func (x *DescribeTopicPartitionsRequest) decode(r *wire.Reader, v int16, at int)
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 2)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeTopicPartitionsRequestTopicRequest(s, r, v, at)
 		x.Topics = s
 	}
 	x.ResponsePartitionLimit, at = r.GetInt32(at)
@@ -72,20 +70,19 @@ func (x *DescribeTopicPartitionsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeTopicPartitionsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ResponsePartitionLimit)
-	w.Room(at, 1)
-	at = w.PutPresent(at, x.Cursor != nil)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachDescribeTopicPartitionsRequestTopicRequest(x.Topics, w, v, at)
+	b = w.Room(at, 4)
+	at = wire.PutInt32(b, at, x.ResponsePartitionLimit)
+	b = w.Room(at, 1)
+	at = wire.PutPresent(b, at, x.Cursor != nil)
 	if x.Cursor != nil {
 		at = x.Cursor.encode(w, v, at)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -99,16 +96,26 @@ func (x *DescribeTopicPartitionsRequestTopicRequest) Default() {
 	x.Name = ""
 }
 
-func (x *DescribeTopicPartitionsRequestTopicRequest) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
+func decodeEachDescribeTopicPartitionsRequestTopicRequest(s []DescribeTopicPartitionsRequestTopicRequest, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *DescribeTopicPartitionsRequestTopicRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutInt8(at, 0)
+func encodeEachDescribeTopicPartitionsRequestTopicRequest(s []DescribeTopicPartitionsRequestTopicRequest, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("DescribeTopicPartitionsRequestTopicRequest.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -132,10 +139,14 @@ func (x *DescribeTopicPartitionsRequestCursor) decode(r *wire.Reader, v int16, a
 }
 
 func (x *DescribeTopicPartitionsRequestCursor) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, true)
-	at = w.PutInt32(at, x.PartitionIndex)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 5+wire.StringRoom+len(x.TopicName))
+	if len(x.TopicName) > wire.StringBytesMax {
+		w.Fail("DescribeTopicPartitionsRequestCursor.TopicName", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.TopicName, true)
+	at = wire.PutInt32(b, at, x.PartitionIndex)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -172,9 +183,7 @@ func (x *DescribeTopicPartitionsResponse) decode(r *wire.Reader, v int16, at int
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 26)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeTopicPartitionsResponseTopic(s, r, v, at)
 		x.Topics = s
 	}
 	{
@@ -203,20 +212,18 @@ func (x *DescribeTopicPartitionsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeTopicPartitionsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutPresent(at, x.NextCursor != nil)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachDescribeTopicPartitionsResponseTopic(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutPresent(b, at, x.NextCursor != nil)
 	if x.NextCursor != nil {
 		at = x.NextCursor.encode(w, v, at)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -240,53 +247,61 @@ func (x *DescribeTopicPartitionsResponseTopic) Default() {
 	x.TopicAuthorizedOperations = -2147483648
 }
 
-func (x *DescribeTopicPartitionsResponseTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.ErrorCode, at = r.GetInt16(at)
-	x.Name, at = r.GetNullString(at, true, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 17); p != nil {
-			b := (*[17]byte)(p)
-			x.TopicId = wire.UUID(b[0:16])
-			x.IsInternal = b[16] != 0
+func decodeEachDescribeTopicPartitionsResponseTopic(s []DescribeTopicPartitionsResponseTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.Name, at = r.GetNullString(at, true, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 17); p != nil {
+				b := (*[17]byte)(p)
+				x.TopicId = wire.UUID(b[0:16])
+				x.IsInternal = b[16] != 0
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 20)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 20)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachDescribeTopicPartitionsResponsePartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		x.TopicAuthorizedOperations, at = r.GetInt32(at)
+		at = r.GetNoTags(at)
 	}
-	x.TopicAuthorizedOperations, at = r.GetInt32(at)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeTopicPartitionsResponseTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 19+wire.StringRoom+len(x.Name.String))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.Name, true, true)
-	{
-		b := (*[17]byte)(w.At(at, 17))
-		copy(b[0:16], x.TopicId[:])
-		b[16] = 0
-		if x.IsInternal {
-			b[16] = 1
+func encodeEachDescribeTopicPartitionsResponseTopic(s []DescribeTopicPartitionsResponseTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 19+wire.StringRoom+len(x.Name.String)+wire.CountRoom)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.Name.Valid {
+			if len(x.Name.String) > wire.StringBytesMax {
+				w.Fail("DescribeTopicPartitionsResponseTopic.Name", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Name.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
 		}
-		at += 17
+		{
+			p := (*[17]byte)(b[at : at+17])
+			copy(p[0:16], x.TopicId[:])
+			p[16] = 0
+			if x.IsInternal {
+				p[16] = 1
+			}
+			at += 17
+		}
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachDescribeTopicPartitionsResponsePartition(x.Partitions, w, v, at)
+		b = w.Room(at, 5)
+		at = wire.PutInt32(b, at, x.TopicAuthorizedOperations)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.TopicAuthorizedOperations)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -316,78 +331,90 @@ func (x *DescribeTopicPartitionsResponsePartition) Default() {
 	x.OfflineReplicas = wire.Resize(x.OfflineReplicas, 0)
 }
 
-func (x *DescribeTopicPartitionsResponsePartition) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 14); p != nil {
-			b := (*[14]byte)(p)
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[2:6]))
-			x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+func decodeEachDescribeTopicPartitionsResponsePartition(s []DescribeTopicPartitionsResponsePartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 14); p != nil {
+				b := (*[14]byte)(p)
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[0:2]))
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[2:6]))
+				x.LeaderId = int32(binary.BigEndian.Uint32(b[6:10]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[10:14]))
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.ReplicaNodes, n)
-		at = r.GetInt32s(at, s)
-		x.ReplicaNodes = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.IsrNodes, n)
-		at = r.GetInt32s(at, s)
-		x.IsrNodes = s
-	}
-	{
-		var n int
-		if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
-			x.EligibleLeaderReplicas = nil
-		} else {
-			s := wire.Resize(x.EligibleLeaderReplicas, n)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.ReplicaNodes, n)
 			at = r.GetInt32s(at, s)
-			x.EligibleLeaderReplicas = s
+			x.ReplicaNodes = s
 		}
-	}
-	{
-		var n int
-		if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
-			x.LastKnownElr = nil
-		} else {
-			s := wire.Resize(x.LastKnownElr, n)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.IsrNodes, n)
 			at = r.GetInt32s(at, s)
-			x.LastKnownElr = s
+			x.IsrNodes = s
 		}
+		{
+			var n int
+			if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
+				x.EligibleLeaderReplicas = nil
+			} else {
+				s := wire.Resize(x.EligibleLeaderReplicas, n)
+				at = r.GetInt32s(at, s)
+				x.EligibleLeaderReplicas = s
+			}
+		}
+		{
+			var n int
+			if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
+				x.LastKnownElr = nil
+			} else {
+				s := wire.Resize(x.LastKnownElr, n)
+				at = r.GetInt32s(at, s)
+				x.LastKnownElr = s
+			}
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.OfflineReplicas, n)
+			at = r.GetInt32s(at, s)
+			x.OfflineReplicas = s
+		}
+		at = r.GetNoTags(at)
 	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.OfflineReplicas, n)
-		at = r.GetInt32s(at, s)
-		x.OfflineReplicas = s
-	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeTopicPartitionsResponsePartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 15+wire.CountRoom+4*len(x.ReplicaNodes)+wire.CountRoom+4*len(x.IsrNodes)+wire.CountRoom+4*len(x.EligibleLeaderReplicas)+wire.CountRoom+4*len(x.LastKnownElr)+wire.CountRoom+4*len(x.OfflineReplicas))
-	{
-		b := (*[14]byte)(w.At(at, 14))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.ErrorCode))
-		binary.BigEndian.PutUint32(b[2:6], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint32(b[6:10], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[10:14], uint32(x.LeaderEpoch))
-		at += 14
+func encodeEachDescribeTopicPartitionsResponsePartition(s []DescribeTopicPartitionsResponsePartition, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 15+wire.CountRoom+4*len(x.ReplicaNodes)+wire.CountRoom+4*len(x.IsrNodes)+wire.CountRoom+4*len(x.EligibleLeaderReplicas)+wire.CountRoom+4*len(x.LastKnownElr)+wire.CountRoom+4*len(x.OfflineReplicas))
+		{
+			p := (*[14]byte)(b[at : at+14])
+			binary.BigEndian.PutUint16(p[0:2], uint16(x.ErrorCode))
+			binary.BigEndian.PutUint32(p[2:6], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint32(p[6:10], uint32(x.LeaderId))
+			binary.BigEndian.PutUint32(p[10:14], uint32(x.LeaderEpoch))
+			at += 14
+		}
+		at = wire.PutCount(b, at, len(x.ReplicaNodes), true)
+		at = wire.PutInt32s(b, at, x.ReplicaNodes)
+		at = wire.PutCount(b, at, len(x.IsrNodes), true)
+		at = wire.PutInt32s(b, at, x.IsrNodes)
+		at = wire.PutNullCount(b, at, len(x.EligibleLeaderReplicas), x.EligibleLeaderReplicas == nil, true, true)
+		at = wire.PutInt32s(b, at, x.EligibleLeaderReplicas)
+		at = wire.PutNullCount(b, at, len(x.LastKnownElr), x.LastKnownElr == nil, true, true)
+		at = wire.PutInt32s(b, at, x.LastKnownElr)
+		at = wire.PutCount(b, at, len(x.OfflineReplicas), true)
+		at = wire.PutInt32s(b, at, x.OfflineReplicas)
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt32s(at, x.ReplicaNodes, true, false)
-	at = w.PutInt32s(at, x.IsrNodes, true, false)
-	at = w.PutInt32s(at, x.EligibleLeaderReplicas, true, true)
-	at = w.PutInt32s(at, x.LastKnownElr, true, true)
-	at = w.PutInt32s(at, x.OfflineReplicas, true, false)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -411,9 +438,13 @@ func (x *DescribeTopicPartitionsResponseCursor) decode(r *wire.Reader, v int16, 
 }
 
 func (x *DescribeTopicPartitionsResponseCursor) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, true)
-	at = w.PutInt32(at, x.PartitionIndex)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 5+wire.StringRoom+len(x.TopicName))
+	if len(x.TopicName) > wire.StringBytesMax {
+		w.Fail("DescribeTopicPartitionsResponseCursor.TopicName", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.TopicName, true)
+	at = wire.PutInt32(b, at, x.PartitionIndex)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

@@ -71,19 +71,35 @@ func (x *ShareGroupHeartbeatRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareGroupHeartbeatRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.RackId.String))
-	at = w.PutString(at, x.GroupId, true)
-	at = w.PutString(at, x.MemberId, true)
-	at = w.PutInt32(at, x.MemberEpoch)
-	at = w.PutNullString(at, &x.RackId, true, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.SubscribedTopicNames), x.SubscribedTopicNames == nil, true, true)
-	for i := range x.SubscribedTopicNames {
-		w.Room(at, wire.StringRoom+len(x.SubscribedTopicNames[i]))
-		at = w.PutString(at, x.SubscribedTopicNames[i], true)
+	var b []byte
+	b = w.Room(at, 4+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.RackId.String)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ShareGroupHeartbeatRequest.GroupId", wire.ErrTooLong)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutString(b, at, x.GroupId, true)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("ShareGroupHeartbeatRequest.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, true)
+	at = wire.PutInt32(b, at, x.MemberEpoch)
+	if x.RackId.Valid {
+		if len(x.RackId.String) > wire.StringBytesMax {
+			w.Fail("ShareGroupHeartbeatRequest.RackId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.RackId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	at = wire.PutNullCount(b, at, len(x.SubscribedTopicNames), x.SubscribedTopicNames == nil, true, true)
+	for j := range x.SubscribedTopicNames {
+		b = w.Room(at, wire.StringRoom+len(x.SubscribedTopicNames[j]))
+		if len(x.SubscribedTopicNames[j]) > wire.StringBytesMax {
+			w.Fail("ShareGroupHeartbeatRequest.SubscribedTopicNames", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubscribedTopicNames[j], true)
+	}
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -167,28 +183,43 @@ func (x *ShareGroupHeartbeatResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareGroupHeartbeatResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 14+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.MemberId.String))
+	var b []byte
+	b = w.Room(at, 14+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.MemberId.String))
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutNullString(at, &x.MemberId, true, true)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("ShareGroupHeartbeatResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	if x.MemberId.Valid {
+		if len(x.MemberId.String) > wire.StringBytesMax {
+			w.Fail("ShareGroupHeartbeatResponse.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.HeartbeatIntervalMs))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.MemberEpoch))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.HeartbeatIntervalMs))
 		at += 8
 	}
-	w.Room(at, 1)
-	at = w.PutPresent(at, x.Assignment != nil)
+	b = w.Room(at, 1)
+	at = wire.PutPresent(b, at, x.Assignment != nil)
 	if x.Assignment != nil {
 		at = x.Assignment.encode(w, v, at)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -207,9 +238,7 @@ func (x *ShareGroupHeartbeatResponseAssignment) decode(r *wire.Reader, v int16, 
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.TopicPartitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareGroupHeartbeatResponseTopicPartitions(s, r, v, at)
 		x.TopicPartitions = s
 	}
 	at = r.GetNoTags(at)
@@ -217,13 +246,12 @@ func (x *ShareGroupHeartbeatResponseAssignment) decode(r *wire.Reader, v int16, 
 }
 
 func (x *ShareGroupHeartbeatResponseAssignment) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TopicPartitions), true)
-	for i := range x.TopicPartitions {
-		at = x.TopicPartitions[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.TopicPartitions), true)
+	at = encodeEachShareGroupHeartbeatResponseTopicPartitions(x.TopicPartitions, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -239,23 +267,31 @@ func (x *ShareGroupHeartbeatResponseTopicPartitions) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ShareGroupHeartbeatResponseTopicPartitions) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachShareGroupHeartbeatResponseTopicPartitions(s []ShareGroupHeartbeatResponseTopicPartitions, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareGroupHeartbeatResponseTopicPartitions) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutUUID(at, &x.TopicId)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachShareGroupHeartbeatResponseTopicPartitions(s []ShareGroupHeartbeatResponseTopicPartitions, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

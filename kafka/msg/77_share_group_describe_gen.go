@@ -59,15 +59,19 @@ func (x *ShareGroupDescribeRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareGroupDescribeRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.GroupIds), true)
-	for i := range x.GroupIds {
-		w.Room(at, wire.StringRoom+len(x.GroupIds[i]))
-		at = w.PutString(at, x.GroupIds[i], true)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.GroupIds), true)
+	for j := range x.GroupIds {
+		b = w.Room(at, wire.StringRoom+len(x.GroupIds[j]))
+		if len(x.GroupIds[j]) > wire.StringBytesMax {
+			w.Fail("ShareGroupDescribeRequest.GroupIds", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupIds[j], true)
 	}
-	w.Room(at, 2)
-	at = w.PutBool(at, x.IncludeAuthorizedOperations)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, 2)
+	at = wire.PutBool(b, at, x.IncludeAuthorizedOperations)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -102,9 +106,7 @@ func (x *ShareGroupDescribeResponse) decode(r *wire.Reader, v int16, at int) int
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 20)
 		s := wire.Resize(x.Groups, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareGroupDescribeResponseDescribedGroup(s, r, v, at)
 		x.Groups = s
 	}
 	at = r.GetNoTags(at)
@@ -122,15 +124,13 @@ func (x *ShareGroupDescribeResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareGroupDescribeResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Groups), true)
-	for i := range x.Groups {
-		at = x.Groups[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Groups), true)
+	at = encodeEachShareGroupDescribeResponseDescribedGroup(x.Groups, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -160,56 +160,73 @@ func (x *ShareGroupDescribeResponseDescribedGroup) Default() {
 	x.AuthorizedOperations = -2147483648
 }
 
-func (x *ShareGroupDescribeResponseDescribedGroup) decode(r *wire.Reader, v int16, at int) int {
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	x.GroupId, at = r.GetString(at, true)
-	x.GroupState, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 8); p != nil {
-			b := (*[8]byte)(p)
-			x.GroupEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.AssignmentEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+func decodeEachShareGroupDescribeResponseDescribedGroup(s []ShareGroupDescribeResponseDescribedGroup, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		x.GroupId, at = r.GetString(at, true)
+		x.GroupState, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 8); p != nil {
+				b := (*[8]byte)(p)
+				x.GroupEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.AssignmentEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+			}
 		}
-	}
-	x.AssignorName, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 12)
-		s := wire.Resize(x.Members, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		x.AssignorName, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 12)
+			s := wire.Resize(x.Members, n)
+			at = decodeEachShareGroupDescribeResponseMember(s, r, v, at)
+			x.Members = s
 		}
-		x.Members = s
+		x.AuthorizedOperations, at = r.GetInt32(at)
+		at = r.GetNoTags(at)
 	}
-	x.AuthorizedOperations, at = r.GetInt32(at)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareGroupDescribeResponseDescribedGroup) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.GroupState)+wire.StringRoom+len(x.AssignorName))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutString(at, x.GroupId, true)
-	at = w.PutString(at, x.GroupState, true)
-	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.GroupEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.AssignmentEpoch))
-		at += 8
+func encodeEachShareGroupDescribeResponseDescribedGroup(s []ShareGroupDescribeResponseDescribedGroup, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.GroupState)+wire.StringRoom+len(x.AssignorName)+wire.CountRoom)
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("ShareGroupDescribeResponseDescribedGroup.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		if len(x.GroupId) > wire.StringBytesMax {
+			w.Fail("ShareGroupDescribeResponseDescribedGroup.GroupId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupId, true)
+		if len(x.GroupState) > wire.StringBytesMax {
+			w.Fail("ShareGroupDescribeResponseDescribedGroup.GroupState", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupState, true)
+		{
+			p := (*[8]byte)(b[at : at+8])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.GroupEpoch))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.AssignmentEpoch))
+			at += 8
+		}
+		if len(x.AssignorName) > wire.StringBytesMax {
+			w.Fail("ShareGroupDescribeResponseDescribedGroup.AssignorName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.AssignorName, true)
+		at = wire.PutCount(b, at, len(x.Members), true)
+		at = encodeEachShareGroupDescribeResponseMember(x.Members, w, v, at)
+		b = w.Room(at, 5)
+		at = wire.PutInt32(b, at, x.AuthorizedOperations)
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutString(at, x.AssignorName, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Members), true)
-	for i := range x.Members {
-		at = x.Members[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.AuthorizedOperations)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -235,42 +252,67 @@ func (x *ShareGroupDescribeResponseMember) Default() {
 	x.Assignment.Default()
 }
 
-func (x *ShareGroupDescribeResponseMember) decode(r *wire.Reader, v int16, at int) int {
-	x.MemberId, at = r.GetString(at, true)
-	x.RackId, at = r.GetNullString(at, true, true)
-	x.MemberEpoch, at = r.GetInt32(at)
-	x.ClientId, at = r.GetString(at, true)
-	x.ClientHost, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.SubscribedTopicNames, n)
-		for i := range s {
-			s[i], at = r.GetString(at, true)
+func decodeEachShareGroupDescribeResponseMember(s []ShareGroupDescribeResponseMember, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.MemberId, at = r.GetString(at, true)
+		x.RackId, at = r.GetNullString(at, true, true)
+		x.MemberEpoch, at = r.GetInt32(at)
+		x.ClientId, at = r.GetString(at, true)
+		x.ClientHost, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.SubscribedTopicNames, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.SubscribedTopicNames = s
 		}
-		x.SubscribedTopicNames = s
+		at = x.Assignment.decode(r, v, at)
+		at = r.GetNoTags(at)
 	}
-	at = x.Assignment.decode(r, v, at)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareGroupDescribeResponseMember) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost))
-	at = w.PutString(at, x.MemberId, true)
-	at = w.PutNullString(at, &x.RackId, true, true)
-	at = w.PutInt32(at, x.MemberEpoch)
-	at = w.PutString(at, x.ClientId, true)
-	at = w.PutString(at, x.ClientHost, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SubscribedTopicNames), true)
-	for i := range x.SubscribedTopicNames {
-		w.Room(at, wire.StringRoom+len(x.SubscribedTopicNames[i]))
-		at = w.PutString(at, x.SubscribedTopicNames[i], true)
+func encodeEachShareGroupDescribeResponseMember(s []ShareGroupDescribeResponseMember, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 4+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.CountRoom)
+		if len(x.MemberId) > wire.StringBytesMax {
+			w.Fail("ShareGroupDescribeResponseMember.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId, true)
+		if x.RackId.Valid {
+			if len(x.RackId.String) > wire.StringBytesMax {
+				w.Fail("ShareGroupDescribeResponseMember.RackId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.RackId.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt32(b, at, x.MemberEpoch)
+		if len(x.ClientId) > wire.StringBytesMax {
+			w.Fail("ShareGroupDescribeResponseMember.ClientId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClientId, true)
+		if len(x.ClientHost) > wire.StringBytesMax {
+			w.Fail("ShareGroupDescribeResponseMember.ClientHost", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClientHost, true)
+		at = wire.PutCount(b, at, len(x.SubscribedTopicNames), true)
+		for j := range x.SubscribedTopicNames {
+			b = w.Room(at, wire.StringRoom+len(x.SubscribedTopicNames[j]))
+			if len(x.SubscribedTopicNames[j]) > wire.StringBytesMax {
+				w.Fail("ShareGroupDescribeResponseMember.SubscribedTopicNames", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.SubscribedTopicNames[j], true)
+		}
+		at = x.Assignment.encode(w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = x.Assignment.encode(w, v, at)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -289,9 +331,7 @@ func (x *ShareGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16, a
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 19)
 		s := wire.Resize(x.TopicPartitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareGroupDescribeResponseTopicPartitions(s, r, v, at)
 		x.TopicPartitions = s
 	}
 	at = r.GetNoTags(at)
@@ -299,13 +339,12 @@ func (x *ShareGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16, a
 }
 
 func (x *ShareGroupDescribeResponseAssignment) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TopicPartitions), true)
-	for i := range x.TopicPartitions {
-		at = x.TopicPartitions[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.TopicPartitions), true)
+	at = encodeEachShareGroupDescribeResponseTopicPartitions(x.TopicPartitions, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -323,25 +362,36 @@ func (x *ShareGroupDescribeResponseTopicPartitions) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ShareGroupDescribeResponseTopicPartitions) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	x.TopicName, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachShareGroupDescribeResponseTopicPartitions(s []ShareGroupDescribeResponseTopicPartitions, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		x.TopicName, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareGroupDescribeResponseTopicPartitions) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutUUID(at, &x.TopicId)
-	at = w.PutString(at, x.TopicName, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachShareGroupDescribeResponseTopicPartitions(s []ShareGroupDescribeResponseTopicPartitions, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Partitions))
+		at = wire.PutUUID(b, at, &x.TopicId)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("ShareGroupDescribeResponseTopicPartitions.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

@@ -96,18 +96,14 @@ func (x *ShareFetchRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareFetchRequestFetchTopic(s, r, v, at)
 		x.Topics = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.ForgottenTopicsData, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareFetchRequestForgottenTopic(s, r, v, at)
 		x.ForgottenTopicsData = s
 	}
 	at = r.GetNoTags(at)
@@ -125,22 +121,37 @@ func (x *ShareFetchRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareFetchRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 26+wire.StringRoom+len(x.GroupId.String)+wire.StringRoom+len(x.MemberId.String))
-	at = w.PutNullString(at, &x.GroupId, true, true)
-	at = w.PutNullString(at, &x.MemberId, true, true)
+	var b []byte
+	b = w.Room(at, 26+wire.StringRoom+len(x.GroupId.String)+wire.StringRoom+len(x.MemberId.String)+wire.CountRoom)
+	if x.GroupId.Valid {
+		if len(x.GroupId.String) > wire.StringBytesMax {
+			w.Fail("ShareFetchRequest.GroupId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	if x.MemberId.Valid {
+		if len(x.MemberId.String) > wire.StringBytesMax {
+			w.Fail("ShareFetchRequest.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
 	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ShareSessionEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.MaxWaitMs))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.MinBytes))
-		binary.BigEndian.PutUint32(b[12:16], uint32(x.MaxBytes))
+		p := (*[16]byte)(b[at : at+16])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ShareSessionEpoch))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.MaxWaitMs))
+		binary.BigEndian.PutUint32(p[8:12], uint32(x.MinBytes))
+		binary.BigEndian.PutUint32(p[12:16], uint32(x.MaxBytes))
 		at += 16
 	}
 	if v >= 1 {
 		{
-			b := (*[8]byte)(w.At(at, 8))
-			binary.BigEndian.PutUint32(b[0:4], uint32(x.MaxRecords))
-			binary.BigEndian.PutUint32(b[4:8], uint32(x.BatchSize))
+			p := (*[8]byte)(b[at : at+8])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.MaxRecords))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.BatchSize))
 			at += 8
 		}
 	} else {
@@ -153,11 +164,11 @@ func (x *ShareFetchRequest) encode(w *wire.Writer, v int16, at int) int {
 	}
 	if v >= 2 {
 		{
-			b := (*[2]byte)(w.At(at, 2))
-			b[0] = byte(x.ShareAcquireMode)
-			b[1] = 0
+			p := (*[2]byte)(b[at : at+2])
+			p[0] = byte(x.ShareAcquireMode)
+			p[1] = 0
 			if x.IsRenewAck {
-				b[1] = 1
+				p[1] = 1
 			}
 			at += 2
 		}
@@ -166,18 +177,13 @@ func (x *ShareFetchRequest) encode(w *wire.Writer, v int16, at int) int {
 			w.Fail("ShareFetchRequest.IsRenewAck", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ForgottenTopicsData), true)
-	for i := range x.ForgottenTopicsData {
-		at = x.ForgottenTopicsData[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachShareFetchRequestFetchTopic(x.Topics, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.ForgottenTopicsData), true)
+	at = encodeEachShareFetchRequestForgottenTopic(x.ForgottenTopicsData, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -193,31 +199,33 @@ func (x *ShareFetchRequestFetchTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ShareFetchRequestFetchTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 6)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachShareFetchRequestFetchTopic(s []ShareFetchRequestFetchTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 6)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachShareFetchRequestFetchPartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareFetchRequestFetchTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachShareFetchRequestFetchTopic(s []ShareFetchRequestFetchTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachShareFetchRequestFetchPartition(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -235,39 +243,41 @@ func (x *ShareFetchRequestFetchPartition) Default() {
 	x.AcknowledgementBatches = wire.Resize(x.AcknowledgementBatches, 0)
 }
 
-func (x *ShareFetchRequestFetchPartition) decode(r *wire.Reader, v int16, at int) int {
-	x.PartitionIndex, at = r.GetInt32(at)
-	if v <= 0 {
-		x.PartitionMaxBytes, at = r.GetInt32(at)
-	} else {
-		x.PartitionMaxBytes = 0
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 18)
-		s := wire.Resize(x.AcknowledgementBatches, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachShareFetchRequestFetchPartition(s []ShareFetchRequestFetchPartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.PartitionIndex, at = r.GetInt32(at)
+		if v <= 0 {
+			x.PartitionMaxBytes, at = r.GetInt32(at)
+		} else {
+			x.PartitionMaxBytes = 0
 		}
-		x.AcknowledgementBatches = s
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 18)
+			s := wire.Resize(x.AcknowledgementBatches, n)
+			at = decodeEachShareFetchRequestAcknowledgementBatch(s, r, v, at)
+			x.AcknowledgementBatches = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareFetchRequestFetchPartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 8)
-	at = w.PutInt32(at, x.PartitionIndex)
-	if v <= 0 {
-		at = w.PutInt32(at, x.PartitionMaxBytes)
+func encodeEachShareFetchRequestFetchPartition(s []ShareFetchRequestFetchPartition, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 8+wire.CountRoom)
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+		if v <= 0 {
+			at = wire.PutInt32(b, at, x.PartitionMaxBytes)
+		}
+		at = wire.PutCount(b, at, len(x.AcknowledgementBatches), true)
+		at = encodeEachShareFetchRequestAcknowledgementBatch(x.AcknowledgementBatches, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.AcknowledgementBatches), true)
-	for i := range x.AcknowledgementBatches {
-		at = x.AcknowledgementBatches[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -285,44 +295,48 @@ func (x *ShareFetchRequestAcknowledgementBatch) Default() {
 	x.AcknowledgeTypes = wire.Resize(x.AcknowledgeTypes, 0)
 }
 
-func (x *ShareFetchRequestAcknowledgementBatch) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
-			x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+func decodeEachShareFetchRequestAcknowledgementBatch(s []ShareFetchRequestAcknowledgementBatch, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.AcknowledgeTypes, n)
-		for i := range s {
-			s[i], at = r.GetInt8(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.AcknowledgeTypes, n)
+			for i := range s {
+				s[i], at = r.GetInt8(at)
+			}
+			x.AcknowledgeTypes = s
 		}
-		x.AcknowledgeTypes = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareFetchRequestAcknowledgementBatch) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
-		at += 16
+func encodeEachShareFetchRequestAcknowledgementBatch(s []ShareFetchRequestAcknowledgementBatch, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.CountRoom+1*len(x.AcknowledgeTypes))
+		{
+			p := (*[16]byte)(b[at : at+16])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.FirstOffset))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.LastOffset))
+			at += 16
+		}
+		at = wire.PutCount(b, at, len(x.AcknowledgeTypes), true)
+		for j := range x.AcknowledgeTypes {
+			at = wire.PutInt8(b, at, x.AcknowledgeTypes[j])
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.AcknowledgeTypes), true)
-	for i := range x.AcknowledgeTypes {
-		w.Room(at, 1)
-		at = w.PutInt8(at, x.AcknowledgeTypes[i])
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -338,24 +352,32 @@ func (x *ShareFetchRequestForgottenTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ShareFetchRequestForgottenTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachShareFetchRequestForgottenTopic(s []ShareFetchRequestForgottenTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareFetchRequestForgottenTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutUUID(at, &x.TopicId)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachShareFetchRequestForgottenTopic(s []ShareFetchRequestForgottenTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -411,18 +433,14 @@ func (x *ShareFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Responses, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareFetchableTopicResponse(s, r, v, at)
 		x.Responses = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 11)
 		s := wire.Resize(x.NodeEndpoints, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareFetchResponseNodeEndpoint(s, r, v, at)
 		x.NodeEndpoints = s
 	}
 	at = r.GetNoTags(at)
@@ -440,33 +458,36 @@ func (x *ShareFetchResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareFetchResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("ShareFetchResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
 	if v >= 1 {
-		at = w.PutInt32(at, x.AcquisitionLockTimeoutMs)
+		at = wire.PutInt32(b, at, x.AcquisitionLockTimeoutMs)
 	} else {
 		if x.AcquisitionLockTimeoutMs != 0 {
 			w.Fail("ShareFetchResponse.AcquisitionLockTimeoutMs", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Responses), true)
-	for i := range x.Responses {
-		at = x.Responses[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.NodeEndpoints), true)
-	for i := range x.NodeEndpoints {
-		at = x.NodeEndpoints[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Responses), true)
+	at = encodeEachShareFetchableTopicResponse(x.Responses, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.NodeEndpoints), true)
+	at = encodeEachShareFetchResponseNodeEndpoint(x.NodeEndpoints, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -482,31 +503,33 @@ func (x *ShareFetchableTopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ShareFetchableTopicResponse) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 22)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachShareFetchableTopicResponse(s []ShareFetchableTopicResponse, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 22)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachShareFetchResponsePartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareFetchableTopicResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachShareFetchableTopicResponse(s []ShareFetchableTopicResponse, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachShareFetchResponsePartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -534,53 +557,70 @@ func (x *ShareFetchResponsePartitionData) Default() {
 	x.AcquiredRecords = wire.Resize(x.AcquiredRecords, 0)
 }
 
-func (x *ShareFetchResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachShareFetchResponsePartitionData(s []ShareFetchResponsePartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	x.AcknowledgeErrorCode, at = r.GetInt16(at)
-	x.AcknowledgeErrorMessage, at = r.GetNullString(at, true, true)
-	at = x.CurrentLeader.decode(r, v, at)
-	x.Records, at = r.GetRecords(at, x.Records, true, v <= 0)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 19)
-		s := wire.Resize(x.AcquiredRecords, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		x.AcknowledgeErrorCode, at = r.GetInt16(at)
+		x.AcknowledgeErrorMessage, at = r.GetNullString(at, true, true)
+		at = x.CurrentLeader.decode(r, v, at)
+		x.Records, at = r.GetRecords(at, x.Records, true, v <= 0)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 19)
+			s := wire.Resize(x.AcquiredRecords, n)
+			at = decodeEachAcquiredRecords(s, r, v, at)
+			x.AcquiredRecords = s
 		}
-		x.AcquiredRecords = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareFetchResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 8+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.AcknowledgeErrorMessage.String))
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachShareFetchResponsePartitionData(s []ShareFetchResponsePartitionData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 8+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.AcknowledgeErrorMessage.String))
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("ShareFetchResponsePartitionData.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt16(b, at, x.AcknowledgeErrorCode)
+		if x.AcknowledgeErrorMessage.Valid {
+			if len(x.AcknowledgeErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("ShareFetchResponsePartitionData.AcknowledgeErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.AcknowledgeErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = x.CurrentLeader.encode(w, v, at)
+		at = w.PutRecords(at, x.Records, true, v <= 0)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.AcquiredRecords), true)
+		at = encodeEachAcquiredRecords(x.AcquiredRecords, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt16(at, x.AcknowledgeErrorCode)
-	at = w.PutNullString(at, &x.AcknowledgeErrorMessage, true, true)
-	at = x.CurrentLeader.encode(w, v, at)
-	at = w.PutRecords(at, x.Records, true, v <= 0)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.AcquiredRecords), true)
-	for i := range x.AcquiredRecords {
-		at = x.AcquiredRecords[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -610,14 +650,15 @@ func (x *ShareFetchResponseLeaderIdAndEpoch) decode(r *wire.Reader, v int16, at 
 }
 
 func (x *ShareFetchResponseLeaderIdAndEpoch) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9)
+	var b []byte
+	b = w.Room(at, 9)
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
 		at += 8
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -635,30 +676,36 @@ func (x *AcquiredRecords) Default() {
 	x.DeliveryCount = 0
 }
 
-func (x *AcquiredRecords) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 18); p != nil {
-			b := (*[18]byte)(p)
-			x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
-			x.DeliveryCount = int16(binary.BigEndian.Uint16(b[16:18]))
+func decodeEachAcquiredRecords(s []AcquiredRecords, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 18); p != nil {
+				b := (*[18]byte)(p)
+				x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+				x.DeliveryCount = int16(binary.BigEndian.Uint16(b[16:18]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AcquiredRecords) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 19)
-	{
-		b := (*[18]byte)(w.At(at, 18))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
-		binary.BigEndian.PutUint16(b[16:18], uint16(x.DeliveryCount))
-		at += 18
+func encodeEachAcquiredRecords(s []AcquiredRecords, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 19*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[18]byte)(b[at : at+18])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.FirstOffset))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.LastOffset))
+			binary.BigEndian.PutUint16(p[16:18], uint16(x.DeliveryCount))
+			at += 18
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -678,21 +725,38 @@ func (x *ShareFetchResponseNodeEndpoint) Default() {
 	x.Rack = wire.NullString{}
 }
 
-func (x *ShareFetchResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.NodeId, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetInt32(at)
-	x.Rack, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
+func decodeEachShareFetchResponseNodeEndpoint(s []ShareFetchResponseNodeEndpoint, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.NodeId, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetInt32(at)
+		x.Rack, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *ShareFetchResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
-	at = w.PutInt32(at, x.NodeId)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutInt32(at, x.Port)
-	at = w.PutNullString(at, &x.Rack, true, true)
-	at = w.PutInt8(at, 0)
+func encodeEachShareFetchResponseNodeEndpoint(s []ShareFetchResponseNodeEndpoint, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+		at = wire.PutInt32(b, at, x.NodeId)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("ShareFetchResponseNodeEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutInt32(b, at, x.Port)
+		if x.Rack.Valid {
+			if len(x.Rack.String) > wire.StringBytesMax {
+				w.Fail("ShareFetchResponseNodeEndpoint.Rack", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Rack.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

@@ -52,9 +52,7 @@ func (x *ShareAcknowledgeRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAcknowledgeTopic(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -72,24 +70,36 @@ func (x *ShareAcknowledgeRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareAcknowledgeRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5+wire.StringRoom+len(x.GroupId.String)+wire.StringRoom+len(x.MemberId.String))
-	at = w.PutNullString(at, &x.GroupId, true, true)
-	at = w.PutNullString(at, &x.MemberId, true, true)
-	at = w.PutInt32(at, x.ShareSessionEpoch)
+	var b []byte
+	b = w.Room(at, 5+wire.StringRoom+len(x.GroupId.String)+wire.StringRoom+len(x.MemberId.String)+wire.CountRoom)
+	if x.GroupId.Valid {
+		if len(x.GroupId.String) > wire.StringBytesMax {
+			w.Fail("ShareAcknowledgeRequest.GroupId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	if x.MemberId.Valid {
+		if len(x.MemberId.String) > wire.StringBytesMax {
+			w.Fail("ShareAcknowledgeRequest.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	at = wire.PutInt32(b, at, x.ShareSessionEpoch)
 	if v >= 2 {
-		at = w.PutBool(at, x.IsRenewAck)
+		at = wire.PutBool(b, at, x.IsRenewAck)
 	} else {
 		if x.IsRenewAck {
 			w.Fail("ShareAcknowledgeRequest.IsRenewAck", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachAcknowledgeTopic(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -105,31 +115,33 @@ func (x *AcknowledgeTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *AcknowledgeTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 6)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachAcknowledgeTopic(s []AcknowledgeTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 6)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachAcknowledgePartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AcknowledgeTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachAcknowledgeTopic(s []AcknowledgeTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachAcknowledgePartition(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -145,31 +157,33 @@ func (x *AcknowledgePartition) Default() {
 	x.AcknowledgementBatches = wire.Resize(x.AcknowledgementBatches, 0)
 }
 
-func (x *AcknowledgePartition) decode(r *wire.Reader, v int16, at int) int {
-	x.PartitionIndex, at = r.GetInt32(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 18)
-		s := wire.Resize(x.AcknowledgementBatches, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachAcknowledgePartition(s []AcknowledgePartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.PartitionIndex, at = r.GetInt32(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 18)
+			s := wire.Resize(x.AcknowledgementBatches, n)
+			at = decodeEachShareAcknowledgeRequestAcknowledgementBatch(s, r, v, at)
+			x.AcknowledgementBatches = s
 		}
-		x.AcknowledgementBatches = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AcknowledgePartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.PartitionIndex)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.AcknowledgementBatches), true)
-	for i := range x.AcknowledgementBatches {
-		at = x.AcknowledgementBatches[i].encode(w, v, at)
+func encodeEachAcknowledgePartition(s []AcknowledgePartition, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 4+wire.CountRoom)
+		at = wire.PutInt32(b, at, x.PartitionIndex)
+		at = wire.PutCount(b, at, len(x.AcknowledgementBatches), true)
+		at = encodeEachShareAcknowledgeRequestAcknowledgementBatch(x.AcknowledgementBatches, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -187,44 +201,48 @@ func (x *ShareAcknowledgeRequestAcknowledgementBatch) Default() {
 	x.AcknowledgeTypes = wire.Resize(x.AcknowledgeTypes, 0)
 }
 
-func (x *ShareAcknowledgeRequestAcknowledgementBatch) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
-			x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+func decodeEachShareAcknowledgeRequestAcknowledgementBatch(s []ShareAcknowledgeRequestAcknowledgementBatch, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.AcknowledgeTypes, n)
-		for i := range s {
-			s[i], at = r.GetInt8(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.AcknowledgeTypes, n)
+			for i := range s {
+				s[i], at = r.GetInt8(at)
+			}
+			x.AcknowledgeTypes = s
 		}
-		x.AcknowledgeTypes = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareAcknowledgeRequestAcknowledgementBatch) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
-		at += 16
+func encodeEachShareAcknowledgeRequestAcknowledgementBatch(s []ShareAcknowledgeRequestAcknowledgementBatch, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.CountRoom+1*len(x.AcknowledgeTypes))
+		{
+			p := (*[16]byte)(b[at : at+16])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.FirstOffset))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.LastOffset))
+			at += 16
+		}
+		at = wire.PutCount(b, at, len(x.AcknowledgeTypes), true)
+		for j := range x.AcknowledgeTypes {
+			at = wire.PutInt8(b, at, x.AcknowledgeTypes[j])
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.AcknowledgeTypes), true)
-	for i := range x.AcknowledgeTypes {
-		w.Room(at, 1)
-		at = w.PutInt8(at, x.AcknowledgeTypes[i])
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -280,18 +298,14 @@ func (x *ShareAcknowledgeResponse) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Responses, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareAcknowledgeTopicResponse(s, r, v, at)
 		x.Responses = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 11)
 		s := wire.Resize(x.NodeEndpoints, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareAcknowledgeResponseNodeEndpoint(s, r, v, at)
 		x.NodeEndpoints = s
 	}
 	at = r.GetNoTags(at)
@@ -309,29 +323,32 @@ func (x *ShareAcknowledgeResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareAcknowledgeResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("ShareAcknowledgeResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
 	if v >= 2 {
-		at = w.PutInt32(at, x.AcquisitionLockTimeoutMs)
+		at = wire.PutInt32(b, at, x.AcquisitionLockTimeoutMs)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Responses), true)
-	for i := range x.Responses {
-		at = x.Responses[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.NodeEndpoints), true)
-	for i := range x.NodeEndpoints {
-		at = x.NodeEndpoints[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Responses), true)
+	at = encodeEachShareAcknowledgeTopicResponse(x.Responses, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.NodeEndpoints), true)
+	at = encodeEachShareAcknowledgeResponseNodeEndpoint(x.NodeEndpoints, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -347,31 +364,33 @@ func (x *ShareAcknowledgeTopicResponse) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ShareAcknowledgeTopicResponse) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 17)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachShareAcknowledgeTopicResponse(s []ShareAcknowledgeTopicResponse, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 17)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachShareAcknowledgeResponsePartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareAcknowledgeTopicResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachShareAcknowledgeTopicResponse(s []ShareAcknowledgeTopicResponse, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachShareAcknowledgeResponsePartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -391,33 +410,47 @@ func (x *ShareAcknowledgeResponsePartitionData) Default() {
 	x.CurrentLeader.Default()
 }
 
-func (x *ShareAcknowledgeResponsePartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachShareAcknowledgeResponsePartitionData(s []ShareAcknowledgeResponsePartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		at = x.CurrentLeader.decode(r, v, at)
+		at = r.GetNoTags(at)
 	}
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	at = x.CurrentLeader.decode(r, v, at)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareAcknowledgeResponsePartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachShareAcknowledgeResponsePartitionData(s []ShareAcknowledgeResponsePartitionData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("ShareAcknowledgeResponsePartitionData.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = x.CurrentLeader.encode(w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = x.CurrentLeader.encode(w, v, at)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -447,14 +480,15 @@ func (x *ShareAcknowledgeResponseLeaderIdAndEpoch) decode(r *wire.Reader, v int1
 }
 
 func (x *ShareAcknowledgeResponseLeaderIdAndEpoch) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9)
+	var b []byte
+	b = w.Room(at, 9)
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
 		at += 8
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -474,21 +508,38 @@ func (x *ShareAcknowledgeResponseNodeEndpoint) Default() {
 	x.Rack = wire.NullString{}
 }
 
-func (x *ShareAcknowledgeResponseNodeEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.NodeId, at = r.GetInt32(at)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetInt32(at)
-	x.Rack, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
+func decodeEachShareAcknowledgeResponseNodeEndpoint(s []ShareAcknowledgeResponseNodeEndpoint, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.NodeId, at = r.GetInt32(at)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetInt32(at)
+		x.Rack, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *ShareAcknowledgeResponseNodeEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
-	at = w.PutInt32(at, x.NodeId)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutInt32(at, x.Port)
-	at = w.PutNullString(at, &x.Rack, true, true)
-	at = w.PutInt8(at, 0)
+func encodeEachShareAcknowledgeResponseNodeEndpoint(s []ShareAcknowledgeResponseNodeEndpoint, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 9+wire.StringRoom+len(x.Host)+wire.StringRoom+len(x.Rack.String))
+		at = wire.PutInt32(b, at, x.NodeId)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("ShareAcknowledgeResponseNodeEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutInt32(b, at, x.Port)
+		if x.Rack.Valid {
+			if len(x.Rack.String) > wire.StringBytesMax {
+				w.Fail("ShareAcknowledgeResponseNodeEndpoint.Rack", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Rack.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

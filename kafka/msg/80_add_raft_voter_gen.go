@@ -56,9 +56,7 @@ func (x *AddRaftVoterRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 5)
 		s := wire.Resize(x.Listeners, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAddRaftVoterRequestListener(s, r, v, at)
 		x.Listeners = s
 	}
 	if v >= 1 {
@@ -81,30 +79,34 @@ func (x *AddRaftVoterRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AddRaftVoterRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 24+wire.StringRoom+len(x.ClusterId.String))
-	at = w.PutNullString(at, &x.ClusterId, true, true)
+	var b []byte
+	b = w.Room(at, 24+wire.StringRoom+len(x.ClusterId.String)+wire.CountRoom)
+	if x.ClusterId.Valid {
+		if len(x.ClusterId.String) > wire.StringBytesMax {
+			w.Fail("AddRaftVoterRequest.ClusterId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClusterId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
 	{
-		b := (*[24]byte)(w.At(at, 24))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.TimeoutMs))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.VoterId))
-		copy(b[8:24], x.VoterDirectoryId[:])
+		p := (*[24]byte)(b[at : at+24])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.TimeoutMs))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.VoterId))
+		copy(p[8:24], x.VoterDirectoryId[:])
 		at += 24
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Listeners), true)
-	for i := range x.Listeners {
-		at = x.Listeners[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
+	at = wire.PutCount(b, at, len(x.Listeners), true)
+	at = encodeEachAddRaftVoterRequestListener(x.Listeners, w, v, at)
+	b = w.Room(at, 2)
 	if v >= 1 {
-		at = w.PutBool(at, x.AckWhenCommitted)
+		at = wire.PutBool(b, at, x.AckWhenCommitted)
 	} else {
 		if !x.AckWhenCommitted {
 			w.Fail("AddRaftVoterRequest.AckWhenCommitted", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -122,20 +124,33 @@ func (x *AddRaftVoterRequestListener) Default() {
 	x.Port = 0
 }
 
-func (x *AddRaftVoterRequestListener) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
-	at = r.GetNoTags(at)
+func decodeEachAddRaftVoterRequestListener(s []AddRaftVoterRequestListener, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetUint16(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *AddRaftVoterRequestListener) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+func encodeEachAddRaftVoterRequestListener(s []AddRaftVoterRequestListener, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("AddRaftVoterRequestListener.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("AddRaftVoterRequestListener.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutUint16(b, at, x.Port)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -191,14 +206,22 @@ func (x *AddRaftVoterResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AddRaftVoterResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("AddRaftVoterResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

@@ -60,15 +60,23 @@ func (x *RemoveRaftVoterRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *RemoveRaftVoterRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 21+wire.StringRoom+len(x.ClusterId.String))
-	at = w.PutNullString(at, &x.ClusterId, true, true)
+	var b []byte
+	b = w.Room(at, 21+wire.StringRoom+len(x.ClusterId.String))
+	if x.ClusterId.Valid {
+		if len(x.ClusterId.String) > wire.StringBytesMax {
+			w.Fail("RemoveRaftVoterRequest.ClusterId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClusterId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
 	{
-		b := (*[20]byte)(w.At(at, 20))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.VoterId))
-		copy(b[4:20], x.VoterDirectoryId[:])
+		p := (*[20]byte)(b[at : at+20])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.VoterId))
+		copy(p[4:20], x.VoterDirectoryId[:])
 		at += 20
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -124,14 +132,22 @@ func (x *RemoveRaftVoterResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *RemoveRaftVoterResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("RemoveRaftVoterResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

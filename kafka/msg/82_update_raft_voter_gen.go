@@ -56,9 +56,7 @@ func (x *UpdateRaftVoterRequest) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 5)
 		s := wire.Resize(x.Listeners, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachUpdateRaftVoterRequestListener(s, r, v, at)
 		x.Listeners = s
 	}
 	at = x.KRaftVersionFeature.decode(r, v, at)
@@ -77,23 +75,28 @@ func (x *UpdateRaftVoterRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *UpdateRaftVoterRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 24+wire.StringRoom+len(x.ClusterId.String))
-	at = w.PutNullString(at, &x.ClusterId, true, true)
+	var b []byte
+	b = w.Room(at, 24+wire.StringRoom+len(x.ClusterId.String)+wire.CountRoom)
+	if x.ClusterId.Valid {
+		if len(x.ClusterId.String) > wire.StringBytesMax {
+			w.Fail("UpdateRaftVoterRequest.ClusterId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClusterId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
 	{
-		b := (*[24]byte)(w.At(at, 24))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.CurrentLeaderEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.VoterId))
-		copy(b[8:24], x.VoterDirectoryId[:])
+		p := (*[24]byte)(b[at : at+24])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.CurrentLeaderEpoch))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.VoterId))
+		copy(p[8:24], x.VoterDirectoryId[:])
 		at += 24
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Listeners), true)
-	for i := range x.Listeners {
-		at = x.Listeners[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Listeners), true)
+	at = encodeEachUpdateRaftVoterRequestListener(x.Listeners, w, v, at)
 	at = x.KRaftVersionFeature.encode(w, v, at)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -111,20 +114,33 @@ func (x *UpdateRaftVoterRequestListener) Default() {
 	x.Port = 0
 }
 
-func (x *UpdateRaftVoterRequestListener) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
-	at = r.GetNoTags(at)
+func decodeEachUpdateRaftVoterRequestListener(s []UpdateRaftVoterRequestListener, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetUint16(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *UpdateRaftVoterRequestListener) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+func encodeEachUpdateRaftVoterRequestListener(s []UpdateRaftVoterRequestListener, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("UpdateRaftVoterRequestListener.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("UpdateRaftVoterRequestListener.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutUint16(b, at, x.Port)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -154,14 +170,15 @@ func (x *KRaftVersionFeature) decode(r *wire.Reader, v int16, at int) int {
 }
 
 func (x *KRaftVersionFeature) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5)
+	var b []byte
+	b = w.Room(at, 5)
 	{
-		b := (*[4]byte)(w.At(at, 4))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.MinSupportedVersion))
-		binary.BigEndian.PutUint16(b[2:4], uint16(x.MaxSupportedVersion))
+		p := (*[4]byte)(b[at : at+4])
+		binary.BigEndian.PutUint16(p[0:2], uint16(x.MinSupportedVersion))
+		binary.BigEndian.PutUint16(p[2:4], uint16(x.MaxSupportedVersion))
 		at += 4
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -229,23 +246,23 @@ func (x *UpdateRaftVoterResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *UpdateRaftVoterResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6)
+	var b []byte
+	b = w.Room(at, 7)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	w.Room(at, 1)
 	n := int8(0)
 	if !x.CurrentLeader.isDefault() {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if !x.CurrentLeader.isDefault() {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
 			at = x.CurrentLeader.encode(w, v, at)
 			at = w.PutEndTag(start, at)
@@ -290,15 +307,19 @@ func (x *CurrentLeader) decode(r *wire.Reader, v int16, at int) int {
 }
 
 func (x *CurrentLeader) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13+wire.StringRoom+len(x.Host))
+	var b []byte
+	b = w.Room(at, 13+wire.StringRoom+len(x.Host))
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.LeaderId))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.LeaderId))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
 		at += 8
 	}
-	at = w.PutString(at, x.Host, true)
-	at = w.PutInt32(at, x.Port)
-	at = w.PutInt8(at, 0)
+	if len(x.Host) > wire.StringBytesMax {
+		w.Fail("CurrentLeader.Host", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Host, true)
+	at = wire.PutInt32(b, at, x.Port)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

@@ -39,9 +39,7 @@ func (x *InitializeShareGroupStateRequest) decode(r *wire.Reader, v int16, at in
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachInitializeStateData(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -59,15 +57,16 @@ func (x *InitializeShareGroupStateRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *InitializeShareGroupStateRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("InitializeShareGroupStateRequest.GroupId", wire.ErrTooLong)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutString(b, at, x.GroupId, true)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachInitializeStateData(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -83,31 +82,33 @@ func (x *InitializeStateData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *InitializeStateData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 17)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachInitializeStateData(s []InitializeStateData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 17)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachInitializeShareGroupStateRequestPartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *InitializeStateData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachInitializeStateData(s []InitializeStateData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachInitializeShareGroupStateRequestPartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -125,30 +126,36 @@ func (x *InitializeShareGroupStateRequestPartitionData) Default() {
 	x.StartOffset = 0
 }
 
-func (x *InitializeShareGroupStateRequestPartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.StateEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.StartOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+func decodeEachInitializeShareGroupStateRequestPartitionData(s []InitializeShareGroupStateRequestPartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.StateEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+				x.StartOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *InitializeShareGroupStateRequestPartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17)
-	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.StateEpoch))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.StartOffset))
-		at += 16
+func encodeEachInitializeShareGroupStateRequestPartitionData(s []InitializeShareGroupStateRequestPartitionData, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 17*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[16]byte)(b[at : at+16])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partition))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.StateEpoch))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.StartOffset))
+			at += 16
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -180,9 +187,7 @@ func (x *InitializeShareGroupStateResponse) decode(r *wire.Reader, v int16, at i
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachInitializeStateResult(s, r, v, at)
 		x.Results = s
 	}
 	at = r.GetNoTags(at)
@@ -200,13 +205,12 @@ func (x *InitializeShareGroupStateResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *InitializeShareGroupStateResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), true)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Results), true)
+	at = encodeEachInitializeStateResult(x.Results, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -222,31 +226,33 @@ func (x *InitializeStateResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *InitializeStateResult) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 8)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachInitializeStateResult(s []InitializeStateResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 8)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachInitializeShareGroupStateResponsePartitionResult(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *InitializeStateResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachInitializeStateResult(s []InitializeStateResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachInitializeShareGroupStateResponsePartitionResult(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -264,29 +270,43 @@ func (x *InitializeShareGroupStateResponsePartitionResult) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-func (x *InitializeShareGroupStateResponsePartitionResult) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachInitializeShareGroupStateResponsePartitionResult(s []InitializeShareGroupStateResponsePartitionResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
 	}
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *InitializeShareGroupStateResponsePartitionResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachInitializeShareGroupStateResponsePartitionResult(s []InitializeShareGroupStateResponsePartitionResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partition))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("InitializeShareGroupStateResponsePartitionResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
 	return at
 }

@@ -39,9 +39,7 @@ func (x *ReadShareGroupStateRequest) decode(r *wire.Reader, v int16, at int) int
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachReadStateData(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -59,15 +57,16 @@ func (x *ReadShareGroupStateRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ReadShareGroupStateRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ReadShareGroupStateRequest.GroupId", wire.ErrTooLong)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutString(b, at, x.GroupId, true)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachReadStateData(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -83,31 +82,33 @@ func (x *ReadStateData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ReadStateData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 9)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachReadStateData(s []ReadStateData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 9)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachReadShareGroupStateRequestPartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReadStateData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachReadStateData(s []ReadStateData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachReadShareGroupStateRequestPartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -123,28 +124,34 @@ func (x *ReadShareGroupStateRequestPartitionData) Default() {
 	x.LeaderEpoch = 0
 }
 
-func (x *ReadShareGroupStateRequestPartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 8); p != nil {
-			b := (*[8]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+func decodeEachReadShareGroupStateRequestPartitionData(s []ReadShareGroupStateRequestPartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 8); p != nil {
+				b := (*[8]byte)(p)
+				x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReadShareGroupStateRequestPartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9)
-	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
-		at += 8
+func encodeEachReadShareGroupStateRequestPartitionData(s []ReadShareGroupStateRequestPartitionData, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 9*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[8]byte)(b[at : at+8])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partition))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
+			at += 8
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -176,9 +183,7 @@ func (x *ReadShareGroupStateResponse) decode(r *wire.Reader, v int16, at int) in
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachReadStateResult(s, r, v, at)
 		x.Results = s
 	}
 	at = r.GetNoTags(at)
@@ -196,13 +201,12 @@ func (x *ReadShareGroupStateResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ReadShareGroupStateResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), true)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Results), true)
+	at = encodeEachReadStateResult(x.Results, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -218,31 +222,33 @@ func (x *ReadStateResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ReadStateResult) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 21)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachReadStateResult(s []ReadStateResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 21)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachReadShareGroupStateResponsePartitionResult(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReadStateResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachReadStateResult(s []ReadStateResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachReadShareGroupStateResponsePartitionResult(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -266,59 +272,68 @@ func (x *ReadShareGroupStateResponsePartitionResult) Default() {
 	x.StateBatches = wire.Resize(x.StateBatches, 0)
 }
 
-func (x *ReadShareGroupStateResponsePartitionResult) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachReadShareGroupStateResponsePartitionResult(s []ReadShareGroupStateResponsePartitionResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.StateEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.StartOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.StateEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.StartOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 20)
-		s := wire.Resize(x.StateBatches, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 20)
+			s := wire.Resize(x.StateBatches, n)
+			at = decodeEachReadShareGroupStateResponseStateBatch(s, r, v, at)
+			x.StateBatches = s
 		}
-		x.StateBatches = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReadShareGroupStateResponsePartitionResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 18+wire.StringRoom+len(x.ErrorMessage.String))
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachReadShareGroupStateResponsePartitionResult(s []ReadShareGroupStateResponsePartitionResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 18+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partition))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("ReadShareGroupStateResponsePartitionResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		{
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.StateEpoch))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.StartOffset))
+			at += 12
+		}
+		at = wire.PutCount(b, at, len(x.StateBatches), true)
+		at = encodeEachReadShareGroupStateResponseStateBatch(x.StateBatches, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.StateEpoch))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.StartOffset))
-		at += 12
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StateBatches), true)
-	for i := range x.StateBatches {
-		at = x.StateBatches[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -338,31 +353,37 @@ func (x *ReadShareGroupStateResponseStateBatch) Default() {
 	x.DeliveryCount = 0
 }
 
-func (x *ReadShareGroupStateResponseStateBatch) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 19); p != nil {
-			b := (*[19]byte)(p)
-			x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
-			x.DeliveryState = int8(b[16])
-			x.DeliveryCount = int16(binary.BigEndian.Uint16(b[17:19]))
+func decodeEachReadShareGroupStateResponseStateBatch(s []ReadShareGroupStateResponseStateBatch, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 19); p != nil {
+				b := (*[19]byte)(p)
+				x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+				x.DeliveryState = int8(b[16])
+				x.DeliveryCount = int16(binary.BigEndian.Uint16(b[17:19]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReadShareGroupStateResponseStateBatch) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 20)
-	{
-		b := (*[19]byte)(w.At(at, 19))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
-		b[16] = byte(x.DeliveryState)
-		binary.BigEndian.PutUint16(b[17:19], uint16(x.DeliveryCount))
-		at += 19
+func encodeEachReadShareGroupStateResponseStateBatch(s []ReadShareGroupStateResponseStateBatch, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 20*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[19]byte)(b[at : at+19])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.FirstOffset))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.LastOffset))
+			p[16] = byte(x.DeliveryState)
+			binary.BigEndian.PutUint16(p[17:19], uint16(x.DeliveryCount))
+			at += 19
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }

@@ -39,9 +39,7 @@ func (x *WriteShareGroupStateRequest) decode(r *wire.Reader, v int16, at int) in
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachWriteStateData(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -59,15 +57,16 @@ func (x *WriteShareGroupStateRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *WriteShareGroupStateRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("WriteShareGroupStateRequest.GroupId", wire.ErrTooLong)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutString(b, at, x.GroupId, true)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachWriteStateData(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -83,31 +82,33 @@ func (x *WriteStateData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *WriteStateData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 22)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachWriteStateData(s []WriteStateData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 22)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachWriteShareGroupStateRequestPartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *WriteStateData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachWriteStateData(s []WriteStateData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachWriteShareGroupStateRequestPartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -131,55 +132,57 @@ func (x *WriteShareGroupStateRequestPartitionData) Default() {
 	x.StateBatches = wire.Resize(x.StateBatches, 0)
 }
 
-func (x *WriteShareGroupStateRequestPartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 20); p != nil {
-			b := (*[20]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.StateEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
-			x.StartOffset = int64(binary.BigEndian.Uint64(b[12:20]))
+func decodeEachWriteShareGroupStateRequestPartitionData(s []WriteShareGroupStateRequestPartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 20); p != nil {
+				b := (*[20]byte)(p)
+				x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.StateEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[8:12]))
+				x.StartOffset = int64(binary.BigEndian.Uint64(b[12:20]))
+			}
 		}
-	}
-	if v >= 1 {
-		x.DeliveryCompleteCount, at = r.GetInt32(at)
-	} else {
-		x.DeliveryCompleteCount = -1
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 20)
-		s := wire.Resize(x.StateBatches, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		if v >= 1 {
+			x.DeliveryCompleteCount, at = r.GetInt32(at)
+		} else {
+			x.DeliveryCompleteCount = -1
 		}
-		x.StateBatches = s
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 20)
+			s := wire.Resize(x.StateBatches, n)
+			at = decodeEachWriteShareGroupStateRequestStateBatch(s, r, v, at)
+			x.StateBatches = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *WriteShareGroupStateRequestPartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 24)
-	{
-		b := (*[20]byte)(w.At(at, 20))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.StateEpoch))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.LeaderEpoch))
-		binary.BigEndian.PutUint64(b[12:20], uint64(x.StartOffset))
-		at += 20
+func encodeEachWriteShareGroupStateRequestPartitionData(s []WriteShareGroupStateRequestPartitionData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 24+wire.CountRoom)
+		{
+			p := (*[20]byte)(b[at : at+20])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partition))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.StateEpoch))
+			binary.BigEndian.PutUint32(p[8:12], uint32(x.LeaderEpoch))
+			binary.BigEndian.PutUint64(p[12:20], uint64(x.StartOffset))
+			at += 20
+		}
+		if v >= 1 {
+			at = wire.PutInt32(b, at, x.DeliveryCompleteCount)
+		}
+		at = wire.PutCount(b, at, len(x.StateBatches), true)
+		at = encodeEachWriteShareGroupStateRequestStateBatch(x.StateBatches, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	if v >= 1 {
-		at = w.PutInt32(at, x.DeliveryCompleteCount)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StateBatches), true)
-	for i := range x.StateBatches {
-		at = x.StateBatches[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -199,32 +202,38 @@ func (x *WriteShareGroupStateRequestStateBatch) Default() {
 	x.DeliveryCount = 0
 }
 
-func (x *WriteShareGroupStateRequestStateBatch) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 19); p != nil {
-			b := (*[19]byte)(p)
-			x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
-			x.DeliveryState = int8(b[16])
-			x.DeliveryCount = int16(binary.BigEndian.Uint16(b[17:19]))
+func decodeEachWriteShareGroupStateRequestStateBatch(s []WriteShareGroupStateRequestStateBatch, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 19); p != nil {
+				b := (*[19]byte)(p)
+				x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+				x.DeliveryState = int8(b[16])
+				x.DeliveryCount = int16(binary.BigEndian.Uint16(b[17:19]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *WriteShareGroupStateRequestStateBatch) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 20)
-	{
-		b := (*[19]byte)(w.At(at, 19))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
-		b[16] = byte(x.DeliveryState)
-		binary.BigEndian.PutUint16(b[17:19], uint16(x.DeliveryCount))
-		at += 19
+func encodeEachWriteShareGroupStateRequestStateBatch(s []WriteShareGroupStateRequestStateBatch, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 20*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[19]byte)(b[at : at+19])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.FirstOffset))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.LastOffset))
+			p[16] = byte(x.DeliveryState)
+			binary.BigEndian.PutUint16(p[17:19], uint16(x.DeliveryCount))
+			at += 19
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -256,9 +265,7 @@ func (x *WriteShareGroupStateResponse) decode(r *wire.Reader, v int16, at int) i
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachWriteStateResult(s, r, v, at)
 		x.Results = s
 	}
 	at = r.GetNoTags(at)
@@ -276,13 +283,12 @@ func (x *WriteShareGroupStateResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *WriteShareGroupStateResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), true)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Results), true)
+	at = encodeEachWriteStateResult(x.Results, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -298,31 +304,33 @@ func (x *WriteStateResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *WriteStateResult) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 8)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachWriteStateResult(s []WriteStateResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 8)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachWriteShareGroupStateResponsePartitionResult(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *WriteStateResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachWriteStateResult(s []WriteStateResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachWriteShareGroupStateResponsePartitionResult(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -340,29 +348,43 @@ func (x *WriteShareGroupStateResponsePartitionResult) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-func (x *WriteShareGroupStateResponsePartitionResult) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachWriteShareGroupStateResponsePartitionResult(s []WriteShareGroupStateResponsePartitionResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
 	}
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *WriteShareGroupStateResponsePartitionResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachWriteShareGroupStateResponsePartitionResult(s []WriteShareGroupStateResponsePartitionResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partition))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("WriteShareGroupStateResponsePartitionResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
 	return at
 }

@@ -39,9 +39,7 @@ func (x *ReadShareGroupStateSummaryRequest) decode(r *wire.Reader, v int16, at i
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachReadStateSummaryData(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -59,15 +57,16 @@ func (x *ReadShareGroupStateSummaryRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ReadShareGroupStateSummaryRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ReadShareGroupStateSummaryRequest.GroupId", wire.ErrTooLong)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutString(b, at, x.GroupId, true)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachReadStateSummaryData(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -83,31 +82,33 @@ func (x *ReadStateSummaryData) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ReadStateSummaryData) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 9)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachReadStateSummaryData(s []ReadStateSummaryData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 9)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachReadShareGroupStateSummaryRequestPartitionData(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReadStateSummaryData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachReadStateSummaryData(s []ReadStateSummaryData, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachReadShareGroupStateSummaryRequestPartitionData(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -123,28 +124,34 @@ func (x *ReadShareGroupStateSummaryRequestPartitionData) Default() {
 	x.LeaderEpoch = 0
 }
 
-func (x *ReadShareGroupStateSummaryRequestPartitionData) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 8); p != nil {
-			b := (*[8]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+func decodeEachReadShareGroupStateSummaryRequestPartitionData(s []ReadShareGroupStateSummaryRequestPartitionData, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 8); p != nil {
+				b := (*[8]byte)(p)
+				x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReadShareGroupStateSummaryRequestPartitionData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9)
-	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
-		at += 8
+func encodeEachReadShareGroupStateSummaryRequestPartitionData(s []ReadShareGroupStateSummaryRequestPartitionData, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 9*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[8]byte)(b[at : at+8])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partition))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
+			at += 8
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -176,9 +183,7 @@ func (x *ReadShareGroupStateSummaryResponse) decode(r *wire.Reader, v int16, at 
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.Results, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachReadStateSummaryResult(s, r, v, at)
 		x.Results = s
 	}
 	at = r.GetNoTags(at)
@@ -196,13 +201,12 @@ func (x *ReadShareGroupStateSummaryResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ReadShareGroupStateSummaryResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Results), true)
-	for i := range x.Results {
-		at = x.Results[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Results), true)
+	at = encodeEachReadStateSummaryResult(x.Results, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -218,31 +222,33 @@ func (x *ReadStateSummaryResult) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ReadStateSummaryResult) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 24)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachReadStateSummaryResult(s []ReadStateSummaryResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 24)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachReadShareGroupStateSummaryResponsePartitionResult(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReadStateSummaryResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachReadStateSummaryResult(s []ReadStateSummaryResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachReadShareGroupStateSummaryResponsePartitionResult(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -268,53 +274,67 @@ func (x *ReadShareGroupStateSummaryResponsePartitionResult) Default() {
 	x.DeliveryCompleteCount = -1
 }
 
-func (x *ReadShareGroupStateSummaryResponsePartitionResult) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachReadShareGroupStateSummaryResponsePartitionResult(s []ReadShareGroupStateSummaryResponsePartitionResult, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
-			x.StateEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-			x.StartOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.StateEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
+				x.StartOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+			}
 		}
+		if v >= 1 {
+			x.DeliveryCompleteCount, at = r.GetInt32(at)
+		} else {
+			x.DeliveryCompleteCount = -1
+		}
+		at = r.GetNoTags(at)
 	}
-	if v >= 1 {
-		x.DeliveryCompleteCount, at = r.GetInt32(at)
-	} else {
-		x.DeliveryCompleteCount = -1
-	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ReadShareGroupStateSummaryResponsePartitionResult) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 27+wire.StringRoom+len(x.ErrorMessage.String))
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachReadShareGroupStateSummaryResponsePartitionResult(s []ReadShareGroupStateSummaryResponsePartitionResult, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 27+wire.StringRoom+len(x.ErrorMessage.String))
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partition))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("ReadShareGroupStateSummaryResponsePartitionResult.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		{
+			p := (*[16]byte)(b[at : at+16])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.StateEpoch))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.StartOffset))
+			at += 16
+		}
+		if v >= 1 {
+			at = wire.PutInt32(b, at, x.DeliveryCompleteCount)
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.StateEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.StartOffset))
-		at += 16
-	}
-	if v >= 1 {
-		at = w.PutInt32(at, x.DeliveryCompleteCount)
-	}
-	at = w.PutInt8(at, 0)
 	return at
 }

@@ -94,9 +94,7 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 			x.ActiveTasks = nil
 		} else {
 			s := wire.Resize(x.ActiveTasks, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStreamsGroupHeartbeatRequestTaskIds(s, r, v, at)
 			x.ActiveTasks = s
 		}
 	}
@@ -106,9 +104,7 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 			x.StandbyTasks = nil
 		} else {
 			s := wire.Resize(x.StandbyTasks, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStreamsGroupHeartbeatRequestTaskIds(s, r, v, at)
 			x.StandbyTasks = s
 		}
 	}
@@ -118,9 +114,7 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 			x.WarmupTasks = nil
 		} else {
 			s := wire.Resize(x.WarmupTasks, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStreamsGroupHeartbeatRequestTaskIds(s, r, v, at)
 			x.WarmupTasks = s
 		}
 	}
@@ -142,9 +136,7 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 			x.ClientTags = nil
 		} else {
 			s := wire.Resize(x.ClientTags, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStreamsGroupHeartbeatRequestKeyValue(s, r, v, at)
 			x.ClientTags = s
 		}
 	}
@@ -154,9 +146,7 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 			x.TaskOffsets = nil
 		} else {
 			s := wire.Resize(x.TaskOffsets, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStreamsGroupHeartbeatRequestTaskOffset(s, r, v, at)
 			x.TaskOffsets = s
 		}
 	}
@@ -166,9 +156,7 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 			x.TaskEndOffsets = nil
 		} else {
 			s := wire.Resize(x.TaskEndOffsets, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStreamsGroupHeartbeatRequestTaskOffset(s, r, v, at)
 			x.TaskEndOffsets = s
 		}
 	}
@@ -188,64 +176,79 @@ func (x *StreamsGroupHeartbeatRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *StreamsGroupHeartbeatRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 12+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.InstanceId.String)+wire.StringRoom+len(x.RackId.String))
-	at = w.PutString(at, x.GroupId, true)
-	at = w.PutString(at, x.MemberId, true)
+	var b []byte
+	b = w.Room(at, 12+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.InstanceId.String)+wire.StringRoom+len(x.RackId.String))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupHeartbeatRequest.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, true)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupHeartbeatRequest.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, true)
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.EndpointInformationEpoch))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.MemberEpoch))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.EndpointInformationEpoch))
 		at += 8
 	}
-	at = w.PutNullString(at, &x.InstanceId, true, true)
-	at = w.PutNullString(at, &x.RackId, true, true)
-	at = w.PutInt32(at, x.RebalanceTimeoutMs)
-	w.Room(at, 1)
-	at = w.PutPresent(at, x.Topology != nil)
+	if x.InstanceId.Valid {
+		if len(x.InstanceId.String) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatRequest.InstanceId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.InstanceId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	if x.RackId.Valid {
+		if len(x.RackId.String) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatRequest.RackId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.RackId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	at = wire.PutInt32(b, at, x.RebalanceTimeoutMs)
+	b = w.Room(at, 1)
+	at = wire.PutPresent(b, at, x.Topology != nil)
 	if x.Topology != nil {
 		at = x.Topology.encode(w, v, at)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.ActiveTasks), x.ActiveTasks == nil, true, true)
-	for i := range x.ActiveTasks {
-		at = x.ActiveTasks[i].encode(w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.ActiveTasks), x.ActiveTasks == nil, true, true)
+	at = encodeEachStreamsGroupHeartbeatRequestTaskIds(x.ActiveTasks, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.StandbyTasks), x.StandbyTasks == nil, true, true)
+	at = encodeEachStreamsGroupHeartbeatRequestTaskIds(x.StandbyTasks, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.WarmupTasks), x.WarmupTasks == nil, true, true)
+	at = encodeEachStreamsGroupHeartbeatRequestTaskIds(x.WarmupTasks, w, v, at)
+	b = w.Room(at, wire.StringRoom+len(x.ProcessId.String))
+	if x.ProcessId.Valid {
+		if len(x.ProcessId.String) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatRequest.ProcessId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ProcessId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.StandbyTasks), x.StandbyTasks == nil, true, true)
-	for i := range x.StandbyTasks {
-		at = x.StandbyTasks[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.WarmupTasks), x.WarmupTasks == nil, true, true)
-	for i := range x.WarmupTasks {
-		at = x.WarmupTasks[i].encode(w, v, at)
-	}
-	w.Room(at, wire.StringRoom+len(x.ProcessId.String))
-	at = w.PutNullString(at, &x.ProcessId, true, true)
-	w.Room(at, 1)
-	at = w.PutPresent(at, x.UserEndpoint != nil)
+	b = w.Room(at, 1)
+	at = wire.PutPresent(b, at, x.UserEndpoint != nil)
 	if x.UserEndpoint != nil {
 		at = x.UserEndpoint.encode(w, v, at)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.ClientTags), x.ClientTags == nil, true, true)
-	for i := range x.ClientTags {
-		at = x.ClientTags[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.TaskOffsets), x.TaskOffsets == nil, true, true)
-	for i := range x.TaskOffsets {
-		at = x.TaskOffsets[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.TaskEndOffsets), x.TaskEndOffsets == nil, true, true)
-	for i := range x.TaskEndOffsets {
-		at = x.TaskEndOffsets[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutBool(at, x.ShutdownApplication)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.ClientTags), x.ClientTags == nil, true, true)
+	at = encodeEachStreamsGroupHeartbeatRequestKeyValue(x.ClientTags, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.TaskOffsets), x.TaskOffsets == nil, true, true)
+	at = encodeEachStreamsGroupHeartbeatRequestTaskOffset(x.TaskOffsets, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.TaskEndOffsets), x.TaskEndOffsets == nil, true, true)
+	at = encodeEachStreamsGroupHeartbeatRequestTaskOffset(x.TaskEndOffsets, w, v, at)
+	b = w.Room(at, 2)
+	at = wire.PutBool(b, at, x.ShutdownApplication)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -267,9 +270,7 @@ func (x *StreamsGroupHeartbeatRequestTopology) decode(r *wire.Reader, v int16, a
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 8)
 		s := wire.Resize(x.Subtopologies, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupHeartbeatRequestSubtopology(s, r, v, at)
 		x.Subtopologies = s
 	}
 	at = r.GetNoTags(at)
@@ -277,15 +278,13 @@ func (x *StreamsGroupHeartbeatRequestTopology) decode(r *wire.Reader, v int16, a
 }
 
 func (x *StreamsGroupHeartbeatRequestTopology) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.Epoch)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Subtopologies), true)
-	for i := range x.Subtopologies {
-		at = x.Subtopologies[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.Epoch)
+	at = wire.PutCount(b, at, len(x.Subtopologies), true)
+	at = encodeEachStreamsGroupHeartbeatRequestSubtopology(x.Subtopologies, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -311,104 +310,110 @@ func (x *StreamsGroupHeartbeatRequestSubtopology) Default() {
 	x.CopartitionGroups = wire.Resize(x.CopartitionGroups, 0)
 }
 
-func (x *StreamsGroupHeartbeatRequestSubtopology) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.SourceTopics, n)
-		for i := range s {
-			s[i], at = r.GetString(at, true)
+func decodeEachStreamsGroupHeartbeatRequestSubtopology(s []StreamsGroupHeartbeatRequestSubtopology, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.SourceTopics, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.SourceTopics = s
 		}
-		x.SourceTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.SourceTopicRegex, n)
-		for i := range s {
-			s[i], at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.SourceTopicRegex, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.SourceTopicRegex = s
 		}
-		x.SourceTopicRegex = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 9)
-		s := wire.Resize(x.StateChangelogTopics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 9)
+			s := wire.Resize(x.StateChangelogTopics, n)
+			at = decodeEachStreamsGroupHeartbeatRequestTopicInfo(s, r, v, at)
+			x.StateChangelogTopics = s
 		}
-		x.StateChangelogTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.RepartitionSinkTopics, n)
-		for i := range s {
-			s[i], at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.RepartitionSinkTopics, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.RepartitionSinkTopics = s
 		}
-		x.RepartitionSinkTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 9)
-		s := wire.Resize(x.RepartitionSourceTopics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 9)
+			s := wire.Resize(x.RepartitionSourceTopics, n)
+			at = decodeEachStreamsGroupHeartbeatRequestTopicInfo(s, r, v, at)
+			x.RepartitionSourceTopics = s
 		}
-		x.RepartitionSourceTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.CopartitionGroups, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.CopartitionGroups, n)
+			at = decodeEachCopartitionGroup(s, r, v, at)
+			x.CopartitionGroups = s
 		}
-		x.CopartitionGroups = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupHeartbeatRequestSubtopology) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.SubtopologyId))
-	at = w.PutString(at, x.SubtopologyId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SourceTopics), true)
-	for i := range x.SourceTopics {
-		w.Room(at, wire.StringRoom+len(x.SourceTopics[i]))
-		at = w.PutString(at, x.SourceTopics[i], true)
+func encodeEachStreamsGroupHeartbeatRequestSubtopology(s []StreamsGroupHeartbeatRequestSubtopology, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom)
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatRequestSubtopology.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		at = wire.PutCount(b, at, len(x.SourceTopics), true)
+		for j := range x.SourceTopics {
+			b = w.Room(at, wire.StringRoom+len(x.SourceTopics[j]))
+			if len(x.SourceTopics[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupHeartbeatRequestSubtopology.SourceTopics", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.SourceTopics[j], true)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.SourceTopicRegex), true)
+		for j := range x.SourceTopicRegex {
+			b = w.Room(at, wire.StringRoom+len(x.SourceTopicRegex[j]))
+			if len(x.SourceTopicRegex[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupHeartbeatRequestSubtopology.SourceTopicRegex", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.SourceTopicRegex[j], true)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.StateChangelogTopics), true)
+		at = encodeEachStreamsGroupHeartbeatRequestTopicInfo(x.StateChangelogTopics, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.RepartitionSinkTopics), true)
+		for j := range x.RepartitionSinkTopics {
+			b = w.Room(at, wire.StringRoom+len(x.RepartitionSinkTopics[j]))
+			if len(x.RepartitionSinkTopics[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupHeartbeatRequestSubtopology.RepartitionSinkTopics", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.RepartitionSinkTopics[j], true)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.RepartitionSourceTopics), true)
+		at = encodeEachStreamsGroupHeartbeatRequestTopicInfo(x.RepartitionSourceTopics, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.CopartitionGroups), true)
+		at = encodeEachCopartitionGroup(x.CopartitionGroups, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SourceTopicRegex), true)
-	for i := range x.SourceTopicRegex {
-		w.Room(at, wire.StringRoom+len(x.SourceTopicRegex[i]))
-		at = w.PutString(at, x.SourceTopicRegex[i], true)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StateChangelogTopics), true)
-	for i := range x.StateChangelogTopics {
-		at = x.StateChangelogTopics[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.RepartitionSinkTopics), true)
-	for i := range x.RepartitionSinkTopics {
-		w.Room(at, wire.StringRoom+len(x.RepartitionSinkTopics[i]))
-		at = w.PutString(at, x.RepartitionSinkTopics[i], true)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.RepartitionSourceTopics), true)
-	for i := range x.RepartitionSourceTopics {
-		at = x.RepartitionSourceTopics[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.CopartitionGroups), true)
-	for i := range x.CopartitionGroups {
-		at = x.CopartitionGroups[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -426,59 +431,60 @@ func (x *CopartitionGroup) Default() {
 	x.RepartitionSourceTopics = wire.Resize(x.RepartitionSourceTopics, 0)
 }
 
-func (x *CopartitionGroup) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 2)
-		s := wire.Resize(x.SourceTopics, n)
-		for i := range s {
-			s[i], at = r.GetInt16(at)
+func decodeEachCopartitionGroup(s []CopartitionGroup, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 2)
+			s := wire.Resize(x.SourceTopics, n)
+			for i := range s {
+				s[i], at = r.GetInt16(at)
+			}
+			x.SourceTopics = s
 		}
-		x.SourceTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 2)
-		s := wire.Resize(x.SourceTopicRegex, n)
-		for i := range s {
-			s[i], at = r.GetInt16(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 2)
+			s := wire.Resize(x.SourceTopicRegex, n)
+			for i := range s {
+				s[i], at = r.GetInt16(at)
+			}
+			x.SourceTopicRegex = s
 		}
-		x.SourceTopicRegex = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 2)
-		s := wire.Resize(x.RepartitionSourceTopics, n)
-		for i := range s {
-			s[i], at = r.GetInt16(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 2)
+			s := wire.Resize(x.RepartitionSourceTopics, n)
+			for i := range s {
+				s[i], at = r.GetInt16(at)
+			}
+			x.RepartitionSourceTopics = s
 		}
-		x.RepartitionSourceTopics = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *CopartitionGroup) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SourceTopics), true)
-	for i := range x.SourceTopics {
-		w.Room(at, 2)
-		at = w.PutInt16(at, x.SourceTopics[i])
+func encodeEachCopartitionGroup(s []CopartitionGroup, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.CountRoom+2*len(x.SourceTopics)+wire.CountRoom+2*len(x.SourceTopicRegex)+wire.CountRoom+2*len(x.RepartitionSourceTopics))
+		at = wire.PutCount(b, at, len(x.SourceTopics), true)
+		for j := range x.SourceTopics {
+			at = wire.PutInt16(b, at, x.SourceTopics[j])
+		}
+		at = wire.PutCount(b, at, len(x.SourceTopicRegex), true)
+		for j := range x.SourceTopicRegex {
+			at = wire.PutInt16(b, at, x.SourceTopicRegex[j])
+		}
+		at = wire.PutCount(b, at, len(x.RepartitionSourceTopics), true)
+		for j := range x.RepartitionSourceTopics {
+			at = wire.PutInt16(b, at, x.RepartitionSourceTopics[j])
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SourceTopicRegex), true)
-	for i := range x.SourceTopicRegex {
-		w.Room(at, 2)
-		at = w.PutInt16(at, x.SourceTopicRegex[i])
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.RepartitionSourceTopics), true)
-	for i := range x.RepartitionSourceTopics {
-		w.Room(at, 2)
-		at = w.PutInt16(at, x.RepartitionSourceTopics[i])
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -502,10 +508,14 @@ func (x *StreamsGroupHeartbeatRequestEndpoint) decode(r *wire.Reader, v int16, a
 }
 
 func (x *StreamsGroupHeartbeatRequestEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 3+wire.StringRoom+len(x.Host))
+	if len(x.Host) > wire.StringBytesMax {
+		w.Fail("StreamsGroupHeartbeatRequestEndpoint.Host", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Host, true)
+	at = wire.PutUint16(b, at, x.Port)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -521,24 +531,35 @@ func (x *StreamsGroupHeartbeatRequestTaskIds) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *StreamsGroupHeartbeatRequestTaskIds) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachStreamsGroupHeartbeatRequestTaskIds(s []StreamsGroupHeartbeatRequestTaskIds, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupHeartbeatRequestTaskIds) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.SubtopologyId, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachStreamsGroupHeartbeatRequestTaskIds(s []StreamsGroupHeartbeatRequestTaskIds, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatRequestTaskIds.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -554,18 +575,31 @@ func (x *StreamsGroupHeartbeatRequestKeyValue) Default() {
 	x.Value = ""
 }
 
-func (x *StreamsGroupHeartbeatRequestKeyValue) decode(r *wire.Reader, v int16, at int) int {
-	x.Key, at = r.GetString(at, true)
-	x.Value, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
+func decodeEachStreamsGroupHeartbeatRequestKeyValue(s []StreamsGroupHeartbeatRequestKeyValue, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Key, at = r.GetString(at, true)
+		x.Value, at = r.GetString(at, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *StreamsGroupHeartbeatRequestKeyValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
-	at = w.PutString(at, x.Key, true)
-	at = w.PutString(at, x.Value, true)
-	at = w.PutInt8(at, 0)
+func encodeEachStreamsGroupHeartbeatRequestKeyValue(s []StreamsGroupHeartbeatRequestKeyValue, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
+		if len(x.Key) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatRequestKeyValue.Key", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Key, true)
+		if len(x.Value) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatRequestKeyValue.Value", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Value, true)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -583,30 +617,40 @@ func (x *StreamsGroupHeartbeatRequestTaskOffset) Default() {
 	x.Offset = 0
 }
 
-func (x *StreamsGroupHeartbeatRequestTaskOffset) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+func decodeEachStreamsGroupHeartbeatRequestTaskOffset(s []StreamsGroupHeartbeatRequestTaskOffset, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupHeartbeatRequestTaskOffset) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13+wire.StringRoom+len(x.SubtopologyId))
-	at = w.PutString(at, x.SubtopologyId, true)
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
-		at += 12
+func encodeEachStreamsGroupHeartbeatRequestTaskOffset(s []StreamsGroupHeartbeatRequestTaskOffset, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 13+wire.StringRoom+len(x.SubtopologyId))
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatRequestTaskOffset.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		{
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partition))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.Offset))
+			at += 12
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -626,45 +670,50 @@ func (x *StreamsGroupHeartbeatRequestTopicInfo) Default() {
 	x.TopicConfigs = wire.Resize(x.TopicConfigs, 0)
 }
 
-func (x *StreamsGroupHeartbeatRequestTopicInfo) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachStreamsGroupHeartbeatRequestTopicInfo(s []StreamsGroupHeartbeatRequestTopicInfo, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
-		s := wire.Resize(x.TopicConfigs, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 3)
+			s := wire.Resize(x.TopicConfigs, n)
+			at = decodeEachStreamsGroupHeartbeatRequestKeyValue(s, r, v, at)
+			x.TopicConfigs = s
 		}
-		x.TopicConfigs = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupHeartbeatRequestTopicInfo) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partitions))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
-		at += 6
+func encodeEachStreamsGroupHeartbeatRequestTopicInfo(s []StreamsGroupHeartbeatRequestTopicInfo, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 6+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatRequestTopicInfo.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partitions))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ReplicationFactor))
+			at += 6
+		}
+		at = wire.PutCount(b, at, len(x.TopicConfigs), true)
+		at = encodeEachStreamsGroupHeartbeatRequestKeyValue(x.TopicConfigs, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TopicConfigs), true)
-	for i := range x.TopicConfigs {
-		at = x.TopicConfigs[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -757,9 +806,7 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 			x.Status = nil
 		} else {
 			s := wire.Resize(x.Status, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStatus(s, r, v, at)
 			x.Status = s
 		}
 	}
@@ -769,9 +816,7 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 			x.ActiveTasks = nil
 		} else {
 			s := wire.Resize(x.ActiveTasks, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStreamsGroupHeartbeatResponseTaskIds(s, r, v, at)
 			x.ActiveTasks = s
 		}
 	}
@@ -781,9 +826,7 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 			x.StandbyTasks = nil
 		} else {
 			s := wire.Resize(x.StandbyTasks, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStreamsGroupHeartbeatResponseTaskIds(s, r, v, at)
 			x.StandbyTasks = s
 		}
 	}
@@ -793,9 +836,7 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 			x.WarmupTasks = nil
 		} else {
 			s := wire.Resize(x.WarmupTasks, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStreamsGroupHeartbeatResponseTaskIds(s, r, v, at)
 			x.WarmupTasks = s
 		}
 	}
@@ -811,9 +852,7 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 			x.PartitionsByUserEndpoint = nil
 		} else {
 			s := wire.Resize(x.PartitionsByUserEndpoint, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachEndpointToPartitions(s, r, v, at)
 			x.PartitionsByUserEndpoint = s
 		}
 	}
@@ -832,68 +871,67 @@ func (x *StreamsGroupHeartbeatResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *StreamsGroupHeartbeatResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 30+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.MemberId))
+	var b []byte
+	b = w.Room(at, 30+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.MemberId)+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutString(at, x.MemberId, true)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupHeartbeatResponse.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, true)
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.HeartbeatIntervalMs))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.MemberEpoch))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.HeartbeatIntervalMs))
 		at += 8
 	}
 	if v <= 0 {
-		at = w.PutInt32(at, x.AcceptableRecoveryLagLegacy)
+		at = wire.PutInt32(b, at, x.AcceptableRecoveryLagLegacy)
 	} else {
 		if x.AcceptableRecoveryLagLegacy != 0 {
 			w.Fail("StreamsGroupHeartbeatResponse.AcceptableRecoveryLagLegacy", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutInt32(at, x.TaskOffsetIntervalMs)
+	at = wire.PutInt32(b, at, x.TaskOffsetIntervalMs)
 	if v >= 1 {
-		at = w.PutInt64(at, x.AcceptableRecoveryLag)
+		at = wire.PutInt64(b, at, x.AcceptableRecoveryLag)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.Status), x.Status == nil, true, true)
-	for i := range x.Status {
-		at = x.Status[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.ActiveTasks), x.ActiveTasks == nil, true, true)
-	for i := range x.ActiveTasks {
-		at = x.ActiveTasks[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.StandbyTasks), x.StandbyTasks == nil, true, true)
-	for i := range x.StandbyTasks {
-		at = x.StandbyTasks[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.WarmupTasks), x.WarmupTasks == nil, true, true)
-	for i := range x.WarmupTasks {
-		at = x.WarmupTasks[i].encode(w, v, at)
-	}
-	w.Room(at, 5)
+	at = wire.PutNullCount(b, at, len(x.Status), x.Status == nil, true, true)
+	at = encodeEachStatus(x.Status, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.ActiveTasks), x.ActiveTasks == nil, true, true)
+	at = encodeEachStreamsGroupHeartbeatResponseTaskIds(x.ActiveTasks, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.StandbyTasks), x.StandbyTasks == nil, true, true)
+	at = encodeEachStreamsGroupHeartbeatResponseTaskIds(x.StandbyTasks, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutNullCount(b, at, len(x.WarmupTasks), x.WarmupTasks == nil, true, true)
+	at = encodeEachStreamsGroupHeartbeatResponseTaskIds(x.WarmupTasks, w, v, at)
+	b = w.Room(at, 5+wire.CountRoom)
 	if v >= 1 {
-		at = w.PutBool(at, x.TopologyDescriptionRequired)
+		at = wire.PutBool(b, at, x.TopologyDescriptionRequired)
 	} else {
 		if x.TopologyDescriptionRequired {
 			w.Fail("StreamsGroupHeartbeatResponse.TopologyDescriptionRequired", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutInt32(at, x.EndpointInformationEpoch)
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.PartitionsByUserEndpoint), x.PartitionsByUserEndpoint == nil, true, true)
-	for i := range x.PartitionsByUserEndpoint {
-		at = x.PartitionsByUserEndpoint[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt32(b, at, x.EndpointInformationEpoch)
+	at = wire.PutNullCount(b, at, len(x.PartitionsByUserEndpoint), x.PartitionsByUserEndpoint == nil, true, true)
+	at = encodeEachEndpointToPartitions(x.PartitionsByUserEndpoint, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -909,18 +947,28 @@ func (x *Status) Default() {
 	x.StatusDetail = ""
 }
 
-func (x *Status) decode(r *wire.Reader, v int16, at int) int {
-	x.StatusCode, at = r.GetInt8(at)
-	x.StatusDetail, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
+func decodeEachStatus(s []Status, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.StatusCode, at = r.GetInt8(at)
+		x.StatusDetail, at = r.GetString(at, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *Status) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 2+wire.StringRoom+len(x.StatusDetail))
-	at = w.PutInt8(at, x.StatusCode)
-	at = w.PutString(at, x.StatusDetail, true)
-	at = w.PutInt8(at, 0)
+func encodeEachStatus(s []Status, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 2+wire.StringRoom+len(x.StatusDetail))
+		at = wire.PutInt8(b, at, x.StatusCode)
+		if len(x.StatusDetail) > wire.StringBytesMax {
+			w.Fail("Status.StatusDetail", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.StatusDetail, true)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -938,44 +986,43 @@ func (x *EndpointToPartitions) Default() {
 	x.StandbyPartitions = wire.Resize(x.StandbyPartitions, 0)
 }
 
-func (x *EndpointToPartitions) decode(r *wire.Reader, v int16, at int) int {
-	at = x.UserEndpoint.decode(r, v, at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
-		s := wire.Resize(x.ActivePartitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachEndpointToPartitions(s []EndpointToPartitions, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		at = x.UserEndpoint.decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 3)
+			s := wire.Resize(x.ActivePartitions, n)
+			at = decodeEachStreamsGroupHeartbeatResponseTopicPartition(s, r, v, at)
+			x.ActivePartitions = s
 		}
-		x.ActivePartitions = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
-		s := wire.Resize(x.StandbyPartitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 3)
+			s := wire.Resize(x.StandbyPartitions, n)
+			at = decodeEachStreamsGroupHeartbeatResponseTopicPartition(s, r, v, at)
+			x.StandbyPartitions = s
 		}
-		x.StandbyPartitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *EndpointToPartitions) encode(w *wire.Writer, v int16, at int) int {
-	at = x.UserEndpoint.encode(w, v, at)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ActivePartitions), true)
-	for i := range x.ActivePartitions {
-		at = x.ActivePartitions[i].encode(w, v, at)
+func encodeEachEndpointToPartitions(s []EndpointToPartitions, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		at = x.UserEndpoint.encode(w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.ActivePartitions), true)
+		at = encodeEachStreamsGroupHeartbeatResponseTopicPartition(x.ActivePartitions, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.StandbyPartitions), true)
+		at = encodeEachStreamsGroupHeartbeatResponseTopicPartition(x.StandbyPartitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StandbyPartitions), true)
-	for i := range x.StandbyPartitions {
-		at = x.StandbyPartitions[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -999,10 +1046,14 @@ func (x *StreamsGroupHeartbeatResponseEndpoint) decode(r *wire.Reader, v int16, 
 }
 
 func (x *StreamsGroupHeartbeatResponseEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 3+wire.StringRoom+len(x.Host))
+	if len(x.Host) > wire.StringBytesMax {
+		w.Fail("StreamsGroupHeartbeatResponseEndpoint.Host", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Host, true)
+	at = wire.PutUint16(b, at, x.Port)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -1018,24 +1069,35 @@ func (x *StreamsGroupHeartbeatResponseTaskIds) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *StreamsGroupHeartbeatResponseTaskIds) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachStreamsGroupHeartbeatResponseTaskIds(s []StreamsGroupHeartbeatResponseTaskIds, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupHeartbeatResponseTaskIds) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.SubtopologyId, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachStreamsGroupHeartbeatResponseTaskIds(s []StreamsGroupHeartbeatResponseTaskIds, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatResponseTaskIds.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -1051,23 +1113,34 @@ func (x *StreamsGroupHeartbeatResponseTopicPartition) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *StreamsGroupHeartbeatResponseTopicPartition) decode(r *wire.Reader, v int16, at int) int {
-	x.Topic, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachStreamsGroupHeartbeatResponseTopicPartition(s []StreamsGroupHeartbeatResponseTopicPartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Topic, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupHeartbeatResponseTopicPartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.Topic, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachStreamsGroupHeartbeatResponseTopicPartition(s []StreamsGroupHeartbeatResponseTopicPartition, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.Topic) > wire.StringBytesMax {
+			w.Fail("StreamsGroupHeartbeatResponseTopicPartition.Topic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Topic, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

@@ -66,22 +66,26 @@ func (x *StreamsGroupDescribeRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *StreamsGroupDescribeRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.GroupIds), true)
-	for i := range x.GroupIds {
-		w.Room(at, wire.StringRoom+len(x.GroupIds[i]))
-		at = w.PutString(at, x.GroupIds[i], true)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.GroupIds), true)
+	for j := range x.GroupIds {
+		b = w.Room(at, wire.StringRoom+len(x.GroupIds[j]))
+		if len(x.GroupIds[j]) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeRequest.GroupIds", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupIds[j], true)
 	}
-	w.Room(at, 3)
-	at = w.PutBool(at, x.IncludeAuthorizedOperations)
+	b = w.Room(at, 3)
+	at = wire.PutBool(b, at, x.IncludeAuthorizedOperations)
 	if v >= 1 {
-		at = w.PutBool(at, x.IncludeTopologyDescription)
+		at = wire.PutBool(b, at, x.IncludeTopologyDescription)
 	} else {
 		if x.IncludeTopologyDescription {
 			w.Fail("StreamsGroupDescribeRequest.IncludeTopologyDescription", wire.ErrNotInThis)
 		}
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -116,9 +120,7 @@ func (x *StreamsGroupDescribeResponse) decode(r *wire.Reader, v int16, at int) i
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 20)
 		s := wire.Resize(x.Groups, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupDescribeResponseDescribedGroup(s, r, v, at)
 		x.Groups = s
 	}
 	at = r.GetNoTags(at)
@@ -136,15 +138,13 @@ func (x *StreamsGroupDescribeResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *StreamsGroupDescribeResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Groups), true)
-	for i := range x.Groups {
-		at = x.Groups[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Groups), true)
+	at = encodeEachStreamsGroupDescribeResponseDescribedGroup(x.Groups, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -180,117 +180,139 @@ func (x *StreamsGroupDescribeResponseDescribedGroup) Default() {
 	x.AssignorName = wire.NullString{}
 }
 
-func (x *StreamsGroupDescribeResponseDescribedGroup) decode(r *wire.Reader, v int16, at int) int {
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	x.GroupId, at = r.GetString(at, true)
-	x.GroupState, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 8); p != nil {
-			b := (*[8]byte)(p)
-			x.GroupEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.AssignmentEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
-		}
-	}
-	{
-		var ok bool
-		if ok, at = r.GetPresent(at); ok {
-			if x.Topology == nil {
-				x.Topology = new(StreamsGroupDescribeResponseTopology)
+func decodeEachStreamsGroupDescribeResponseDescribedGroup(s []StreamsGroupDescribeResponseDescribedGroup, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		x.GroupId, at = r.GetString(at, true)
+		x.GroupState, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 8); p != nil {
+				b := (*[8]byte)(p)
+				x.GroupEpoch = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.AssignmentEpoch = int32(binary.BigEndian.Uint32(b[4:8]))
 			}
-			at = x.Topology.decode(r, v, at)
-		} else {
-			x.Topology = nil
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 28)
-		s := wire.Resize(x.Members, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
-		x.Members = s
-	}
-	x.AuthorizedOperations, at = r.GetInt32(at)
-	if v >= 1 {
 		{
 			var ok bool
 			if ok, at = r.GetPresent(at); ok {
-				if x.TopologyDescription == nil {
-					x.TopologyDescription = new(StreamsGroupDescribeResponseTopologyDescription)
+				if x.Topology == nil {
+					x.Topology = new(StreamsGroupDescribeResponseTopology)
 				}
-				at = x.TopologyDescription.decode(r, v, at)
+				at = x.Topology.decode(r, v, at)
 			} else {
-				x.TopologyDescription = nil
+				x.Topology = nil
 			}
 		}
-	} else {
-		x.TopologyDescription = nil
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 28)
+			s := wire.Resize(x.Members, n)
+			at = decodeEachStreamsGroupDescribeResponseMember(s, r, v, at)
+			x.Members = s
+		}
+		x.AuthorizedOperations, at = r.GetInt32(at)
+		if v >= 1 {
+			{
+				var ok bool
+				if ok, at = r.GetPresent(at); ok {
+					if x.TopologyDescription == nil {
+						x.TopologyDescription = new(StreamsGroupDescribeResponseTopologyDescription)
+					}
+					at = x.TopologyDescription.decode(r, v, at)
+				} else {
+					x.TopologyDescription = nil
+				}
+			}
+		} else {
+			x.TopologyDescription = nil
+		}
+		if v >= 1 {
+			x.TopologyDescriptionStatus, at = r.GetInt8(at)
+		} else {
+			x.TopologyDescriptionStatus = 0
+		}
+		if v >= 1 {
+			x.AssignorName, at = r.GetNullString(at, true, v >= 1)
+		} else {
+			x.AssignorName = wire.NullString{}
+		}
+		at = r.GetNoTags(at)
 	}
-	if v >= 1 {
-		x.TopologyDescriptionStatus, at = r.GetInt8(at)
-	} else {
-		x.TopologyDescriptionStatus = 0
-	}
-	if v >= 1 {
-		x.AssignorName, at = r.GetNullString(at, true, v >= 1)
-	} else {
-		x.AssignorName = wire.NullString{}
-	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupDescribeResponseDescribedGroup) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.GroupState))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutString(at, x.GroupId, true)
-	at = w.PutString(at, x.GroupState, true)
-	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.GroupEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.AssignmentEpoch))
-		at += 8
-	}
-	w.Room(at, 1)
-	at = w.PutPresent(at, x.Topology != nil)
-	if x.Topology != nil {
-		at = x.Topology.encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Members), true)
-	for i := range x.Members {
-		at = x.Members[i].encode(w, v, at)
-	}
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.AuthorizedOperations)
-	if v >= 1 {
-		w.Room(at, 1)
-		at = w.PutPresent(at, x.TopologyDescription != nil)
-		if x.TopologyDescription != nil {
-			at = x.TopologyDescription.encode(w, v, at)
+func encodeEachStreamsGroupDescribeResponseDescribedGroup(s []StreamsGroupDescribeResponseDescribedGroup, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 10+wire.StringRoom+len(x.ErrorMessage.String)+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.GroupState))
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("StreamsGroupDescribeResponseDescribedGroup.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
 		}
-	} else {
-		if x.TopologyDescription != nil {
-			w.Fail("StreamsGroupDescribeResponseDescribedGroup.TopologyDescription", wire.ErrNotInThis)
+		if len(x.GroupId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseDescribedGroup.GroupId", wire.ErrTooLong)
 		}
-	}
-	w.Room(at, 1+wire.StringRoom+len(x.AssignorName.String))
-	if v >= 1 {
-		at = w.PutInt8(at, x.TopologyDescriptionStatus)
-	} else {
-		if x.TopologyDescriptionStatus != 0 {
-			w.Fail("StreamsGroupDescribeResponseDescribedGroup.TopologyDescriptionStatus", wire.ErrNotInThis)
+		at = wire.PutString(b, at, x.GroupId, true)
+		if len(x.GroupState) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseDescribedGroup.GroupState", wire.ErrTooLong)
 		}
+		at = wire.PutString(b, at, x.GroupState, true)
+		{
+			p := (*[8]byte)(b[at : at+8])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.GroupEpoch))
+			binary.BigEndian.PutUint32(p[4:8], uint32(x.AssignmentEpoch))
+			at += 8
+		}
+		b = w.Room(at, 1)
+		at = wire.PutPresent(b, at, x.Topology != nil)
+		if x.Topology != nil {
+			at = x.Topology.encode(w, v, at)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Members), true)
+		at = encodeEachStreamsGroupDescribeResponseMember(x.Members, w, v, at)
+		b = w.Room(at, 4)
+		at = wire.PutInt32(b, at, x.AuthorizedOperations)
+		if v >= 1 {
+			b = w.Room(at, 1)
+			at = wire.PutPresent(b, at, x.TopologyDescription != nil)
+			if x.TopologyDescription != nil {
+				at = x.TopologyDescription.encode(w, v, at)
+			}
+		} else {
+			if x.TopologyDescription != nil {
+				w.Fail("StreamsGroupDescribeResponseDescribedGroup.TopologyDescription", wire.ErrNotInThis)
+			}
+		}
+		b = w.Room(at, 2+wire.StringRoom+len(x.AssignorName.String))
+		if v >= 1 {
+			at = wire.PutInt8(b, at, x.TopologyDescriptionStatus)
+		} else {
+			if x.TopologyDescriptionStatus != 0 {
+				w.Fail("StreamsGroupDescribeResponseDescribedGroup.TopologyDescriptionStatus", wire.ErrNotInThis)
+			}
+		}
+		if v >= 1 {
+			if x.AssignorName.Valid {
+				if len(x.AssignorName.String) > wire.StringBytesMax {
+					w.Fail("StreamsGroupDescribeResponseDescribedGroup.AssignorName", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.AssignorName.String, true)
+			} else {
+				at = wire.PutNoString(b, at, true, v >= 1)
+			}
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	if v >= 1 {
-		at = w.PutNullString(at, &x.AssignorName, true, v >= 1)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -314,9 +336,7 @@ func (x *StreamsGroupDescribeResponseTopology) decode(r *wire.Reader, v int16, a
 			x.Subtopologies = nil
 		} else {
 			s := wire.Resize(x.Subtopologies, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachStreamsGroupDescribeResponseSubtopology(s, r, v, at)
 			x.Subtopologies = s
 		}
 	}
@@ -325,15 +345,13 @@ func (x *StreamsGroupDescribeResponseTopology) decode(r *wire.Reader, v int16, a
 }
 
 func (x *StreamsGroupDescribeResponseTopology) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.Epoch)
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.Subtopologies), x.Subtopologies == nil, true, true)
-	for i := range x.Subtopologies {
-		at = x.Subtopologies[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.Epoch)
+	at = wire.PutNullCount(b, at, len(x.Subtopologies), x.Subtopologies == nil, true, true)
+	at = encodeEachStreamsGroupDescribeResponseSubtopology(x.Subtopologies, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -355,75 +373,82 @@ func (x *StreamsGroupDescribeResponseSubtopology) Default() {
 	x.RepartitionSourceTopics = wire.Resize(x.RepartitionSourceTopics, 0)
 }
 
-func (x *StreamsGroupDescribeResponseSubtopology) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.SourceTopics, n)
-		for i := range s {
-			s[i], at = r.GetString(at, true)
+func decodeEachStreamsGroupDescribeResponseSubtopology(s []StreamsGroupDescribeResponseSubtopology, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.SourceTopics, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.SourceTopics = s
 		}
-		x.SourceTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.RepartitionSinkTopics, n)
-		for i := range s {
-			s[i], at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.RepartitionSinkTopics, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.RepartitionSinkTopics = s
 		}
-		x.RepartitionSinkTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 9)
-		s := wire.Resize(x.StateChangelogTopics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 9)
+			s := wire.Resize(x.StateChangelogTopics, n)
+			at = decodeEachStreamsGroupDescribeResponseTopicInfo(s, r, v, at)
+			x.StateChangelogTopics = s
 		}
-		x.StateChangelogTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 9)
-		s := wire.Resize(x.RepartitionSourceTopics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 9)
+			s := wire.Resize(x.RepartitionSourceTopics, n)
+			at = decodeEachStreamsGroupDescribeResponseTopicInfo(s, r, v, at)
+			x.RepartitionSourceTopics = s
 		}
-		x.RepartitionSourceTopics = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupDescribeResponseSubtopology) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.SubtopologyId))
-	at = w.PutString(at, x.SubtopologyId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SourceTopics), true)
-	for i := range x.SourceTopics {
-		w.Room(at, wire.StringRoom+len(x.SourceTopics[i]))
-		at = w.PutString(at, x.SourceTopics[i], true)
+func encodeEachStreamsGroupDescribeResponseSubtopology(s []StreamsGroupDescribeResponseSubtopology, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom)
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseSubtopology.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		at = wire.PutCount(b, at, len(x.SourceTopics), true)
+		for j := range x.SourceTopics {
+			b = w.Room(at, wire.StringRoom+len(x.SourceTopics[j]))
+			if len(x.SourceTopics[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupDescribeResponseSubtopology.SourceTopics", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.SourceTopics[j], true)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.RepartitionSinkTopics), true)
+		for j := range x.RepartitionSinkTopics {
+			b = w.Room(at, wire.StringRoom+len(x.RepartitionSinkTopics[j]))
+			if len(x.RepartitionSinkTopics[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupDescribeResponseSubtopology.RepartitionSinkTopics", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.RepartitionSinkTopics[j], true)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.StateChangelogTopics), true)
+		at = encodeEachStreamsGroupDescribeResponseTopicInfo(x.StateChangelogTopics, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.RepartitionSourceTopics), true)
+		at = encodeEachStreamsGroupDescribeResponseTopicInfo(x.RepartitionSourceTopics, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.RepartitionSinkTopics), true)
-	for i := range x.RepartitionSinkTopics {
-		w.Room(at, wire.StringRoom+len(x.RepartitionSinkTopics[i]))
-		at = w.PutString(at, x.RepartitionSinkTopics[i], true)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StateChangelogTopics), true)
-	for i := range x.StateChangelogTopics {
-		at = x.StateChangelogTopics[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.RepartitionSourceTopics), true)
-	for i := range x.RepartitionSourceTopics {
-		at = x.RepartitionSourceTopics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -465,96 +490,116 @@ func (x *StreamsGroupDescribeResponseMember) Default() {
 	x.IsClassic = false
 }
 
-func (x *StreamsGroupDescribeResponseMember) decode(r *wire.Reader, v int16, at int) int {
-	x.MemberId, at = r.GetString(at, true)
-	x.MemberEpoch, at = r.GetInt32(at)
-	x.InstanceId, at = r.GetNullString(at, true, true)
-	x.RackId, at = r.GetNullString(at, true, true)
-	x.ClientId, at = r.GetString(at, true)
-	x.ClientHost, at = r.GetString(at, true)
-	x.TopologyEpoch, at = r.GetInt32(at)
-	x.ProcessId, at = r.GetString(at, true)
-	{
-		var ok bool
-		if ok, at = r.GetPresent(at); ok {
-			if x.UserEndpoint == nil {
-				x.UserEndpoint = new(StreamsGroupDescribeResponseEndpoint)
+func decodeEachStreamsGroupDescribeResponseMember(s []StreamsGroupDescribeResponseMember, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.MemberId, at = r.GetString(at, true)
+		x.MemberEpoch, at = r.GetInt32(at)
+		x.InstanceId, at = r.GetNullString(at, true, true)
+		x.RackId, at = r.GetNullString(at, true, true)
+		x.ClientId, at = r.GetString(at, true)
+		x.ClientHost, at = r.GetString(at, true)
+		x.TopologyEpoch, at = r.GetInt32(at)
+		x.ProcessId, at = r.GetString(at, true)
+		{
+			var ok bool
+			if ok, at = r.GetPresent(at); ok {
+				if x.UserEndpoint == nil {
+					x.UserEndpoint = new(StreamsGroupDescribeResponseEndpoint)
+				}
+				at = x.UserEndpoint.decode(r, v, at)
+			} else {
+				x.UserEndpoint = nil
 			}
-			at = x.UserEndpoint.decode(r, v, at)
-		} else {
-			x.UserEndpoint = nil
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
-		s := wire.Resize(x.ClientTags, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 3)
+			s := wire.Resize(x.ClientTags, n)
+			at = decodeEachStreamsGroupDescribeResponseKeyValue(s, r, v, at)
+			x.ClientTags = s
 		}
-		x.ClientTags = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 14)
-		s := wire.Resize(x.TaskOffsets, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 14)
+			s := wire.Resize(x.TaskOffsets, n)
+			at = decodeEachStreamsGroupDescribeResponseTaskOffset(s, r, v, at)
+			x.TaskOffsets = s
 		}
-		x.TaskOffsets = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 14)
-		s := wire.Resize(x.TaskEndOffsets, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 14)
+			s := wire.Resize(x.TaskEndOffsets, n)
+			at = decodeEachStreamsGroupDescribeResponseTaskOffset(s, r, v, at)
+			x.TaskEndOffsets = s
 		}
-		x.TaskEndOffsets = s
+		at = x.Assignment.decode(r, v, at)
+		at = x.TargetAssignment.decode(r, v, at)
+		x.IsClassic, at = r.GetBool(at)
+		at = r.GetNoTags(at)
 	}
-	at = x.Assignment.decode(r, v, at)
-	at = x.TargetAssignment.decode(r, v, at)
-	x.IsClassic, at = r.GetBool(at)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupDescribeResponseMember) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 8+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.InstanceId.String)+wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.StringRoom+len(x.ProcessId))
-	at = w.PutString(at, x.MemberId, true)
-	at = w.PutInt32(at, x.MemberEpoch)
-	at = w.PutNullString(at, &x.InstanceId, true, true)
-	at = w.PutNullString(at, &x.RackId, true, true)
-	at = w.PutString(at, x.ClientId, true)
-	at = w.PutString(at, x.ClientHost, true)
-	at = w.PutInt32(at, x.TopologyEpoch)
-	at = w.PutString(at, x.ProcessId, true)
-	w.Room(at, 1)
-	at = w.PutPresent(at, x.UserEndpoint != nil)
-	if x.UserEndpoint != nil {
-		at = x.UserEndpoint.encode(w, v, at)
+func encodeEachStreamsGroupDescribeResponseMember(s []StreamsGroupDescribeResponseMember, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 8+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.InstanceId.String)+wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.StringRoom+len(x.ProcessId))
+		if len(x.MemberId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseMember.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId, true)
+		at = wire.PutInt32(b, at, x.MemberEpoch)
+		if x.InstanceId.Valid {
+			if len(x.InstanceId.String) > wire.StringBytesMax {
+				w.Fail("StreamsGroupDescribeResponseMember.InstanceId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.InstanceId.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		if x.RackId.Valid {
+			if len(x.RackId.String) > wire.StringBytesMax {
+				w.Fail("StreamsGroupDescribeResponseMember.RackId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.RackId.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		if len(x.ClientId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseMember.ClientId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClientId, true)
+		if len(x.ClientHost) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseMember.ClientHost", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClientHost, true)
+		at = wire.PutInt32(b, at, x.TopologyEpoch)
+		if len(x.ProcessId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseMember.ProcessId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ProcessId, true)
+		b = w.Room(at, 1)
+		at = wire.PutPresent(b, at, x.UserEndpoint != nil)
+		if x.UserEndpoint != nil {
+			at = x.UserEndpoint.encode(w, v, at)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.ClientTags), true)
+		at = encodeEachStreamsGroupDescribeResponseKeyValue(x.ClientTags, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.TaskOffsets), true)
+		at = encodeEachStreamsGroupDescribeResponseTaskOffset(x.TaskOffsets, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.TaskEndOffsets), true)
+		at = encodeEachStreamsGroupDescribeResponseTaskOffset(x.TaskEndOffsets, w, v, at)
+		at = x.Assignment.encode(w, v, at)
+		at = x.TargetAssignment.encode(w, v, at)
+		b = w.Room(at, 2)
+		at = wire.PutBool(b, at, x.IsClassic)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ClientTags), true)
-	for i := range x.ClientTags {
-		at = x.ClientTags[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TaskOffsets), true)
-	for i := range x.TaskOffsets {
-		at = x.TaskOffsets[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TaskEndOffsets), true)
-	for i := range x.TaskEndOffsets {
-		at = x.TaskEndOffsets[i].encode(w, v, at)
-	}
-	at = x.Assignment.encode(w, v, at)
-	at = x.TargetAssignment.encode(w, v, at)
-	w.Room(at, 1)
-	at = w.PutBool(at, x.IsClassic)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -578,10 +623,14 @@ func (x *StreamsGroupDescribeResponseEndpoint) decode(r *wire.Reader, v int16, a
 }
 
 func (x *StreamsGroupDescribeResponseEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 3+wire.StringRoom+len(x.Host))
+	if len(x.Host) > wire.StringBytesMax {
+		w.Fail("StreamsGroupDescribeResponseEndpoint.Host", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Host, true)
+	at = wire.PutUint16(b, at, x.Port)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -602,18 +651,14 @@ func (x *StreamsGroupDescribeResponseTopologyDescription) decode(r *wire.Reader,
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Subtopologies, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupDescribeResponseTopologyDescriptionSubtopology(s, r, v, at)
 		x.Subtopologies = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 15)
 		s := wire.Resize(x.GlobalStores, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupDescribeResponseTopologyDescriptionGlobalStore(s, r, v, at)
 		x.GlobalStores = s
 	}
 	at = r.GetNoTags(at)
@@ -621,18 +666,15 @@ func (x *StreamsGroupDescribeResponseTopologyDescription) decode(r *wire.Reader,
 }
 
 func (x *StreamsGroupDescribeResponseTopologyDescription) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Subtopologies), true)
-	for i := range x.Subtopologies {
-		at = x.Subtopologies[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.GlobalStores), true)
-	for i := range x.GlobalStores {
-		at = x.GlobalStores[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Subtopologies), true)
+	at = encodeEachStreamsGroupDescribeResponseTopologyDescriptionSubtopology(x.Subtopologies, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.GlobalStores), true)
+	at = encodeEachStreamsGroupDescribeResponseTopologyDescriptionGlobalStore(x.GlobalStores, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -648,31 +690,36 @@ func (x *StreamsGroupDescribeResponseTopologyDescriptionSubtopology) Default() {
 	x.Nodes = wire.Resize(x.Nodes, 0)
 }
 
-func (x *StreamsGroupDescribeResponseTopologyDescriptionSubtopology) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 7)
-		s := wire.Resize(x.Nodes, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachStreamsGroupDescribeResponseTopologyDescriptionSubtopology(s []StreamsGroupDescribeResponseTopologyDescriptionSubtopology, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 7)
+			s := wire.Resize(x.Nodes, n)
+			at = decodeEachStreamsGroupDescribeResponseTopologyDescriptionNode(s, r, v, at)
+			x.Nodes = s
 		}
-		x.Nodes = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupDescribeResponseTopologyDescriptionSubtopology) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.SubtopologyId))
-	at = w.PutString(at, x.SubtopologyId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Nodes), true)
-	for i := range x.Nodes {
-		at = x.Nodes[i].encode(w, v, at)
+func encodeEachStreamsGroupDescribeResponseTopologyDescriptionSubtopology(s []StreamsGroupDescribeResponseTopologyDescriptionSubtopology, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom)
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseTopologyDescriptionSubtopology.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		at = wire.PutCount(b, at, len(x.Nodes), true)
+		at = encodeEachStreamsGroupDescribeResponseTopologyDescriptionNode(x.Nodes, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -688,18 +735,25 @@ func (x *StreamsGroupDescribeResponseTopologyDescriptionGlobalStore) Default() {
 	x.Processor.Default()
 }
 
-func (x *StreamsGroupDescribeResponseTopologyDescriptionGlobalStore) decode(r *wire.Reader, v int16, at int) int {
-	at = x.Source.decode(r, v, at)
-	at = x.Processor.decode(r, v, at)
-	at = r.GetNoTags(at)
+func decodeEachStreamsGroupDescribeResponseTopologyDescriptionGlobalStore(s []StreamsGroupDescribeResponseTopologyDescriptionGlobalStore, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		at = x.Source.decode(r, v, at)
+		at = x.Processor.decode(r, v, at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *StreamsGroupDescribeResponseTopologyDescriptionGlobalStore) encode(w *wire.Writer, v int16, at int) int {
-	at = x.Source.encode(w, v, at)
-	at = x.Processor.encode(w, v, at)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+func encodeEachStreamsGroupDescribeResponseTopologyDescriptionGlobalStore(s []StreamsGroupDescribeResponseTopologyDescriptionGlobalStore, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		at = x.Source.encode(w, v, at)
+		at = x.Processor.encode(w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -719,45 +773,50 @@ func (x *StreamsGroupDescribeResponseTopicInfo) Default() {
 	x.TopicConfigs = wire.Resize(x.TopicConfigs, 0)
 }
 
-func (x *StreamsGroupDescribeResponseTopicInfo) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachStreamsGroupDescribeResponseTopicInfo(s []StreamsGroupDescribeResponseTopicInfo, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
-		s := wire.Resize(x.TopicConfigs, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 3)
+			s := wire.Resize(x.TopicConfigs, n)
+			at = decodeEachStreamsGroupDescribeResponseKeyValue(s, r, v, at)
+			x.TopicConfigs = s
 		}
-		x.TopicConfigs = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupDescribeResponseTopicInfo) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partitions))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
-		at += 6
+func encodeEachStreamsGroupDescribeResponseTopicInfo(s []StreamsGroupDescribeResponseTopicInfo, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 6+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseTopicInfo.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partitions))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ReplicationFactor))
+			at += 6
+		}
+		at = wire.PutCount(b, at, len(x.TopicConfigs), true)
+		at = encodeEachStreamsGroupDescribeResponseKeyValue(x.TopicConfigs, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TopicConfigs), true)
-	for i := range x.TopicConfigs {
-		at = x.TopicConfigs[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -773,18 +832,31 @@ func (x *StreamsGroupDescribeResponseKeyValue) Default() {
 	x.Value = ""
 }
 
-func (x *StreamsGroupDescribeResponseKeyValue) decode(r *wire.Reader, v int16, at int) int {
-	x.Key, at = r.GetString(at, true)
-	x.Value, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
+func decodeEachStreamsGroupDescribeResponseKeyValue(s []StreamsGroupDescribeResponseKeyValue, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Key, at = r.GetString(at, true)
+		x.Value, at = r.GetString(at, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *StreamsGroupDescribeResponseKeyValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
-	at = w.PutString(at, x.Key, true)
-	at = w.PutString(at, x.Value, true)
-	at = w.PutInt8(at, 0)
+func encodeEachStreamsGroupDescribeResponseKeyValue(s []StreamsGroupDescribeResponseKeyValue, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
+		if len(x.Key) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseKeyValue.Key", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Key, true)
+		if len(x.Value) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseKeyValue.Value", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Value, true)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -802,30 +874,40 @@ func (x *StreamsGroupDescribeResponseTaskOffset) Default() {
 	x.Offset = 0
 }
 
-func (x *StreamsGroupDescribeResponseTaskOffset) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+func decodeEachStreamsGroupDescribeResponseTaskOffset(s []StreamsGroupDescribeResponseTaskOffset, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.Partition = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.Offset = int64(binary.BigEndian.Uint64(b[4:12]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupDescribeResponseTaskOffset) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13+wire.StringRoom+len(x.SubtopologyId))
-	at = w.PutString(at, x.SubtopologyId, true)
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partition))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.Offset))
-		at += 12
+func encodeEachStreamsGroupDescribeResponseTaskOffset(s []StreamsGroupDescribeResponseTaskOffset, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 13+wire.StringRoom+len(x.SubtopologyId))
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseTaskOffset.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		{
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partition))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.Offset))
+			at += 12
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -848,27 +930,21 @@ func (x *StreamsGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16,
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.ActiveTasks, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupDescribeResponseTaskIds(s, r, v, at)
 		x.ActiveTasks = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.StandbyTasks, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupDescribeResponseTaskIds(s, r, v, at)
 		x.StandbyTasks = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.WarmupTasks, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupDescribeResponseTaskIds(s, r, v, at)
 		x.WarmupTasks = s
 	}
 	at = r.GetNoTags(at)
@@ -876,23 +952,18 @@ func (x *StreamsGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16,
 }
 
 func (x *StreamsGroupDescribeResponseAssignment) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ActiveTasks), true)
-	for i := range x.ActiveTasks {
-		at = x.ActiveTasks[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StandbyTasks), true)
-	for i := range x.StandbyTasks {
-		at = x.StandbyTasks[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.WarmupTasks), true)
-	for i := range x.WarmupTasks {
-		at = x.WarmupTasks[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.ActiveTasks), true)
+	at = encodeEachStreamsGroupDescribeResponseTaskIds(x.ActiveTasks, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.StandbyTasks), true)
+	at = encodeEachStreamsGroupDescribeResponseTaskIds(x.StandbyTasks, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.WarmupTasks), true)
+	at = encodeEachStreamsGroupDescribeResponseTaskIds(x.WarmupTasks, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -951,32 +1022,138 @@ func (x *StreamsGroupDescribeResponseTopologyDescriptionNode) decode(r *wire.Rea
 	return at
 }
 
+func decodeEachStreamsGroupDescribeResponseTopologyDescriptionNode(s []StreamsGroupDescribeResponseTopologyDescriptionNode, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.NodeType, at = r.GetInt8(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.SourceTopics, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.SourceTopics = s
+		}
+		x.SinkTopic, at = r.GetNullString(at, true, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.Stores, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.Stores = s
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.Successors, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.Successors = s
+		}
+		at = r.GetNoTags(at)
+	}
+	return at
+}
+
 func (x *StreamsGroupDescribeResponseTopologyDescriptionNode) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutInt8(at, x.NodeType)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SourceTopics), true)
-	for i := range x.SourceTopics {
-		w.Room(at, wire.StringRoom+len(x.SourceTopics[i]))
-		at = w.PutString(at, x.SourceTopics[i], true)
+	var b []byte
+	b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom)
+	if len(x.Name) > wire.StringBytesMax {
+		w.Fail("StreamsGroupDescribeResponseTopologyDescriptionNode.Name", wire.ErrTooLong)
 	}
-	w.Room(at, wire.StringRoom+len(x.SinkTopic.String))
-	at = w.PutNullString(at, &x.SinkTopic, true, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Stores), true)
-	for i := range x.Stores {
-		w.Room(at, wire.StringRoom+len(x.Stores[i]))
-		at = w.PutString(at, x.Stores[i], true)
+	at = wire.PutString(b, at, x.Name, true)
+	at = wire.PutInt8(b, at, x.NodeType)
+	at = wire.PutCount(b, at, len(x.SourceTopics), true)
+	for j := range x.SourceTopics {
+		b = w.Room(at, wire.StringRoom+len(x.SourceTopics[j]))
+		if len(x.SourceTopics[j]) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseTopologyDescriptionNode.SourceTopics", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SourceTopics[j], true)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Successors), true)
-	for i := range x.Successors {
-		w.Room(at, wire.StringRoom+len(x.Successors[i]))
-		at = w.PutString(at, x.Successors[i], true)
+	b = w.Room(at, wire.StringRoom+len(x.SinkTopic.String)+wire.CountRoom)
+	if x.SinkTopic.Valid {
+		if len(x.SinkTopic.String) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseTopologyDescriptionNode.SinkTopic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SinkTopic.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Stores), true)
+	for j := range x.Stores {
+		b = w.Room(at, wire.StringRoom+len(x.Stores[j]))
+		if len(x.Stores[j]) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseTopologyDescriptionNode.Stores", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Stores[j], true)
+	}
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Successors), true)
+	for j := range x.Successors {
+		b = w.Room(at, wire.StringRoom+len(x.Successors[j]))
+		if len(x.Successors[j]) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseTopologyDescriptionNode.Successors", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Successors[j], true)
+	}
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
+	return at
+}
+
+func encodeEachStreamsGroupDescribeResponseTopologyDescriptionNode(s []StreamsGroupDescribeResponseTopologyDescriptionNode, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseTopologyDescriptionNode.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutInt8(b, at, x.NodeType)
+		at = wire.PutCount(b, at, len(x.SourceTopics), true)
+		for j := range x.SourceTopics {
+			b = w.Room(at, wire.StringRoom+len(x.SourceTopics[j]))
+			if len(x.SourceTopics[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupDescribeResponseTopologyDescriptionNode.SourceTopics", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.SourceTopics[j], true)
+		}
+		b = w.Room(at, wire.StringRoom+len(x.SinkTopic.String)+wire.CountRoom)
+		if x.SinkTopic.Valid {
+			if len(x.SinkTopic.String) > wire.StringBytesMax {
+				w.Fail("StreamsGroupDescribeResponseTopologyDescriptionNode.SinkTopic", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.SinkTopic.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutCount(b, at, len(x.Stores), true)
+		for j := range x.Stores {
+			b = w.Room(at, wire.StringRoom+len(x.Stores[j]))
+			if len(x.Stores[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupDescribeResponseTopologyDescriptionNode.Stores", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Stores[j], true)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Successors), true)
+		for j := range x.Successors {
+			b = w.Room(at, wire.StringRoom+len(x.Successors[j]))
+			if len(x.Successors[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupDescribeResponseTopologyDescriptionNode.Successors", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Successors[j], true)
+		}
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -992,23 +1169,34 @@ func (x *StreamsGroupDescribeResponseTaskIds) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *StreamsGroupDescribeResponseTaskIds) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachStreamsGroupDescribeResponseTaskIds(s []StreamsGroupDescribeResponseTaskIds, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupDescribeResponseTaskIds) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.SubtopologyId, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachStreamsGroupDescribeResponseTaskIds(s []StreamsGroupDescribeResponseTaskIds, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupDescribeResponseTaskIds.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

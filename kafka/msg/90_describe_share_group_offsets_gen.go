@@ -36,9 +36,7 @@ func (x *DescribeShareGroupOffsetsRequest) decode(r *wire.Reader, v int16, at in
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Groups, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeShareGroupOffsetsRequestGroup(s, r, v, at)
 		x.Groups = s
 	}
 	at = r.GetNoTags(at)
@@ -56,13 +54,12 @@ func (x *DescribeShareGroupOffsetsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeShareGroupOffsetsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Groups), true)
-	for i := range x.Groups {
-		at = x.Groups[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Groups), true)
+	at = encodeEachDescribeShareGroupOffsetsRequestGroup(x.Groups, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -78,34 +75,39 @@ func (x *DescribeShareGroupOffsetsRequestGroup) Default() {
 	x.Topics = wire.Resize(x.Topics, 0)
 }
 
-func (x *DescribeShareGroupOffsetsRequestGroup) decode(r *wire.Reader, v int16, at int) int {
-	x.GroupId, at = r.GetString(at, true)
-	{
-		var n int
-		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
-			x.Topics = nil
-		} else {
-			s := wire.Resize(x.Topics, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
+func decodeEachDescribeShareGroupOffsetsRequestGroup(s []DescribeShareGroupOffsetsRequestGroup, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.GroupId, at = r.GetString(at, true)
+		{
+			var n int
+			if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
+				x.Topics = nil
+			} else {
+				s := wire.Resize(x.Topics, n)
+				at = decodeEachDescribeShareGroupOffsetsRequestTopic(s, r, v, at)
+				x.Topics = s
 			}
-			x.Topics = s
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeShareGroupOffsetsRequestGroup) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.Topics), x.Topics == nil, true, true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+func encodeEachDescribeShareGroupOffsetsRequestGroup(s []DescribeShareGroupOffsetsRequestGroup, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.CountRoom)
+		if len(x.GroupId) > wire.StringBytesMax {
+			w.Fail("DescribeShareGroupOffsetsRequestGroup.GroupId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupId, true)
+		at = wire.PutNullCount(b, at, len(x.Topics), x.Topics == nil, true, true)
+		at = encodeEachDescribeShareGroupOffsetsRequestTopic(x.Topics, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -121,24 +123,35 @@ func (x *DescribeShareGroupOffsetsRequestTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *DescribeShareGroupOffsetsRequestTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachDescribeShareGroupOffsetsRequestTopic(s []DescribeShareGroupOffsetsRequestTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeShareGroupOffsetsRequestTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.TopicName, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachDescribeShareGroupOffsetsRequestTopic(s []DescribeShareGroupOffsetsRequestTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("DescribeShareGroupOffsetsRequestTopic.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -173,9 +186,7 @@ func (x *DescribeShareGroupOffsetsResponse) decode(r *wire.Reader, v int16, at i
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 6)
 		s := wire.Resize(x.Groups, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDescribeShareGroupOffsetsResponseGroup(s, r, v, at)
 		x.Groups = s
 	}
 	at = r.GetNoTags(at)
@@ -193,15 +204,13 @@ func (x *DescribeShareGroupOffsetsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DescribeShareGroupOffsetsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.ThrottleTimeMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Groups), true)
-	for i := range x.Groups {
-		at = x.Groups[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.ThrottleTimeMs)
+	at = wire.PutCount(b, at, len(x.Groups), true)
+	at = encodeEachDescribeShareGroupOffsetsResponseGroup(x.Groups, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -221,36 +230,47 @@ func (x *DescribeShareGroupOffsetsResponseGroup) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-func (x *DescribeShareGroupOffsetsResponseGroup) decode(r *wire.Reader, v int16, at int) int {
-	x.GroupId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 19)
-		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachDescribeShareGroupOffsetsResponseGroup(s []DescribeShareGroupOffsetsResponseGroup, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.GroupId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 19)
+			s := wire.Resize(x.Topics, n)
+			at = decodeEachDescribeShareGroupOffsetsResponseTopic(s, r, v, at)
+			x.Topics = s
 		}
-		x.Topics = s
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
 	}
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeShareGroupOffsetsResponseGroup) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+func encodeEachDescribeShareGroupOffsetsResponseGroup(s []DescribeShareGroupOffsetsResponseGroup, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.CountRoom)
+		if len(x.GroupId) > wire.StringBytesMax {
+			w.Fail("DescribeShareGroupOffsetsResponseGroup.GroupId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.GroupId, true)
+		at = wire.PutCount(b, at, len(x.Topics), true)
+		at = encodeEachDescribeShareGroupOffsetsResponseTopic(x.Topics, w, v, at)
+		b = w.Room(at, 3+wire.StringRoom+len(x.ErrorMessage.String))
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("DescribeShareGroupOffsetsResponseGroup.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 2+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -268,33 +288,38 @@ func (x *DescribeShareGroupOffsetsResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *DescribeShareGroupOffsetsResponseTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, true)
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 20)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachDescribeShareGroupOffsetsResponseTopic(s []DescribeShareGroupOffsetsResponseTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, true)
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 20)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachDescribeShareGroupOffsetsResponsePartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeShareGroupOffsetsResponseTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16+wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, true)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachDescribeShareGroupOffsetsResponseTopic(s []DescribeShareGroupOffsetsResponseTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("DescribeShareGroupOffsetsResponseTopic.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachDescribeShareGroupOffsetsResponsePartition(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -318,41 +343,55 @@ func (x *DescribeShareGroupOffsetsResponsePartition) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-func (x *DescribeShareGroupOffsetsResponsePartition) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 16); p != nil {
-			b := (*[16]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.StartOffset = int64(binary.BigEndian.Uint64(b[4:12]))
-			x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+func decodeEachDescribeShareGroupOffsetsResponsePartition(s []DescribeShareGroupOffsetsResponsePartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 16); p != nil {
+				b := (*[16]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.StartOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+				x.LeaderEpoch = int32(binary.BigEndian.Uint32(b[12:16]))
+			}
 		}
+		if v >= 1 {
+			x.Lag, at = r.GetInt64(at)
+		} else {
+			x.Lag = -1
+		}
+		x.ErrorCode, at = r.GetInt16(at)
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
 	}
-	if v >= 1 {
-		x.Lag, at = r.GetInt64(at)
-	} else {
-		x.Lag = -1
-	}
-	x.ErrorCode, at = r.GetInt16(at)
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DescribeShareGroupOffsetsResponsePartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 27+wire.StringRoom+len(x.ErrorMessage.String))
-	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.StartOffset))
-		binary.BigEndian.PutUint32(b[12:16], uint32(x.LeaderEpoch))
-		at += 16
+func encodeEachDescribeShareGroupOffsetsResponsePartition(s []DescribeShareGroupOffsetsResponsePartition, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 27+wire.StringRoom+len(x.ErrorMessage.String))
+		{
+			p := (*[16]byte)(b[at : at+16])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.StartOffset))
+			binary.BigEndian.PutUint32(p[12:16], uint32(x.LeaderEpoch))
+			at += 16
+		}
+		if v >= 1 {
+			at = wire.PutInt64(b, at, x.Lag)
+		}
+		at = wire.PutInt16(b, at, x.ErrorCode)
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("DescribeShareGroupOffsetsResponsePartition.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	if v >= 1 {
-		at = w.PutInt64(at, x.Lag)
-	}
-	at = w.PutInt16(at, x.ErrorCode)
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
 	return at
 }

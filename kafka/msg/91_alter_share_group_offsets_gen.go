@@ -39,9 +39,7 @@ func (x *AlterShareGroupOffsetsRequest) decode(r *wire.Reader, v int16, at int) 
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAlterShareGroupOffsetsRequestTopic(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -59,15 +57,16 @@ func (x *AlterShareGroupOffsetsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AlterShareGroupOffsetsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("AlterShareGroupOffsetsRequest.GroupId", wire.ErrTooLong)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutString(b, at, x.GroupId, true)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachAlterShareGroupOffsetsRequestTopic(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -83,31 +82,36 @@ func (x *AlterShareGroupOffsetsRequestTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *AlterShareGroupOffsetsRequestTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 13)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachAlterShareGroupOffsetsRequestTopic(s []AlterShareGroupOffsetsRequestTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 13)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachAlterShareGroupOffsetsRequestPartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AlterShareGroupOffsetsRequestTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachAlterShareGroupOffsetsRequestTopic(s []AlterShareGroupOffsetsRequestTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("AlterShareGroupOffsetsRequestTopic.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachAlterShareGroupOffsetsRequestPartition(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -123,28 +127,34 @@ func (x *AlterShareGroupOffsetsRequestPartition) Default() {
 	x.StartOffset = 0
 }
 
-func (x *AlterShareGroupOffsetsRequestPartition) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 12); p != nil {
-			b := (*[12]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.StartOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+func decodeEachAlterShareGroupOffsetsRequestPartition(s []AlterShareGroupOffsetsRequestPartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 12); p != nil {
+				b := (*[12]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.StartOffset = int64(binary.BigEndian.Uint64(b[4:12]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AlterShareGroupOffsetsRequestPartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13)
-	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.StartOffset))
-		at += 12
+func encodeEachAlterShareGroupOffsetsRequestPartition(s []AlterShareGroupOffsetsRequestPartition, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 13*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[12]byte)(b[at : at+12])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint64(p[4:12], uint64(x.StartOffset))
+			at += 12
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -191,9 +201,7 @@ func (x *AlterShareGroupOffsetsResponse) decode(r *wire.Reader, v int16, at int)
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 19)
 		s := wire.Resize(x.Responses, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachAlterShareGroupOffsetsResponseTopic(s, r, v, at)
 		x.Responses = s
 	}
 	at = r.GetNoTags(at)
@@ -211,21 +219,26 @@ func (x *AlterShareGroupOffsetsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AlterShareGroupOffsetsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Responses), true)
-	for i := range x.Responses {
-		at = x.Responses[i].encode(w, v, at)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("AlterShareGroupOffsetsResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Responses), true)
+	at = encodeEachAlterShareGroupOffsetsResponseTopic(x.Responses, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -243,33 +256,38 @@ func (x *AlterShareGroupOffsetsResponseTopic) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *AlterShareGroupOffsetsResponseTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, true)
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 8)
-		s := wire.Resize(x.Partitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachAlterShareGroupOffsetsResponseTopic(s []AlterShareGroupOffsetsResponseTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, true)
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 8)
+			s := wire.Resize(x.Partitions, n)
+			at = decodeEachAlterShareGroupOffsetsResponsePartition(s, r, v, at)
+			x.Partitions = s
 		}
-		x.Partitions = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AlterShareGroupOffsetsResponseTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16+wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, true)
-	at = w.PutUUID(at, &x.TopicId)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Partitions), true)
-	for i := range x.Partitions {
-		at = x.Partitions[i].encode(w, v, at)
+func encodeEachAlterShareGroupOffsetsResponseTopic(s []AlterShareGroupOffsetsResponseTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 16+wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("AlterShareGroupOffsetsResponseTopic.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = encodeEachAlterShareGroupOffsetsResponsePartition(x.Partitions, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -287,29 +305,43 @@ func (x *AlterShareGroupOffsetsResponsePartition) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-func (x *AlterShareGroupOffsetsResponsePartition) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachAlterShareGroupOffsetsResponsePartition(s []AlterShareGroupOffsetsResponsePartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.PartitionIndex = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
 	}
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *AlterShareGroupOffsetsResponsePartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.PartitionIndex))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
-		at += 6
+func encodeEachAlterShareGroupOffsetsResponsePartition(s []AlterShareGroupOffsetsResponsePartition, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.PartitionIndex))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
+			at += 6
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("AlterShareGroupOffsetsResponsePartition.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
 	return at
 }

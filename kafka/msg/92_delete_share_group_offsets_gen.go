@@ -39,9 +39,7 @@ func (x *DeleteShareGroupOffsetsRequest) decode(r *wire.Reader, v int16, at int)
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 2)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDeleteShareGroupOffsetsRequestTopic(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -59,15 +57,16 @@ func (x *DeleteShareGroupOffsetsRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DeleteShareGroupOffsetsRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.CountRoom)
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("DeleteShareGroupOffsetsRequest.GroupId", wire.ErrTooLong)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutString(b, at, x.GroupId, true)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachDeleteShareGroupOffsetsRequestTopic(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -81,16 +80,26 @@ func (x *DeleteShareGroupOffsetsRequestTopic) Default() {
 	x.TopicName = ""
 }
 
-func (x *DeleteShareGroupOffsetsRequestTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
+func decodeEachDeleteShareGroupOffsetsRequestTopic(s []DeleteShareGroupOffsetsRequestTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *DeleteShareGroupOffsetsRequestTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.TopicName))
-	at = w.PutString(at, x.TopicName, true)
-	at = w.PutInt8(at, 0)
+func encodeEachDeleteShareGroupOffsetsRequestTopic(s []DeleteShareGroupOffsetsRequestTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.TopicName))
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("DeleteShareGroupOffsetsRequestTopic.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -137,9 +146,7 @@ func (x *DeleteShareGroupOffsetsResponse) decode(r *wire.Reader, v int16, at int
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 21)
 		s := wire.Resize(x.Responses, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachDeleteShareGroupOffsetsResponseTopic(s, r, v, at)
 		x.Responses = s
 	}
 	at = r.GetNoTags(at)
@@ -157,21 +164,26 @@ func (x *DeleteShareGroupOffsetsResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DeleteShareGroupOffsetsResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 6+wire.StringRoom+len(x.ErrorMessage.String)+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Responses), true)
-	for i := range x.Responses {
-		at = x.Responses[i].encode(w, v, at)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("DeleteShareGroupOffsetsResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Responses), true)
+	at = encodeEachDeleteShareGroupOffsetsResponseTopic(x.Responses, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -191,31 +203,48 @@ func (x *DeleteShareGroupOffsetsResponseTopic) Default() {
 	x.ErrorMessage = wire.NullString{}
 }
 
-func (x *DeleteShareGroupOffsetsResponseTopic) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicName, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 18); p != nil {
-			b := (*[18]byte)(p)
-			x.TopicId = wire.UUID(b[0:16])
-			x.ErrorCode = int16(binary.BigEndian.Uint16(b[16:18]))
+func decodeEachDeleteShareGroupOffsetsResponseTopic(s []DeleteShareGroupOffsetsResponseTopic, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicName, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 18); p != nil {
+				b := (*[18]byte)(p)
+				x.TopicId = wire.UUID(b[0:16])
+				x.ErrorCode = int16(binary.BigEndian.Uint16(b[16:18]))
+			}
 		}
+		x.ErrorMessage, at = r.GetNullString(at, true, true)
+		at = r.GetNoTags(at)
 	}
-	x.ErrorMessage, at = r.GetNullString(at, true, true)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *DeleteShareGroupOffsetsResponseTopic) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 19+wire.StringRoom+len(x.TopicName)+wire.StringRoom+len(x.ErrorMessage.String))
-	at = w.PutString(at, x.TopicName, true)
-	{
-		b := (*[18]byte)(w.At(at, 18))
-		copy(b[0:16], x.TopicId[:])
-		binary.BigEndian.PutUint16(b[16:18], uint16(x.ErrorCode))
-		at += 18
+func encodeEachDeleteShareGroupOffsetsResponseTopic(s []DeleteShareGroupOffsetsResponseTopic, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 19+wire.StringRoom+len(x.TopicName)+wire.StringRoom+len(x.ErrorMessage.String))
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("DeleteShareGroupOffsetsResponseTopic.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		{
+			p := (*[18]byte)(b[at : at+18])
+			copy(p[0:16], x.TopicId[:])
+			binary.BigEndian.PutUint16(p[16:18], uint16(x.ErrorCode))
+			at += 18
+		}
+		if x.ErrorMessage.Valid {
+			if len(x.ErrorMessage.String) > wire.StringBytesMax {
+				w.Fail("DeleteShareGroupOffsetsResponseTopic.ErrorMessage", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.ErrorMessage.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
 	return at
 }

@@ -57,13 +57,20 @@ func (x *StreamsGroupTopologyDescriptionUpdateRequest) Encode(w *wire.Writer, v 
 }
 
 func (x *StreamsGroupTopologyDescriptionUpdateRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
-	at = w.PutString(at, x.GroupId, true)
-	at = w.PutString(at, x.MemberId, true)
-	at = w.PutInt32(at, x.TopologyEpoch)
+	var b []byte
+	b = w.Room(at, 4+wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupTopologyDescriptionUpdateRequest.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, true)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupTopologyDescriptionUpdateRequest.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, true)
+	at = wire.PutInt32(b, at, x.TopologyEpoch)
 	at = x.TopologyDescription.encode(w, v, at)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -84,18 +91,14 @@ func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescription) decode
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.Subtopologies, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSubtopology(s, r, v, at)
 		x.Subtopologies = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 15)
 		s := wire.Resize(x.GlobalStores, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionGlobalStore(s, r, v, at)
 		x.GlobalStores = s
 	}
 	at = r.GetNoTags(at)
@@ -103,18 +106,15 @@ func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescription) decode
 }
 
 func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescription) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Subtopologies), true)
-	for i := range x.Subtopologies {
-		at = x.Subtopologies[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.GlobalStores), true)
-	for i := range x.GlobalStores {
-		at = x.GlobalStores[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Subtopologies), true)
+	at = encodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSubtopology(x.Subtopologies, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.GlobalStores), true)
+	at = encodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionGlobalStore(x.GlobalStores, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -130,31 +130,36 @@ func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSubtopol
 	x.Nodes = wire.Resize(x.Nodes, 0)
 }
 
-func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSubtopology) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 7)
-		s := wire.Resize(x.Nodes, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSubtopology(s []StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSubtopology, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 7)
+			s := wire.Resize(x.Nodes, n)
+			at = decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode(s, r, v, at)
+			x.Nodes = s
 		}
-		x.Nodes = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSubtopology) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.SubtopologyId))
-	at = w.PutString(at, x.SubtopologyId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Nodes), true)
-	for i := range x.Nodes {
-		at = x.Nodes[i].encode(w, v, at)
+func encodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSubtopology(s []StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSubtopology, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom)
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSubtopology.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		at = wire.PutCount(b, at, len(x.Nodes), true)
+		at = encodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode(x.Nodes, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -170,18 +175,25 @@ func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionGlobalSt
 	x.Processor.Default()
 }
 
-func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionGlobalStore) decode(r *wire.Reader, v int16, at int) int {
-	at = x.Source.decode(r, v, at)
-	at = x.Processor.decode(r, v, at)
-	at = r.GetNoTags(at)
+func decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionGlobalStore(s []StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionGlobalStore, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		at = x.Source.decode(r, v, at)
+		at = x.Processor.decode(r, v, at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionGlobalStore) encode(w *wire.Writer, v int16, at int) int {
-	at = x.Source.encode(w, v, at)
-	at = x.Processor.encode(w, v, at)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+func encodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionGlobalStore(s []StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionGlobalStore, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		at = x.Source.encode(w, v, at)
+		at = x.Processor.encode(w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -240,32 +252,138 @@ func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode) de
 	return at
 }
 
+func decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode(s []StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.NodeType, at = r.GetInt8(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.SourceTopics, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.SourceTopics = s
+		}
+		x.SinkTopic, at = r.GetNullString(at, true, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.Stores, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.Stores = s
+		}
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.Successors, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.Successors = s
+		}
+		at = r.GetNoTags(at)
+	}
+	return at
+}
+
 func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutInt8(at, x.NodeType)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SourceTopics), true)
-	for i := range x.SourceTopics {
-		w.Room(at, wire.StringRoom+len(x.SourceTopics[i]))
-		at = w.PutString(at, x.SourceTopics[i], true)
+	var b []byte
+	b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom)
+	if len(x.Name) > wire.StringBytesMax {
+		w.Fail("StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode.Name", wire.ErrTooLong)
 	}
-	w.Room(at, wire.StringRoom+len(x.SinkTopic.String))
-	at = w.PutNullString(at, &x.SinkTopic, true, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Stores), true)
-	for i := range x.Stores {
-		w.Room(at, wire.StringRoom+len(x.Stores[i]))
-		at = w.PutString(at, x.Stores[i], true)
+	at = wire.PutString(b, at, x.Name, true)
+	at = wire.PutInt8(b, at, x.NodeType)
+	at = wire.PutCount(b, at, len(x.SourceTopics), true)
+	for j := range x.SourceTopics {
+		b = w.Room(at, wire.StringRoom+len(x.SourceTopics[j]))
+		if len(x.SourceTopics[j]) > wire.StringBytesMax {
+			w.Fail("StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode.SourceTopics", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SourceTopics[j], true)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Successors), true)
-	for i := range x.Successors {
-		w.Room(at, wire.StringRoom+len(x.Successors[i]))
-		at = w.PutString(at, x.Successors[i], true)
+	b = w.Room(at, wire.StringRoom+len(x.SinkTopic.String)+wire.CountRoom)
+	if x.SinkTopic.Valid {
+		if len(x.SinkTopic.String) > wire.StringBytesMax {
+			w.Fail("StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode.SinkTopic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SinkTopic.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Stores), true)
+	for j := range x.Stores {
+		b = w.Room(at, wire.StringRoom+len(x.Stores[j]))
+		if len(x.Stores[j]) > wire.StringBytesMax {
+			w.Fail("StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode.Stores", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Stores[j], true)
+	}
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Successors), true)
+	for j := range x.Successors {
+		b = w.Room(at, wire.StringRoom+len(x.Successors[j]))
+		if len(x.Successors[j]) > wire.StringBytesMax {
+			w.Fail("StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode.Successors", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Successors[j], true)
+	}
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
+	return at
+}
+
+func encodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode(s []StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutInt8(b, at, x.NodeType)
+		at = wire.PutCount(b, at, len(x.SourceTopics), true)
+		for j := range x.SourceTopics {
+			b = w.Room(at, wire.StringRoom+len(x.SourceTopics[j]))
+			if len(x.SourceTopics[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode.SourceTopics", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.SourceTopics[j], true)
+		}
+		b = w.Room(at, wire.StringRoom+len(x.SinkTopic.String)+wire.CountRoom)
+		if x.SinkTopic.Valid {
+			if len(x.SinkTopic.String) > wire.StringBytesMax {
+				w.Fail("StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode.SinkTopic", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.SinkTopic.String, true)
+		} else {
+			at = wire.PutNoString(b, at, true, true)
+		}
+		at = wire.PutCount(b, at, len(x.Stores), true)
+		for j := range x.Stores {
+			b = w.Room(at, wire.StringRoom+len(x.Stores[j]))
+			if len(x.Stores[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode.Stores", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Stores[j], true)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.Successors), true)
+		for j := range x.Successors {
+			b = w.Room(at, wire.StringRoom+len(x.Successors[j]))
+			if len(x.Successors[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode.Successors", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Successors[j], true)
+		}
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -321,14 +439,22 @@ func (x *StreamsGroupTopologyDescriptionUpdateResponse) Encode(w *wire.Writer, v
 }
 
 func (x *StreamsGroupTopologyDescriptionUpdateResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("StreamsGroupTopologyDescriptionUpdateResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

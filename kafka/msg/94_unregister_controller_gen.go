@@ -48,9 +48,10 @@ func (x *UnregisterControllerRequest) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *UnregisterControllerRequest) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5)
-	at = w.PutInt32(at, x.ControllerId)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 5)
+	at = wire.PutInt32(b, at, x.ControllerId)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -106,14 +107,22 @@ func (x *UnregisterControllerResponse) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *UnregisterControllerResponse) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
+	var b []byte
+	b = w.Room(at, 7+wire.StringRoom+len(x.ErrorMessage.String))
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.ThrottleTimeMs))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ErrorCode))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.ThrottleTimeMs))
+		binary.BigEndian.PutUint16(p[4:6], uint16(x.ErrorCode))
 		at += 6
 	}
-	at = w.PutNullString(at, &x.ErrorMessage, true, true)
-	at = w.PutInt8(at, 0)
+	if x.ErrorMessage.Valid {
+		if len(x.ErrorMessage.String) > wire.StringBytesMax {
+			w.Fail("UnregisterControllerResponse.ErrorMessage", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ErrorMessage.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

@@ -59,13 +59,14 @@ func (x *AbortedTxn) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *AbortedTxn) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 32)
+	var b []byte
+	b = w.Room(at, 32)
 	{
-		b := (*[32]byte)(w.At(at, 32))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.FirstOffset))
-		binary.BigEndian.PutUint64(b[16:24], uint64(x.LastOffset))
-		binary.BigEndian.PutUint64(b[24:32], uint64(x.LastStableOffset))
+		p := (*[32]byte)(b[at : at+32])
+		binary.BigEndian.PutUint64(p[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint64(p[8:16], uint64(x.FirstOffset))
+		binary.BigEndian.PutUint64(p[16:24], uint64(x.LastOffset))
+		binary.BigEndian.PutUint64(p[24:32], uint64(x.LastStableOffset))
 		at += 32
 	}
 	return at

@@ -48,9 +48,7 @@ func (x *ConsumerProtocolSubscription) decode(r *wire.Reader, v int16, at int) i
 			var n int
 			n, at = r.GetArrayLen(at, false, false, 6)
 			s := wire.Resize(x.OwnedPartitions, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachConsumerProtocolSubscriptionTopicPartition(s, r, v, at)
 			x.OwnedPartitions = s
 		}
 	} else {
@@ -80,27 +78,35 @@ func (x *ConsumerProtocolSubscription) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ConsumerProtocolSubscription) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), false)
-	for i := range x.Topics {
-		w.Room(at, wire.StringRoom+len(x.Topics[i]))
-		at = w.PutString(at, x.Topics[i], false)
-	}
-	w.Room(at, wire.CountRoom+len(x.UserData))
-	at = w.PutBytes(at, x.UserData, false, true)
-	if v >= 1 {
-		w.Room(at, wire.CountRoom)
-		at = w.PutCount(at, len(x.OwnedPartitions), false)
-		for i := range x.OwnedPartitions {
-			at = x.OwnedPartitions[i].encode(w, v, at)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Topics), false)
+	for j := range x.Topics {
+		b = w.Room(at, wire.StringRoom+len(x.Topics[j]))
+		if len(x.Topics[j]) > wire.StringBytesMax {
+			w.Fail("ConsumerProtocolSubscription.Topics", wire.ErrTooLong)
 		}
+		at = wire.PutString(b, at, x.Topics[j], false)
 	}
-	w.Room(at, 4+wire.StringRoom+len(x.RackId.String))
+	b = w.Room(at, wire.CountRoom+len(x.UserData)+wire.CountRoom)
+	at = wire.PutBytes(b, at, x.UserData, false, true)
+	if v >= 1 {
+		at = wire.PutCount(b, at, len(x.OwnedPartitions), false)
+		at = encodeEachConsumerProtocolSubscriptionTopicPartition(x.OwnedPartitions, w, v, at)
+	}
+	b = w.Room(at, 4+wire.StringRoom+len(x.RackId.String))
 	if v >= 2 {
-		at = w.PutInt32(at, x.GenerationId)
+		at = wire.PutInt32(b, at, x.GenerationId)
 	}
 	if v >= 3 {
-		at = w.PutNullString(at, &x.RackId, false, v >= 3)
+		if x.RackId.Valid {
+			if len(x.RackId.String) > wire.StringBytesMax {
+				w.Fail("ConsumerProtocolSubscription.RackId", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.RackId.String, false)
+		} else {
+			at = wire.PutNoString(b, at, false, v >= 3)
+		}
 	}
 	return at
 }
@@ -117,22 +123,33 @@ func (x *ConsumerProtocolSubscriptionTopicPartition) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ConsumerProtocolSubscriptionTopicPartition) decode(r *wire.Reader, v int16, at int) int {
-	x.Topic, at = r.GetString(at, false)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, false, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachConsumerProtocolSubscriptionTopicPartition(s []ConsumerProtocolSubscriptionTopicPartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Topic, at = r.GetString(at, false)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, false, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
 	}
 	return at
 }
 
-func (x *ConsumerProtocolSubscriptionTopicPartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.Topic, false)
-	at = w.PutInt32s(at, x.Partitions, false, false)
+func encodeEachConsumerProtocolSubscriptionTopicPartition(s []ConsumerProtocolSubscriptionTopicPartition, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.Topic) > wire.StringBytesMax {
+			w.Fail("ConsumerProtocolSubscriptionTopicPartition.Topic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Topic, false)
+		at = wire.PutCount(b, at, len(x.Partitions), false)
+		at = wire.PutInt32s(b, at, x.Partitions)
+	}
 	return at
 }
 
@@ -163,9 +180,7 @@ func (x *ConsumerProtocolAssignment) decode(r *wire.Reader, v int16, at int) int
 		var n int
 		n, at = r.GetArrayLen(at, false, false, 6)
 		s := wire.Resize(x.AssignedPartitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachConsumerProtocolAssignmentTopicPartition(s, r, v, at)
 		x.AssignedPartitions = s
 	}
 	x.UserData, at = r.GetBytes(at, false, true)
@@ -183,13 +198,12 @@ func (x *ConsumerProtocolAssignment) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ConsumerProtocolAssignment) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.AssignedPartitions), false)
-	for i := range x.AssignedPartitions {
-		at = x.AssignedPartitions[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom+len(x.UserData))
-	at = w.PutBytes(at, x.UserData, false, true)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.AssignedPartitions), false)
+	at = encodeEachConsumerProtocolAssignmentTopicPartition(x.AssignedPartitions, w, v, at)
+	b = w.Room(at, wire.CountRoom+len(x.UserData))
+	at = wire.PutBytes(b, at, x.UserData, false, true)
 	return at
 }
 
@@ -205,21 +219,32 @@ func (x *ConsumerProtocolAssignmentTopicPartition) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ConsumerProtocolAssignmentTopicPartition) decode(r *wire.Reader, v int16, at int) int {
-	x.Topic, at = r.GetString(at, false)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, false, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachConsumerProtocolAssignmentTopicPartition(s []ConsumerProtocolAssignmentTopicPartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Topic, at = r.GetString(at, false)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, false, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
 	}
 	return at
 }
 
-func (x *ConsumerProtocolAssignmentTopicPartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.Topic, false)
-	at = w.PutInt32s(at, x.Partitions, false, false)
+func encodeEachConsumerProtocolAssignmentTopicPartition(s []ConsumerProtocolAssignmentTopicPartition, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.Topic) > wire.StringBytesMax {
+			w.Fail("ConsumerProtocolAssignmentTopicPartition.Topic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Topic, false)
+		at = wire.PutCount(b, at, len(x.Partitions), false)
+		at = wire.PutInt32s(b, at, x.Partitions)
+	}
 	return at
 }

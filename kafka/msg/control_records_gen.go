@@ -44,8 +44,9 @@ func (x *ControlRecordTypeSchema) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ControlRecordTypeSchema) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.Type)
+	var b []byte
+	b = w.Room(at, 2)
+	at = wire.PutInt16(b, at, x.Type)
 	return at
 }
 
@@ -85,8 +86,9 @@ func (x *EndTxnMarker) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *EndTxnMarker) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.CoordinatorEpoch)
+	var b []byte
+	b = w.Room(at, 4)
+	at = wire.PutInt32(b, at, x.CoordinatorEpoch)
 	return at
 }
 
@@ -136,14 +138,15 @@ func (x *KRaftVersionRecord) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *KRaftVersionRecord) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5)
+	var b []byte
+	b = w.Room(at, 5)
 	{
-		b := (*[4]byte)(w.At(at, 4))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.Version))
-		binary.BigEndian.PutUint16(b[2:4], uint16(x.KRaftVersion))
+		p := (*[4]byte)(b[at : at+4])
+		binary.BigEndian.PutUint16(p[0:2], uint16(x.Version))
+		binary.BigEndian.PutUint16(p[2:4], uint16(x.KRaftVersion))
 		at += 4
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -186,18 +189,14 @@ func (x *LeaderChangeMessage) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 5)
 		s := wire.Resize(x.Voters, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachLeaderChangeMessageVoter(s, r, v, at)
 		x.Voters = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 5)
 		s := wire.Resize(x.GrantingVoters, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachLeaderChangeMessageVoter(s, r, v, at)
 		x.GrantingVoters = s
 	}
 	at = r.GetNoTags(at)
@@ -215,25 +214,21 @@ func (x *LeaderChangeMessage) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *LeaderChangeMessage) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6)
+	var b []byte
+	b = w.Room(at, 6+wire.CountRoom)
 	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.Version))
-		binary.BigEndian.PutUint32(b[2:6], uint32(x.LeaderId))
+		p := (*[6]byte)(b[at : at+6])
+		binary.BigEndian.PutUint16(p[0:2], uint16(x.Version))
+		binary.BigEndian.PutUint32(p[2:6], uint32(x.LeaderId))
 		at += 6
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Voters), true)
-	for i := range x.Voters {
-		at = x.Voters[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.GrantingVoters), true)
-	for i := range x.GrantingVoters {
-		at = x.GrantingVoters[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.Voters), true)
+	at = encodeEachLeaderChangeMessageVoter(x.Voters, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.GrantingVoters), true)
+	at = encodeEachLeaderChangeMessageVoter(x.GrantingVoters, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -249,28 +244,34 @@ func (x *LeaderChangeMessageVoter) Default() {
 	x.VoterDirectoryId = wire.UUID{}
 }
 
-func (x *LeaderChangeMessageVoter) decode(r *wire.Reader, v int16, at int) int {
-	x.VoterId, at = r.GetInt32(at)
-	if v >= 1 {
-		x.VoterDirectoryId, at = r.GetUUID(at)
-	} else {
-		x.VoterDirectoryId = wire.UUID{}
+func decodeEachLeaderChangeMessageVoter(s []LeaderChangeMessageVoter, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.VoterId, at = r.GetInt32(at)
+		if v >= 1 {
+			x.VoterDirectoryId, at = r.GetUUID(at)
+		} else {
+			x.VoterDirectoryId = wire.UUID{}
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *LeaderChangeMessageVoter) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 21)
-	at = w.PutInt32(at, x.VoterId)
-	if v >= 1 {
-		at = w.PutUUID(at, &x.VoterDirectoryId)
-	} else {
-		if x.VoterDirectoryId != (wire.UUID{}) {
-			w.Fail("LeaderChangeMessageVoter.VoterDirectoryId", wire.ErrNotInThis)
+func encodeEachLeaderChangeMessageVoter(s []LeaderChangeMessageVoter, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 21*len(s))
+	for i := range s {
+		x := &s[i]
+		at = wire.PutInt32(b, at, x.VoterId)
+		if v >= 1 {
+			at = wire.PutUUID(b, at, &x.VoterDirectoryId)
+		} else {
+			if x.VoterDirectoryId != (wire.UUID{}) {
+				w.Fail("LeaderChangeMessageVoter.VoterDirectoryId", wire.ErrNotInThis)
+			}
 		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -311,9 +312,10 @@ func (x *SnapshotFooterRecord) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *SnapshotFooterRecord) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3)
-	at = w.PutInt16(at, x.Version)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 3)
+	at = wire.PutInt16(b, at, x.Version)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -363,14 +365,15 @@ func (x *SnapshotHeaderRecord) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *SnapshotHeaderRecord) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 11)
+	var b []byte
+	b = w.Room(at, 11)
 	{
-		b := (*[10]byte)(w.At(at, 10))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.Version))
-		binary.BigEndian.PutUint64(b[2:10], uint64(x.LastContainedLogTimestamp))
+		p := (*[10]byte)(b[at : at+10])
+		binary.BigEndian.PutUint16(p[0:2], uint16(x.Version))
+		binary.BigEndian.PutUint64(p[2:10], uint64(x.LastContainedLogTimestamp))
 		at += 10
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -402,9 +405,7 @@ func (x *VotersRecord) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 27)
 		s := wire.Resize(x.Voters, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachVotersRecordVoter(s, r, v, at)
 		x.Voters = s
 	}
 	at = r.GetNoTags(at)
@@ -422,15 +423,13 @@ func (x *VotersRecord) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *VotersRecord) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 2)
-	at = w.PutInt16(at, x.Version)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Voters), true)
-	for i := range x.Voters {
-		at = x.Voters[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 2+wire.CountRoom)
+	at = wire.PutInt16(b, at, x.Version)
+	at = wire.PutCount(b, at, len(x.Voters), true)
+	at = encodeEachVotersRecordVoter(x.Voters, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -450,45 +449,47 @@ func (x *VotersRecordVoter) Default() {
 	x.KRaftVersionFeature.Default()
 }
 
-func (x *VotersRecordVoter) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 20); p != nil {
-			b := (*[20]byte)(p)
-			x.VoterId = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.VoterDirectoryId = wire.UUID(b[4:20])
+func decodeEachVotersRecordVoter(s []VotersRecordVoter, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 20); p != nil {
+				b := (*[20]byte)(p)
+				x.VoterId = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.VoterDirectoryId = wire.UUID(b[4:20])
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 5)
-		s := wire.Resize(x.Endpoints, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 5)
+			s := wire.Resize(x.Endpoints, n)
+			at = decodeEachVotersRecordEndpoint(s, r, v, at)
+			x.Endpoints = s
 		}
-		x.Endpoints = s
+		at = x.KRaftVersionFeature.decode(r, v, at)
+		at = r.GetNoTags(at)
 	}
-	at = x.KRaftVersionFeature.decode(r, v, at)
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *VotersRecordVoter) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 20)
-	{
-		b := (*[20]byte)(w.At(at, 20))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.VoterId))
-		copy(b[4:20], x.VoterDirectoryId[:])
-		at += 20
+func encodeEachVotersRecordVoter(s []VotersRecordVoter, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 20+wire.CountRoom)
+		{
+			p := (*[20]byte)(b[at : at+20])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.VoterId))
+			copy(p[4:20], x.VoterDirectoryId[:])
+			at += 20
+		}
+		at = wire.PutCount(b, at, len(x.Endpoints), true)
+		at = encodeEachVotersRecordEndpoint(x.Endpoints, w, v, at)
+		at = x.KRaftVersionFeature.encode(w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Endpoints), true)
-	for i := range x.Endpoints {
-		at = x.Endpoints[i].encode(w, v, at)
-	}
-	at = x.KRaftVersionFeature.encode(w, v, at)
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -506,20 +507,33 @@ func (x *VotersRecordEndpoint) Default() {
 	x.Port = 0
 }
 
-func (x *VotersRecordEndpoint) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	x.Host, at = r.GetString(at, true)
-	x.Port, at = r.GetUint16(at)
-	at = r.GetNoTags(at)
+func decodeEachVotersRecordEndpoint(s []VotersRecordEndpoint, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.Host, at = r.GetString(at, true)
+		x.Port, at = r.GetUint16(at)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *VotersRecordEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+func encodeEachVotersRecordEndpoint(s []VotersRecordEndpoint, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 3+wire.StringRoom+len(x.Name)+wire.StringRoom+len(x.Host))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("VotersRecordEndpoint.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		if len(x.Host) > wire.StringBytesMax {
+			w.Fail("VotersRecordEndpoint.Host", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Host, true)
+		at = wire.PutUint16(b, at, x.Port)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -549,13 +563,14 @@ func (x *VotersRecordKRaftVersionFeature) decode(r *wire.Reader, v int16, at int
 }
 
 func (x *VotersRecordKRaftVersionFeature) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 5)
+	var b []byte
+	b = w.Room(at, 5)
 	{
-		b := (*[4]byte)(w.At(at, 4))
-		binary.BigEndian.PutUint16(b[0:2], uint16(x.MinSupportedVersion))
-		binary.BigEndian.PutUint16(b[2:4], uint16(x.MaxSupportedVersion))
+		p := (*[4]byte)(b[at : at+4])
+		binary.BigEndian.PutUint16(p[0:2], uint16(x.MinSupportedVersion))
+		binary.BigEndian.PutUint16(p[2:4], uint16(x.MaxSupportedVersion))
 		at += 4
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

@@ -47,10 +47,17 @@ func (x *DefaultPrincipalData) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *DefaultPrincipalData) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 2+wire.StringRoom+len(x.Type)+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Type, true)
-	at = w.PutString(at, x.Name, true)
-	at = w.PutBool(at, x.TokenAuthenticated)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 2+wire.StringRoom+len(x.Type)+wire.StringRoom+len(x.Name))
+	if len(x.Type) > wire.StringBytesMax {
+		w.Fail("DefaultPrincipalData.Type", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Type, true)
+	if len(x.Name) > wire.StringBytesMax {
+		w.Fail("DefaultPrincipalData.Name", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Name, true)
+	at = wire.PutBool(b, at, x.TokenAuthenticated)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }

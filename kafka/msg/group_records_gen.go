@@ -50,10 +50,17 @@ func (x *LegacyOffsetCommitKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *LegacyOffsetCommitKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4+wire.StringRoom+len(x.Group)+wire.StringRoom+len(x.Topic))
-	at = w.PutString(at, x.Group, false)
-	at = w.PutString(at, x.Topic, false)
-	at = w.PutInt32(at, x.Partition)
+	var b []byte
+	b = w.Room(at, 4+wire.StringRoom+len(x.Group)+wire.StringRoom+len(x.Topic))
+	if len(x.Group) > wire.StringBytesMax {
+		w.Fail("LegacyOffsetCommitKey.Group", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Group, false)
+	if len(x.Topic) > wire.StringBytesMax {
+		w.Fail("LegacyOffsetCommitKey.Topic", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Topic, false)
+	at = wire.PutInt32(b, at, x.Partition)
 	return at
 }
 
@@ -99,10 +106,14 @@ func (x *LegacyOffsetCommitValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *LegacyOffsetCommitValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16+wire.StringRoom+len(x.Metadata))
-	at = w.PutInt64(at, x.Offset)
-	at = w.PutString(at, x.Metadata, false)
-	at = w.PutInt64(at, x.CommitTimestamp)
+	var b []byte
+	b = w.Room(at, 16+wire.StringRoom+len(x.Metadata))
+	at = wire.PutInt64(b, at, x.Offset)
+	if len(x.Metadata) > wire.StringBytesMax {
+		w.Fail("LegacyOffsetCommitValue.Metadata", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Metadata, false)
+	at = wire.PutInt64(b, at, x.CommitTimestamp)
 	return at
 }
 
@@ -148,10 +159,17 @@ func (x *OffsetCommitKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *OffsetCommitKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4+wire.StringRoom+len(x.Group)+wire.StringRoom+len(x.Topic))
-	at = w.PutString(at, x.Group, false)
-	at = w.PutString(at, x.Topic, false)
-	at = w.PutInt32(at, x.Partition)
+	var b []byte
+	b = w.Room(at, 4+wire.StringRoom+len(x.Group)+wire.StringRoom+len(x.Topic))
+	if len(x.Group) > wire.StringBytesMax {
+		w.Fail("OffsetCommitKey.Group", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Group, false)
+	if len(x.Topic) > wire.StringBytesMax {
+		w.Fail("OffsetCommitKey.Topic", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Topic, false)
+	at = wire.PutInt32(b, at, x.Partition)
 	return at
 }
 
@@ -231,30 +249,33 @@ func (x *OffsetCommitValue) Encode(w *wire.Writer, v int16) {
 
 func (x *OffsetCommitValue) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 28+wire.StringRoom+len(x.Metadata))
-	at = w.PutInt64(at, x.Offset)
+	var b []byte
+	b = w.Room(at, 29+wire.StringRoom+len(x.Metadata))
+	at = wire.PutInt64(b, at, x.Offset)
 	if v >= 3 {
-		at = w.PutInt32(at, x.LeaderEpoch)
+		at = wire.PutInt32(b, at, x.LeaderEpoch)
 	}
-	at = w.PutString(at, x.Metadata, flex)
-	at = w.PutInt64(at, x.CommitTimestamp)
+	if len(x.Metadata) > wire.StringBytesMax {
+		w.Fail("OffsetCommitValue.Metadata", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Metadata, flex)
+	at = wire.PutInt64(b, at, x.CommitTimestamp)
 	if v == 1 {
-		at = w.PutInt64(at, x.ExpireTimestamp)
+		at = wire.PutInt64(b, at, x.ExpireTimestamp)
 	}
 	if flex {
-		w.Room(at, 1)
 		n := int8(0)
 		if x.TopicId != (wire.UUID{}) {
 			n++
 		}
-		at = w.PutInt8(at, n)
+		at = wire.PutInt8(b, at, n)
 		if n > 0 {
 			if x.TopicId != (wire.UUID{}) {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
 				start := at
-				w.Room(at, 16)
-				at = w.PutUUID(at, &x.TopicId)
+				b = w.Room(at, 16)
+				at = wire.PutUUID(b, at, &x.TopicId)
 				at = w.PutEndTag(start, at)
 			}
 		}
@@ -298,8 +319,12 @@ func (x *GroupMetadataKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *GroupMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.Group))
-	at = w.PutString(at, x.Group, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.Group))
+	if len(x.Group) > wire.StringBytesMax {
+		w.Fail("GroupMetadataKey.Group", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Group, false)
 	return at
 }
 
@@ -348,9 +373,7 @@ func (x *GroupMetadataValue) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 15)
 		s := wire.Resize(x.Members, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachMemberMetadata(s, r, v, at)
 		x.Members = s
 	}
 	if flex {
@@ -371,22 +394,37 @@ func (x *GroupMetadataValue) Encode(w *wire.Writer, v int16) {
 
 func (x *GroupMetadataValue) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 12+wire.StringRoom+len(x.ProtocolType)+wire.StringRoom+len(x.Protocol.String)+wire.StringRoom+len(x.Leader.String))
-	at = w.PutString(at, x.ProtocolType, flex)
-	at = w.PutInt32(at, x.Generation)
-	at = w.PutNullString(at, &x.Protocol, flex, true)
-	at = w.PutNullString(at, &x.Leader, flex, true)
+	var b []byte
+	b = w.Room(at, 12+wire.StringRoom+len(x.ProtocolType)+wire.StringRoom+len(x.Protocol.String)+wire.StringRoom+len(x.Leader.String)+wire.CountRoom)
+	if len(x.ProtocolType) > wire.StringBytesMax {
+		w.Fail("GroupMetadataValue.ProtocolType", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.ProtocolType, flex)
+	at = wire.PutInt32(b, at, x.Generation)
+	if x.Protocol.Valid {
+		if len(x.Protocol.String) > wire.StringBytesMax {
+			w.Fail("GroupMetadataValue.Protocol", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Protocol.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, true)
+	}
+	if x.Leader.Valid {
+		if len(x.Leader.String) > wire.StringBytesMax {
+			w.Fail("GroupMetadataValue.Leader", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Leader.String, flex)
+	} else {
+		at = wire.PutNoString(b, at, flex, true)
+	}
 	if v >= 2 {
-		at = w.PutInt64(at, x.CurrentStateTimestamp)
+		at = wire.PutInt64(b, at, x.CurrentStateTimestamp)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Members), flex)
-	for i := range x.Members {
-		at = x.Members[i].encode(w, v, at)
-	}
+	at = wire.PutCount(b, at, len(x.Members), flex)
+	at = encodeEachMemberMetadata(x.Members, w, v, at)
 	if flex {
-		w.Room(at, 1)
-		at = w.PutInt8(at, 0)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
 	return at
 }
@@ -415,47 +453,70 @@ func (x *MemberMetadata) Default() {
 	x.Assignment = wire.Resize(x.Assignment, 0)
 }
 
-func (x *MemberMetadata) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachMemberMetadata(s []MemberMetadata, r *wire.Reader, v int16, at int) int {
 	flex := v >= 4
-	x.MemberId, at = r.GetString(at, flex)
-	if v >= 3 {
-		x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 3)
-	} else {
-		x.GroupInstanceId = wire.NullString{}
-	}
-	x.ClientId, at = r.GetString(at, flex)
-	x.ClientHost, at = r.GetString(at, flex)
-	if v >= 1 {
-		x.RebalanceTimeout, at = r.GetInt32(at)
-	} else {
-		x.RebalanceTimeout = -1
-	}
-	x.SessionTimeout, at = r.GetInt32(at)
-	x.Subscription, at = r.GetBytes(at, flex, false)
-	x.Assignment, at = r.GetBytes(at, flex, false)
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.MemberId, at = r.GetString(at, flex)
+		if v >= 3 {
+			x.GroupInstanceId, at = r.GetNullString(at, flex, v >= 3)
+		} else {
+			x.GroupInstanceId = wire.NullString{}
+		}
+		x.ClientId, at = r.GetString(at, flex)
+		x.ClientHost, at = r.GetString(at, flex)
+		if v >= 1 {
+			x.RebalanceTimeout, at = r.GetInt32(at)
+		} else {
+			x.RebalanceTimeout = -1
+		}
+		x.SessionTimeout, at = r.GetInt32(at)
+		x.Subscription, at = r.GetBytes(at, flex, false)
+		x.Assignment, at = r.GetBytes(at, flex, false)
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *MemberMetadata) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachMemberMetadata(s []MemberMetadata, w *wire.Writer, v int16, at int) int {
 	flex := v >= 4
-	w.Room(at, 9+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.CountRoom+len(x.Subscription)+wire.CountRoom+len(x.Assignment))
-	at = w.PutString(at, x.MemberId, flex)
-	if v >= 3 {
-		at = w.PutNullString(at, &x.GroupInstanceId, flex, v >= 3)
-	}
-	at = w.PutString(at, x.ClientId, flex)
-	at = w.PutString(at, x.ClientHost, flex)
-	if v >= 1 {
-		at = w.PutInt32(at, x.RebalanceTimeout)
-	}
-	at = w.PutInt32(at, x.SessionTimeout)
-	at = w.PutBytes(at, x.Subscription, flex, false)
-	at = w.PutBytes(at, x.Assignment, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 9+wire.StringRoom+len(x.MemberId)+wire.StringRoom+len(x.GroupInstanceId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.CountRoom+len(x.Subscription)+wire.CountRoom+len(x.Assignment))
+		if len(x.MemberId) > wire.StringBytesMax {
+			w.Fail("MemberMetadata.MemberId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.MemberId, flex)
+		if v >= 3 {
+			if x.GroupInstanceId.Valid {
+				if len(x.GroupInstanceId.String) > wire.StringBytesMax {
+					w.Fail("MemberMetadata.GroupInstanceId", wire.ErrTooLong)
+				}
+				at = wire.PutString(b, at, x.GroupInstanceId.String, flex)
+			} else {
+				at = wire.PutNoString(b, at, flex, v >= 3)
+			}
+		}
+		if len(x.ClientId) > wire.StringBytesMax {
+			w.Fail("MemberMetadata.ClientId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClientId, flex)
+		if len(x.ClientHost) > wire.StringBytesMax {
+			w.Fail("MemberMetadata.ClientHost", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ClientHost, flex)
+		if v >= 1 {
+			at = wire.PutInt32(b, at, x.RebalanceTimeout)
+		}
+		at = wire.PutInt32(b, at, x.SessionTimeout)
+		at = wire.PutBytes(b, at, x.Subscription, flex, false)
+		at = wire.PutBytes(b, at, x.Assignment, flex, false)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }
@@ -496,8 +557,12 @@ func (x *ConsumerGroupMetadataKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ConsumerGroupMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupMetadataKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
 	return at
 }
 
@@ -553,21 +618,21 @@ func (x *ConsumerGroupMetadataValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ConsumerGroupMetadataValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.Epoch)
-	w.Room(at, 1)
+	var b []byte
+	b = w.Room(at, 5)
+	at = wire.PutInt32(b, at, x.Epoch)
 	n := int8(0)
 	if x.MetadataHash != 0 {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if x.MetadataHash != 0 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, 8)
-			at = w.PutInt64(at, x.MetadataHash)
+			b = w.Room(at, 8)
+			at = wire.PutInt64(b, at, x.MetadataHash)
 			at = w.PutEndTag(start, at)
 		}
 	}
@@ -610,8 +675,12 @@ func (x *ConsumerGroupPartitionMetadataKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ConsumerGroupPartitionMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupPartitionMetadataKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
 	return at
 }
 
@@ -640,9 +709,7 @@ func (x *ConsumerGroupPartitionMetadataValue) decode(r *wire.Reader, v int16, at
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 23)
 		s := wire.Resize(x.Topics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachTopicMetadata(s, r, v, at)
 		x.Topics = s
 	}
 	at = r.GetNoTags(at)
@@ -660,13 +727,12 @@ func (x *ConsumerGroupPartitionMetadataValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ConsumerGroupPartitionMetadataValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		at = x.Topics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	at = encodeEachTopicMetadata(x.Topics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -686,35 +752,40 @@ func (x *TopicMetadata) Default() {
 	x.PartitionMetadata = wire.Resize(x.PartitionMetadata, 0)
 }
 
-func (x *TopicMetadata) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	x.TopicName, at = r.GetString(at, true)
-	x.NumPartitions, at = r.GetInt32(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 6)
-		s := wire.Resize(x.PartitionMetadata, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+func decodeEachTopicMetadata(s []TopicMetadata, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		x.TopicName, at = r.GetString(at, true)
+		x.NumPartitions, at = r.GetInt32(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 6)
+			s := wire.Resize(x.PartitionMetadata, n)
+			at = decodeEachPartitionMetadata(s, r, v, at)
+			x.PartitionMetadata = s
 		}
-		x.PartitionMetadata = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *TopicMetadata) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 20+wire.StringRoom+len(x.TopicName))
-	at = w.PutUUID(at, &x.TopicId)
-	at = w.PutString(at, x.TopicName, true)
-	at = w.PutInt32(at, x.NumPartitions)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.PartitionMetadata), true)
-	for i := range x.PartitionMetadata {
-		at = x.PartitionMetadata[i].encode(w, v, at)
+func encodeEachTopicMetadata(s []TopicMetadata, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 20+wire.StringRoom+len(x.TopicName)+wire.CountRoom)
+		at = wire.PutUUID(b, at, &x.TopicId)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("TopicMetadata.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutInt32(b, at, x.NumPartitions)
+		at = wire.PutCount(b, at, len(x.PartitionMetadata), true)
+		at = encodeEachPartitionMetadata(x.PartitionMetadata, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -730,32 +801,41 @@ func (x *PartitionMetadata) Default() {
 	x.Racks = wire.Resize(x.Racks, 0)
 }
 
-func (x *PartitionMetadata) decode(r *wire.Reader, v int16, at int) int {
-	x.Partition, at = r.GetInt32(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.Racks, n)
-		for i := range s {
-			s[i], at = r.GetString(at, true)
+func decodeEachPartitionMetadata(s []PartitionMetadata, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Partition, at = r.GetInt32(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.Racks, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.Racks = s
 		}
-		x.Racks = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *PartitionMetadata) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.Partition)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Racks), true)
-	for i := range x.Racks {
-		w.Room(at, wire.StringRoom+len(x.Racks[i]))
-		at = w.PutString(at, x.Racks[i], true)
+func encodeEachPartitionMetadata(s []PartitionMetadata, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 4+wire.CountRoom)
+		at = wire.PutInt32(b, at, x.Partition)
+		at = wire.PutCount(b, at, len(x.Racks), true)
+		for j := range x.Racks {
+			b = w.Room(at, wire.StringRoom+len(x.Racks[j]))
+			if len(x.Racks[j]) > wire.StringBytesMax {
+				w.Fail("PartitionMetadata.Racks", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.Racks[j], true)
+		}
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -798,9 +878,16 @@ func (x *ConsumerGroupMemberMetadataKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ConsumerGroupMemberMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
-	at = w.PutString(at, x.GroupId, false)
-	at = w.PutString(at, x.MemberId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupMemberMetadataKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupMemberMetadataKey.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, false)
 	return at
 }
 
@@ -895,34 +982,70 @@ func (x *ConsumerGroupMemberMetadataValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ConsumerGroupMemberMetadataValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.InstanceId.String)+wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost))
-	at = w.PutNullString(at, &x.InstanceId, true, true)
-	at = w.PutNullString(at, &x.RackId, true, true)
-	at = w.PutString(at, x.ClientId, true)
-	at = w.PutString(at, x.ClientHost, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SubscribedTopicNames), true)
-	for i := range x.SubscribedTopicNames {
-		w.Room(at, wire.StringRoom+len(x.SubscribedTopicNames[i]))
-		at = w.PutString(at, x.SubscribedTopicNames[i], true)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.InstanceId.String)+wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.CountRoom)
+	if x.InstanceId.Valid {
+		if len(x.InstanceId.String) > wire.StringBytesMax {
+			w.Fail("ConsumerGroupMemberMetadataValue.InstanceId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.InstanceId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, 4+wire.StringRoom+len(x.SubscribedTopicRegex.String)+wire.StringRoom+len(x.ServerAssignor.String))
-	at = w.PutNullString(at, &x.SubscribedTopicRegex, true, true)
-	at = w.PutInt32(at, x.RebalanceTimeoutMs)
-	at = w.PutNullString(at, &x.ServerAssignor, true, true)
-	w.Room(at, 1)
+	if x.RackId.Valid {
+		if len(x.RackId.String) > wire.StringBytesMax {
+			w.Fail("ConsumerGroupMemberMetadataValue.RackId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.RackId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	if len(x.ClientId) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupMemberMetadataValue.ClientId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.ClientId, true)
+	if len(x.ClientHost) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupMemberMetadataValue.ClientHost", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.ClientHost, true)
+	at = wire.PutCount(b, at, len(x.SubscribedTopicNames), true)
+	for j := range x.SubscribedTopicNames {
+		b = w.Room(at, wire.StringRoom+len(x.SubscribedTopicNames[j]))
+		if len(x.SubscribedTopicNames[j]) > wire.StringBytesMax {
+			w.Fail("ConsumerGroupMemberMetadataValue.SubscribedTopicNames", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubscribedTopicNames[j], true)
+	}
+	b = w.Room(at, 5+wire.StringRoom+len(x.SubscribedTopicRegex.String)+wire.StringRoom+len(x.ServerAssignor.String))
+	if x.SubscribedTopicRegex.Valid {
+		if len(x.SubscribedTopicRegex.String) > wire.StringBytesMax {
+			w.Fail("ConsumerGroupMemberMetadataValue.SubscribedTopicRegex", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubscribedTopicRegex.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	at = wire.PutInt32(b, at, x.RebalanceTimeoutMs)
+	if x.ServerAssignor.Valid {
+		if len(x.ServerAssignor.String) > wire.StringBytesMax {
+			w.Fail("ConsumerGroupMemberMetadataValue.ServerAssignor", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.ServerAssignor.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
 	n := int8(0)
 	if x.ClassicMemberMetadata != nil {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if x.ClassicMemberMetadata != nil {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, 1)
-			at = w.PutPresentTag(at, x.ClassicMemberMetadata != nil)
+			b = w.Room(at, 1)
+			at = wire.PutPresentTag(b, at, x.ClassicMemberMetadata != nil)
 			if x.ClassicMemberMetadata != nil {
 				at = x.ClassicMemberMetadata.encode(w, v, at)
 			}
@@ -950,9 +1073,7 @@ func (x *ClassicMemberMetadata) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.SupportedProtocols, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachClassicProtocol(s, r, v, at)
 		x.SupportedProtocols = s
 	}
 	at = r.GetNoTags(at)
@@ -960,15 +1081,13 @@ func (x *ClassicMemberMetadata) decode(r *wire.Reader, v int16, at int) int {
 }
 
 func (x *ClassicMemberMetadata) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.SessionTimeoutMs)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SupportedProtocols), true)
-	for i := range x.SupportedProtocols {
-		at = x.SupportedProtocols[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.SessionTimeoutMs)
+	at = wire.PutCount(b, at, len(x.SupportedProtocols), true)
+	at = encodeEachClassicProtocol(x.SupportedProtocols, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -984,18 +1103,28 @@ func (x *ClassicProtocol) Default() {
 	x.Metadata = wire.Resize(x.Metadata, 0)
 }
 
-func (x *ClassicProtocol) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	x.Metadata, at = r.GetBytes(at, true, false)
-	at = r.GetNoTags(at)
+func decodeEachClassicProtocol(s []ClassicProtocol, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		x.Metadata, at = r.GetBytes(at, true, false)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *ClassicProtocol) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+len(x.Metadata))
-	at = w.PutString(at, x.Name, true)
-	at = w.PutBytes(at, x.Metadata, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachClassicProtocol(s []ClassicProtocol, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Name)+wire.CountRoom+len(x.Metadata))
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("ClassicProtocol.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		at = wire.PutBytes(b, at, x.Metadata, true, false)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -1035,8 +1164,12 @@ func (x *ConsumerGroupTargetAssignmentMetadataKey) Encode(w *wire.Writer, v int1
 }
 
 func (x *ConsumerGroupTargetAssignmentMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupTargetAssignmentMetadataKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
 	return at
 }
 
@@ -1092,21 +1225,21 @@ func (x *ConsumerGroupTargetAssignmentMetadataValue) Encode(w *wire.Writer, v in
 }
 
 func (x *ConsumerGroupTargetAssignmentMetadataValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.AssignmentEpoch)
-	w.Room(at, 1)
+	var b []byte
+	b = w.Room(at, 5)
+	at = wire.PutInt32(b, at, x.AssignmentEpoch)
 	n := int8(0)
 	if x.AssignmentTimestamp != 0 {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if x.AssignmentTimestamp != 0 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, 8)
-			at = w.PutInt64(at, x.AssignmentTimestamp)
+			b = w.Room(at, 8)
+			at = wire.PutInt64(b, at, x.AssignmentTimestamp)
 			at = w.PutEndTag(start, at)
 		}
 	}
@@ -1152,9 +1285,16 @@ func (x *ConsumerGroupTargetAssignmentMemberKey) Encode(w *wire.Writer, v int16)
 }
 
 func (x *ConsumerGroupTargetAssignmentMemberKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
-	at = w.PutString(at, x.GroupId, false)
-	at = w.PutString(at, x.MemberId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupTargetAssignmentMemberKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupTargetAssignmentMemberKey.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, false)
 	return at
 }
 
@@ -1183,9 +1323,7 @@ func (x *ConsumerGroupTargetAssignmentMemberValue) decode(r *wire.Reader, v int1
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.TopicPartitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachConsumerGroupTargetAssignmentMemberValueTopicPartition(s, r, v, at)
 		x.TopicPartitions = s
 	}
 	at = r.GetNoTags(at)
@@ -1203,13 +1341,12 @@ func (x *ConsumerGroupTargetAssignmentMemberValue) Encode(w *wire.Writer, v int1
 }
 
 func (x *ConsumerGroupTargetAssignmentMemberValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TopicPartitions), true)
-	for i := range x.TopicPartitions {
-		at = x.TopicPartitions[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.TopicPartitions), true)
+	at = encodeEachConsumerGroupTargetAssignmentMemberValueTopicPartition(x.TopicPartitions, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -1225,24 +1362,32 @@ func (x *ConsumerGroupTargetAssignmentMemberValueTopicPartition) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ConsumerGroupTargetAssignmentMemberValueTopicPartition) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachConsumerGroupTargetAssignmentMemberValueTopicPartition(s []ConsumerGroupTargetAssignmentMemberValueTopicPartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ConsumerGroupTargetAssignmentMemberValueTopicPartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutUUID(at, &x.TopicId)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachConsumerGroupTargetAssignmentMemberValueTopicPartition(s []ConsumerGroupTargetAssignmentMemberValueTopicPartition, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -1285,9 +1430,16 @@ func (x *ConsumerGroupCurrentMemberAssignmentKey) Encode(w *wire.Writer, v int16
 }
 
 func (x *ConsumerGroupCurrentMemberAssignmentKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
-	at = w.PutString(at, x.GroupId, false)
-	at = w.PutString(at, x.MemberId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupCurrentMemberAssignmentKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupCurrentMemberAssignmentKey.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, false)
 	return at
 }
 
@@ -1333,18 +1485,14 @@ func (x *ConsumerGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.AssignedPartitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachConsumerGroupCurrentMemberAssignmentValueTopicPartitions(s, r, v, at)
 		x.AssignedPartitions = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.PartitionsPendingRevocation, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachConsumerGroupCurrentMemberAssignmentValueTopicPartitions(s, r, v, at)
 		x.PartitionsPendingRevocation = s
 	}
 	at = r.GetNoTags(at)
@@ -1362,26 +1510,22 @@ func (x *ConsumerGroupCurrentMemberAssignmentValue) Encode(w *wire.Writer, v int
 }
 
 func (x *ConsumerGroupCurrentMemberAssignmentValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9)
+	var b []byte
+	b = w.Room(at, 9+wire.CountRoom)
 	{
-		b := (*[9]byte)(w.At(at, 9))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.PreviousMemberEpoch))
-		b[8] = byte(x.State)
+		p := (*[9]byte)(b[at : at+9])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.MemberEpoch))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.PreviousMemberEpoch))
+		p[8] = byte(x.State)
 		at += 9
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.AssignedPartitions), true)
-	for i := range x.AssignedPartitions {
-		at = x.AssignedPartitions[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.PartitionsPendingRevocation), true)
-	for i := range x.PartitionsPendingRevocation {
-		at = x.PartitionsPendingRevocation[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.AssignedPartitions), true)
+	at = encodeEachConsumerGroupCurrentMemberAssignmentValueTopicPartitions(x.AssignedPartitions, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.PartitionsPendingRevocation), true)
+	at = encodeEachConsumerGroupCurrentMemberAssignmentValueTopicPartitions(x.PartitionsPendingRevocation, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -1399,59 +1543,67 @@ func (x *ConsumerGroupCurrentMemberAssignmentValueTopicPartitions) Default() {
 	x.AssignmentEpochs = wire.Resize(x.AssignmentEpochs, 0)
 }
 
-func (x *ConsumerGroupCurrentMemberAssignmentValueTopicPartitions) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
+func decodeEachConsumerGroupCurrentMemberAssignmentValueTopicPartitions(s []ConsumerGroupCurrentMemberAssignmentValueTopicPartitions, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		x.AssignmentEpochs = wire.Resize(x.AssignmentEpochs, 0)
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
-	}
-	x.AssignmentEpochs = wire.Resize(x.AssignmentEpochs, 0)
-	var n int
-	var tag uint32
-	var outer []byte
-	for n, at = r.GetTagCount(at); n > 0; n-- {
-		tag, outer, at = r.GetTag(at)
-		switch {
-		case tag == 0:
-			{
-				var n int
-				if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
-					x.AssignmentEpochs = nil
-				} else {
-					s := wire.Resize(x.AssignmentEpochs, n)
-					at = r.GetInt32s(at, s)
-					x.AssignmentEpochs = s
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
+			switch {
+			case tag == 0:
+				{
+					var n int
+					if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
+						x.AssignmentEpochs = nil
+					} else {
+						s := wire.Resize(x.AssignmentEpochs, n)
+						at = r.GetInt32s(at, s)
+						x.AssignmentEpochs = s
+					}
 				}
+				at = r.GetEndTag(at, outer)
+			default:
+				at = r.GetSkipTag(outer)
 			}
-			at = r.GetEndTag(at, outer)
-		default:
-			at = r.GetSkipTag(outer)
 		}
 	}
 	return at
 }
 
-func (x *ConsumerGroupCurrentMemberAssignmentValueTopicPartitions) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutUUID(at, &x.TopicId)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	w.Room(at, 1)
-	n := int8(0)
-	if len(x.AssignmentEpochs) != 0 || x.AssignmentEpochs == nil {
-		n++
-	}
-	at = w.PutInt8(at, n)
-	if n > 0 {
+func encodeEachConsumerGroupCurrentMemberAssignmentValueTopicPartitions(s []ConsumerGroupCurrentMemberAssignmentValueTopicPartitions, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		n := int8(0)
 		if len(x.AssignmentEpochs) != 0 || x.AssignmentEpochs == nil {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
-			start := at
-			w.Room(at, wire.CountRoom+4*len(x.AssignmentEpochs))
-			at = w.PutInt32s(at, x.AssignmentEpochs, true, true)
-			at = w.PutEndTag(start, at)
+			n++
+		}
+		at = wire.PutInt8(b, at, n)
+		if n > 0 {
+			if len(x.AssignmentEpochs) != 0 || x.AssignmentEpochs == nil {
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
+				start := at
+				b = w.Room(at, wire.CountRoom+4*len(x.AssignmentEpochs))
+				at = wire.PutNullCount(b, at, len(x.AssignmentEpochs), x.AssignmentEpochs == nil, true, true)
+				at = wire.PutInt32s(b, at, x.AssignmentEpochs)
+				at = w.PutEndTag(start, at)
+			}
 		}
 	}
 	return at
@@ -1496,9 +1648,16 @@ func (x *ShareGroupMemberMetadataKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareGroupMemberMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
-	at = w.PutString(at, x.GroupId, false)
-	at = w.PutString(at, x.MemberId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ShareGroupMemberMetadataKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("ShareGroupMemberMetadataKey.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, false)
 	return at
 }
 
@@ -1556,18 +1715,34 @@ func (x *ShareGroupMemberMetadataValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareGroupMemberMetadataValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost))
-	at = w.PutNullString(at, &x.RackId, true, true)
-	at = w.PutString(at, x.ClientId, true)
-	at = w.PutString(at, x.ClientHost, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SubscribedTopicNames), true)
-	for i := range x.SubscribedTopicNames {
-		w.Room(at, wire.StringRoom+len(x.SubscribedTopicNames[i]))
-		at = w.PutString(at, x.SubscribedTopicNames[i], true)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.CountRoom)
+	if x.RackId.Valid {
+		if len(x.RackId.String) > wire.StringBytesMax {
+			w.Fail("ShareGroupMemberMetadataValue.RackId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.RackId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
 	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	if len(x.ClientId) > wire.StringBytesMax {
+		w.Fail("ShareGroupMemberMetadataValue.ClientId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.ClientId, true)
+	if len(x.ClientHost) > wire.StringBytesMax {
+		w.Fail("ShareGroupMemberMetadataValue.ClientHost", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.ClientHost, true)
+	at = wire.PutCount(b, at, len(x.SubscribedTopicNames), true)
+	for j := range x.SubscribedTopicNames {
+		b = w.Room(at, wire.StringRoom+len(x.SubscribedTopicNames[j]))
+		if len(x.SubscribedTopicNames[j]) > wire.StringBytesMax {
+			w.Fail("ShareGroupMemberMetadataValue.SubscribedTopicNames", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubscribedTopicNames[j], true)
+	}
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -1607,8 +1782,12 @@ func (x *ShareGroupMetadataKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareGroupMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ShareGroupMetadataKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
 	return at
 }
 
@@ -1658,14 +1837,15 @@ func (x *ShareGroupMetadataValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareGroupMetadataValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 13)
+	var b []byte
+	b = w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Epoch))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.MetadataHash))
+		p := (*[12]byte)(b[at : at+12])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.Epoch))
+		binary.BigEndian.PutUint64(p[4:12], uint64(x.MetadataHash))
 		at += 12
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -1705,8 +1885,12 @@ func (x *ShareGroupTargetAssignmentMetadataKey) Encode(w *wire.Writer, v int16) 
 }
 
 func (x *ShareGroupTargetAssignmentMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ShareGroupTargetAssignmentMetadataKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
 	return at
 }
 
@@ -1762,21 +1946,21 @@ func (x *ShareGroupTargetAssignmentMetadataValue) Encode(w *wire.Writer, v int16
 }
 
 func (x *ShareGroupTargetAssignmentMetadataValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.AssignmentEpoch)
-	w.Room(at, 1)
+	var b []byte
+	b = w.Room(at, 5)
+	at = wire.PutInt32(b, at, x.AssignmentEpoch)
 	n := int8(0)
 	if x.AssignmentTimestamp != 0 {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if x.AssignmentTimestamp != 0 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, 8)
-			at = w.PutInt64(at, x.AssignmentTimestamp)
+			b = w.Room(at, 8)
+			at = wire.PutInt64(b, at, x.AssignmentTimestamp)
 			at = w.PutEndTag(start, at)
 		}
 	}
@@ -1822,9 +2006,16 @@ func (x *ShareGroupTargetAssignmentMemberKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareGroupTargetAssignmentMemberKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
-	at = w.PutString(at, x.GroupId, false)
-	at = w.PutString(at, x.MemberId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ShareGroupTargetAssignmentMemberKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("ShareGroupTargetAssignmentMemberKey.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, false)
 	return at
 }
 
@@ -1853,9 +2044,7 @@ func (x *ShareGroupTargetAssignmentMemberValue) decode(r *wire.Reader, v int16, 
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.TopicPartitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareGroupTargetAssignmentMemberValueTopicPartition(s, r, v, at)
 		x.TopicPartitions = s
 	}
 	at = r.GetNoTags(at)
@@ -1873,13 +2062,12 @@ func (x *ShareGroupTargetAssignmentMemberValue) Encode(w *wire.Writer, v int16) 
 }
 
 func (x *ShareGroupTargetAssignmentMemberValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TopicPartitions), true)
-	for i := range x.TopicPartitions {
-		at = x.TopicPartitions[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.TopicPartitions), true)
+	at = encodeEachShareGroupTargetAssignmentMemberValueTopicPartition(x.TopicPartitions, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -1895,24 +2083,32 @@ func (x *ShareGroupTargetAssignmentMemberValueTopicPartition) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ShareGroupTargetAssignmentMemberValueTopicPartition) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachShareGroupTargetAssignmentMemberValueTopicPartition(s []ShareGroupTargetAssignmentMemberValueTopicPartition, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareGroupTargetAssignmentMemberValueTopicPartition) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutUUID(at, &x.TopicId)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachShareGroupTargetAssignmentMemberValueTopicPartition(s []ShareGroupTargetAssignmentMemberValueTopicPartition, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -1955,9 +2151,16 @@ func (x *ShareGroupCurrentMemberAssignmentKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareGroupCurrentMemberAssignmentKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
-	at = w.PutString(at, x.GroupId, false)
-	at = w.PutString(at, x.MemberId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ShareGroupCurrentMemberAssignmentKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("ShareGroupCurrentMemberAssignmentKey.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, false)
 	return at
 }
 
@@ -2001,9 +2204,7 @@ func (x *ShareGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int16,
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.AssignedPartitions, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareGroupCurrentMemberAssignmentValueTopicPartitions(s, r, v, at)
 		x.AssignedPartitions = s
 	}
 	at = r.GetNoTags(at)
@@ -2021,21 +2222,19 @@ func (x *ShareGroupCurrentMemberAssignmentValue) Encode(w *wire.Writer, v int16)
 }
 
 func (x *ShareGroupCurrentMemberAssignmentValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9)
+	var b []byte
+	b = w.Room(at, 9+wire.CountRoom)
 	{
-		b := (*[9]byte)(w.At(at, 9))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.PreviousMemberEpoch))
-		b[8] = byte(x.State)
+		p := (*[9]byte)(b[at : at+9])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.MemberEpoch))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.PreviousMemberEpoch))
+		p[8] = byte(x.State)
 		at += 9
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.AssignedPartitions), true)
-	for i := range x.AssignedPartitions {
-		at = x.AssignedPartitions[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.AssignedPartitions), true)
+	at = encodeEachShareGroupCurrentMemberAssignmentValueTopicPartitions(x.AssignedPartitions, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -2051,24 +2250,32 @@ func (x *ShareGroupCurrentMemberAssignmentValueTopicPartitions) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *ShareGroupCurrentMemberAssignmentValueTopicPartitions) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachShareGroupCurrentMemberAssignmentValueTopicPartitions(s []ShareGroupCurrentMemberAssignmentValueTopicPartitions, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareGroupCurrentMemberAssignmentValueTopicPartitions) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutUUID(at, &x.TopicId)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachShareGroupCurrentMemberAssignmentValueTopicPartitions(s []ShareGroupCurrentMemberAssignmentValueTopicPartitions, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.CountRoom+4*len(x.Partitions))
+		at = wire.PutUUID(b, at, &x.TopicId)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -2108,8 +2315,12 @@ func (x *ShareGroupStatePartitionMetadataKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareGroupStatePartitionMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ShareGroupStatePartitionMetadataKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
 	return at
 }
 
@@ -2142,27 +2353,21 @@ func (x *ShareGroupStatePartitionMetadataValue) decode(r *wire.Reader, v int16, 
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 19)
 		s := wire.Resize(x.InitializingTopics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachTopicPartitionsInfo(s, r, v, at)
 		x.InitializingTopics = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 19)
 		s := wire.Resize(x.InitializedTopics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachTopicPartitionsInfo(s, r, v, at)
 		x.InitializedTopics = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
 		s := wire.Resize(x.DeletingTopics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareGroupStatePartitionMetadataValueTopicInfo(s, r, v, at)
 		x.DeletingTopics = s
 	}
 	at = r.GetNoTags(at)
@@ -2180,23 +2385,18 @@ func (x *ShareGroupStatePartitionMetadataValue) Encode(w *wire.Writer, v int16) 
 }
 
 func (x *ShareGroupStatePartitionMetadataValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.InitializingTopics), true)
-	for i := range x.InitializingTopics {
-		at = x.InitializingTopics[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.InitializedTopics), true)
-	for i := range x.InitializedTopics {
-		at = x.InitializedTopics[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.DeletingTopics), true)
-	for i := range x.DeletingTopics {
-		at = x.DeletingTopics[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.InitializingTopics), true)
+	at = encodeEachTopicPartitionsInfo(x.InitializingTopics, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.InitializedTopics), true)
+	at = encodeEachTopicPartitionsInfo(x.InitializedTopics, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.DeletingTopics), true)
+	at = encodeEachShareGroupStatePartitionMetadataValueTopicInfo(x.DeletingTopics, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -2212,18 +2412,28 @@ func (x *ShareGroupStatePartitionMetadataValueTopicInfo) Default() {
 	x.TopicName = ""
 }
 
-func (x *ShareGroupStatePartitionMetadataValueTopicInfo) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	x.TopicName, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
+func decodeEachShareGroupStatePartitionMetadataValueTopicInfo(s []ShareGroupStatePartitionMetadataValueTopicInfo, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		x.TopicName, at = r.GetString(at, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *ShareGroupStatePartitionMetadataValueTopicInfo) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17+wire.StringRoom+len(x.TopicName))
-	at = w.PutUUID(at, &x.TopicId)
-	at = w.PutString(at, x.TopicName, true)
-	at = w.PutInt8(at, 0)
+func encodeEachShareGroupStatePartitionMetadataValueTopicInfo(s []ShareGroupStatePartitionMetadataValueTopicInfo, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.StringRoom+len(x.TopicName))
+		at = wire.PutUUID(b, at, &x.TopicId)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("ShareGroupStatePartitionMetadataValueTopicInfo.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -2241,26 +2451,37 @@ func (x *TopicPartitionsInfo) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *TopicPartitionsInfo) decode(r *wire.Reader, v int16, at int) int {
-	x.TopicId, at = r.GetUUID(at)
-	x.TopicName, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachTopicPartitionsInfo(s []TopicPartitionsInfo, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.TopicId, at = r.GetUUID(at)
+		x.TopicName, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *TopicPartitionsInfo) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 17+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutUUID(at, &x.TopicId)
-	at = w.PutString(at, x.TopicName, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachTopicPartitionsInfo(s []TopicPartitionsInfo, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 17+wire.StringRoom+len(x.TopicName)+wire.CountRoom+4*len(x.Partitions))
+		at = wire.PutUUID(b, at, &x.TopicId)
+		if len(x.TopicName) > wire.StringBytesMax {
+			w.Fail("TopicPartitionsInfo.TopicName", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.TopicName, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -2303,9 +2524,16 @@ func (x *ConsumerGroupRegularExpressionKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ConsumerGroupRegularExpressionKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.RegularExpression))
-	at = w.PutString(at, x.GroupId, false)
-	at = w.PutString(at, x.RegularExpression, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.RegularExpression))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupRegularExpressionKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
+	if len(x.RegularExpression) > wire.StringBytesMax {
+		w.Fail("ConsumerGroupRegularExpressionKey.RegularExpression", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.RegularExpression, false)
 	return at
 }
 
@@ -2366,20 +2594,24 @@ func (x *ConsumerGroupRegularExpressionValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ConsumerGroupRegularExpressionValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Topics), true)
-	for i := range x.Topics {
-		w.Room(at, wire.StringRoom+len(x.Topics[i]))
-		at = w.PutString(at, x.Topics[i], true)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.Topics), true)
+	for j := range x.Topics {
+		b = w.Room(at, wire.StringRoom+len(x.Topics[j]))
+		if len(x.Topics[j]) > wire.StringBytesMax {
+			w.Fail("ConsumerGroupRegularExpressionValue.Topics", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Topics[j], true)
 	}
-	w.Room(at, 17)
+	b = w.Room(at, 17)
 	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.Version))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.Timestamp))
+		p := (*[16]byte)(b[at : at+16])
+		binary.BigEndian.PutUint64(p[0:8], uint64(x.Version))
+		binary.BigEndian.PutUint64(p[8:16], uint64(x.Timestamp))
 		at += 16
 	}
-	at = w.PutInt8(at, 0)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -2419,8 +2651,12 @@ func (x *StreamsGroupMetadataKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *StreamsGroupMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupMetadataKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
 	return at
 }
 
@@ -2483,9 +2719,7 @@ func (x *StreamsGroupMetadataValue) decode(r *wire.Reader, v int16, at int) int 
 					x.LastAssignmentConfigs = nil
 				} else {
 					s := wire.Resize(x.LastAssignmentConfigs, n)
-					for i := range s {
-						at = s[i].decode(r, v, at)
-					}
+					at = decodeEachLastAssignmentConfig(s, r, v, at)
 					x.LastAssignmentConfigs = s
 				}
 			}
@@ -2514,14 +2748,14 @@ func (x *StreamsGroupMetadataValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *StreamsGroupMetadataValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 12)
+	var b []byte
+	b = w.Room(at, 13)
 	{
-		b := (*[12]byte)(w.At(at, 12))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Epoch))
-		binary.BigEndian.PutUint64(b[4:12], uint64(x.MetadataHash))
+		p := (*[12]byte)(b[at : at+12])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.Epoch))
+		binary.BigEndian.PutUint64(p[4:12], uint64(x.MetadataHash))
 		at += 12
 	}
-	w.Room(at, 1)
 	n := int8(0)
 	if x.ValidatedTopologyEpoch != -1 {
 		n++
@@ -2535,41 +2769,39 @@ func (x *StreamsGroupMetadataValue) encode(w *wire.Writer, v int16, at int) int 
 	if x.FailedDescriptionTopologyEpoch != -1 {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if x.ValidatedTopologyEpoch != -1 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, 4)
-			at = w.PutInt32(at, x.ValidatedTopologyEpoch)
+			b = w.Room(at, 4)
+			at = wire.PutInt32(b, at, x.ValidatedTopologyEpoch)
 			at = w.PutEndTag(start, at)
 		}
 		if len(x.LastAssignmentConfigs) != 0 || x.LastAssignmentConfigs == nil {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 1)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 1)
 			start := at
-			w.Room(at, wire.CountRoom)
-			at = w.PutNullCount(at, len(x.LastAssignmentConfigs), x.LastAssignmentConfigs == nil, true, true)
-			for i := range x.LastAssignmentConfigs {
-				at = x.LastAssignmentConfigs[i].encode(w, v, at)
-			}
+			b = w.Room(at, wire.CountRoom)
+			at = wire.PutNullCount(b, at, len(x.LastAssignmentConfigs), x.LastAssignmentConfigs == nil, true, true)
+			at = encodeEachLastAssignmentConfig(x.LastAssignmentConfigs, w, v, at)
 			at = w.PutEndTag(start, at)
 		}
 		if x.StoredDescriptionTopologyEpoch != -1 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 2)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 2)
 			start := at
-			w.Room(at, 4)
-			at = w.PutInt32(at, x.StoredDescriptionTopologyEpoch)
+			b = w.Room(at, 4)
+			at = wire.PutInt32(b, at, x.StoredDescriptionTopologyEpoch)
 			at = w.PutEndTag(start, at)
 		}
 		if x.FailedDescriptionTopologyEpoch != -1 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 3)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 3)
 			start := at
-			w.Room(at, 4)
-			at = w.PutInt32(at, x.FailedDescriptionTopologyEpoch)
+			b = w.Room(at, 4)
+			at = wire.PutInt32(b, at, x.FailedDescriptionTopologyEpoch)
 			at = w.PutEndTag(start, at)
 		}
 	}
@@ -2588,18 +2820,31 @@ func (x *LastAssignmentConfig) Default() {
 	x.Value = ""
 }
 
-func (x *LastAssignmentConfig) decode(r *wire.Reader, v int16, at int) int {
-	x.Key, at = r.GetString(at, true)
-	x.Value, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
+func decodeEachLastAssignmentConfig(s []LastAssignmentConfig, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Key, at = r.GetString(at, true)
+		x.Value, at = r.GetString(at, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *LastAssignmentConfig) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
-	at = w.PutString(at, x.Key, true)
-	at = w.PutString(at, x.Value, true)
-	at = w.PutInt8(at, 0)
+func encodeEachLastAssignmentConfig(s []LastAssignmentConfig, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
+		if len(x.Key) > wire.StringBytesMax {
+			w.Fail("LastAssignmentConfig.Key", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Key, true)
+		if len(x.Value) > wire.StringBytesMax {
+			w.Fail("LastAssignmentConfig.Value", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Value, true)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -2642,9 +2887,16 @@ func (x *StreamsGroupMemberMetadataKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *StreamsGroupMemberMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
-	at = w.PutString(at, x.GroupId, false)
-	at = w.PutString(at, x.MemberId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupMemberMetadataKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupMemberMetadataKey.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, false)
 	return at
 }
 
@@ -2713,9 +2965,7 @@ func (x *StreamsGroupMemberMetadataValue) decode(r *wire.Reader, v int16, at int
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.ClientTags, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupMemberMetadataValueKeyValue(s, r, v, at)
 		x.ClientTags = s
 	}
 	at = r.GetNoTags(at)
@@ -2733,30 +2983,52 @@ func (x *StreamsGroupMemberMetadataValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *StreamsGroupMemberMetadataValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 8+wire.StringRoom+len(x.InstanceId.String)+wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.StringRoom+len(x.ProcessId))
-	at = w.PutNullString(at, &x.InstanceId, true, true)
-	at = w.PutNullString(at, &x.RackId, true, true)
-	at = w.PutString(at, x.ClientId, true)
-	at = w.PutString(at, x.ClientHost, true)
+	var b []byte
+	b = w.Room(at, 8+wire.StringRoom+len(x.InstanceId.String)+wire.StringRoom+len(x.RackId.String)+wire.StringRoom+len(x.ClientId)+wire.StringRoom+len(x.ClientHost)+wire.StringRoom+len(x.ProcessId))
+	if x.InstanceId.Valid {
+		if len(x.InstanceId.String) > wire.StringBytesMax {
+			w.Fail("StreamsGroupMemberMetadataValue.InstanceId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.InstanceId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	if x.RackId.Valid {
+		if len(x.RackId.String) > wire.StringBytesMax {
+			w.Fail("StreamsGroupMemberMetadataValue.RackId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.RackId.String, true)
+	} else {
+		at = wire.PutNoString(b, at, true, true)
+	}
+	if len(x.ClientId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupMemberMetadataValue.ClientId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.ClientId, true)
+	if len(x.ClientHost) > wire.StringBytesMax {
+		w.Fail("StreamsGroupMemberMetadataValue.ClientHost", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.ClientHost, true)
 	{
-		b := (*[8]byte)(w.At(at, 8))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.RebalanceTimeoutMs))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.TopologyEpoch))
+		p := (*[8]byte)(b[at : at+8])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.RebalanceTimeoutMs))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.TopologyEpoch))
 		at += 8
 	}
-	at = w.PutString(at, x.ProcessId, true)
-	w.Room(at, 1)
-	at = w.PutPresent(at, x.UserEndpoint != nil)
+	if len(x.ProcessId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupMemberMetadataValue.ProcessId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.ProcessId, true)
+	b = w.Room(at, 1)
+	at = wire.PutPresent(b, at, x.UserEndpoint != nil)
 	if x.UserEndpoint != nil {
 		at = x.UserEndpoint.encode(w, v, at)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ClientTags), true)
-	for i := range x.ClientTags {
-		at = x.ClientTags[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.ClientTags), true)
+	at = encodeEachStreamsGroupMemberMetadataValueKeyValue(x.ClientTags, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -2780,10 +3052,14 @@ func (x *StreamsGroupMemberMetadataValueEndpoint) decode(r *wire.Reader, v int16
 }
 
 func (x *StreamsGroupMemberMetadataValueEndpoint) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 3+wire.StringRoom+len(x.Host))
-	at = w.PutString(at, x.Host, true)
-	at = w.PutUint16(at, x.Port)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 3+wire.StringRoom+len(x.Host))
+	if len(x.Host) > wire.StringBytesMax {
+		w.Fail("StreamsGroupMemberMetadataValueEndpoint.Host", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.Host, true)
+	at = wire.PutUint16(b, at, x.Port)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -2799,18 +3075,31 @@ func (x *StreamsGroupMemberMetadataValueKeyValue) Default() {
 	x.Value = ""
 }
 
-func (x *StreamsGroupMemberMetadataValueKeyValue) decode(r *wire.Reader, v int16, at int) int {
-	x.Key, at = r.GetString(at, true)
-	x.Value, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
+func decodeEachStreamsGroupMemberMetadataValueKeyValue(s []StreamsGroupMemberMetadataValueKeyValue, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Key, at = r.GetString(at, true)
+		x.Value, at = r.GetString(at, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *StreamsGroupMemberMetadataValueKeyValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
-	at = w.PutString(at, x.Key, true)
-	at = w.PutString(at, x.Value, true)
-	at = w.PutInt8(at, 0)
+func encodeEachStreamsGroupMemberMetadataValueKeyValue(s []StreamsGroupMemberMetadataValueKeyValue, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
+		if len(x.Key) > wire.StringBytesMax {
+			w.Fail("StreamsGroupMemberMetadataValueKeyValue.Key", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Key, true)
+		if len(x.Value) > wire.StringBytesMax {
+			w.Fail("StreamsGroupMemberMetadataValueKeyValue.Value", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Value, true)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -2850,8 +3139,12 @@ func (x *StreamsGroupTargetAssignmentMetadataKey) Encode(w *wire.Writer, v int16
 }
 
 func (x *StreamsGroupTargetAssignmentMetadataKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupTargetAssignmentMetadataKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
 	return at
 }
 
@@ -2907,21 +3200,21 @@ func (x *StreamsGroupTargetAssignmentMetadataValue) Encode(w *wire.Writer, v int
 }
 
 func (x *StreamsGroupTargetAssignmentMetadataValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.AssignmentEpoch)
-	w.Room(at, 1)
+	var b []byte
+	b = w.Room(at, 5)
+	at = wire.PutInt32(b, at, x.AssignmentEpoch)
 	n := int8(0)
 	if x.AssignmentTimestamp != 0 {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if x.AssignmentTimestamp != 0 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, 8)
-			at = w.PutInt64(at, x.AssignmentTimestamp)
+			b = w.Room(at, 8)
+			at = wire.PutInt64(b, at, x.AssignmentTimestamp)
 			at = w.PutEndTag(start, at)
 		}
 	}
@@ -2967,9 +3260,16 @@ func (x *StreamsGroupTargetAssignmentMemberKey) Encode(w *wire.Writer, v int16) 
 }
 
 func (x *StreamsGroupTargetAssignmentMemberKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
-	at = w.PutString(at, x.GroupId, false)
-	at = w.PutString(at, x.MemberId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupTargetAssignmentMemberKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupTargetAssignmentMemberKey.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, false)
 	return at
 }
 
@@ -3002,27 +3302,21 @@ func (x *StreamsGroupTargetAssignmentMemberValue) decode(r *wire.Reader, v int16
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.ActiveTasks, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(s, r, v, at)
 		x.ActiveTasks = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.StandbyTasks, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(s, r, v, at)
 		x.StandbyTasks = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.WarmupTasks, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(s, r, v, at)
 		x.WarmupTasks = s
 	}
 	at = r.GetNoTags(at)
@@ -3040,23 +3334,18 @@ func (x *StreamsGroupTargetAssignmentMemberValue) Encode(w *wire.Writer, v int16
 }
 
 func (x *StreamsGroupTargetAssignmentMemberValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ActiveTasks), true)
-	for i := range x.ActiveTasks {
-		at = x.ActiveTasks[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StandbyTasks), true)
-	for i := range x.StandbyTasks {
-		at = x.StandbyTasks[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.WarmupTasks), true)
-	for i := range x.WarmupTasks {
-		at = x.WarmupTasks[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.ActiveTasks), true)
+	at = encodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(x.ActiveTasks, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.StandbyTasks), true)
+	at = encodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(x.StandbyTasks, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.WarmupTasks), true)
+	at = encodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(x.WarmupTasks, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -3072,24 +3361,35 @@ func (x *StreamsGroupTargetAssignmentMemberValueTaskIds) Default() {
 	x.Partitions = wire.Resize(x.Partitions, 0)
 }
 
-func (x *StreamsGroupTargetAssignmentMemberValueTaskIds) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
+func decodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(s []StreamsGroupTargetAssignmentMemberValueTaskIds, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupTargetAssignmentMemberValueTaskIds) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.SubtopologyId, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	at = w.PutInt8(at, 0)
+func encodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(s []StreamsGroupTargetAssignmentMemberValueTaskIds, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupTargetAssignmentMemberValueTaskIds.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }
 
@@ -3132,9 +3432,16 @@ func (x *StreamsGroupCurrentMemberAssignmentKey) Encode(w *wire.Writer, v int16)
 }
 
 func (x *StreamsGroupCurrentMemberAssignmentKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
-	at = w.PutString(at, x.GroupId, false)
-	at = w.PutString(at, x.MemberId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId)+wire.StringRoom+len(x.MemberId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupCurrentMemberAssignmentKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
+	if len(x.MemberId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupCurrentMemberAssignmentKey.MemberId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.MemberId, false)
 	return at
 }
 
@@ -3188,54 +3495,42 @@ func (x *StreamsGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int1
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.ActiveTasks, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.ActiveTasks = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.StandbyTasks, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.StandbyTasks = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.WarmupTasks, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.WarmupTasks = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.ActiveTasksPendingRevocation, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.ActiveTasksPendingRevocation = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.StandbyTasksPendingRevocation, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.StandbyTasksPendingRevocation = s
 	}
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
 		s := wire.Resize(x.WarmupTasksPendingRevocation, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.WarmupTasksPendingRevocation = s
 	}
 	at = r.GetNoTags(at)
@@ -3253,46 +3548,34 @@ func (x *StreamsGroupCurrentMemberAssignmentValue) Encode(w *wire.Writer, v int1
 }
 
 func (x *StreamsGroupCurrentMemberAssignmentValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 9)
+	var b []byte
+	b = w.Room(at, 9+wire.CountRoom)
 	{
-		b := (*[9]byte)(w.At(at, 9))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.MemberEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.PreviousMemberEpoch))
-		b[8] = byte(x.State)
+		p := (*[9]byte)(b[at : at+9])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.MemberEpoch))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.PreviousMemberEpoch))
+		p[8] = byte(x.State)
 		at += 9
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ActiveTasks), true)
-	for i := range x.ActiveTasks {
-		at = x.ActiveTasks[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StandbyTasks), true)
-	for i := range x.StandbyTasks {
-		at = x.StandbyTasks[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.WarmupTasks), true)
-	for i := range x.WarmupTasks {
-		at = x.WarmupTasks[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.ActiveTasksPendingRevocation), true)
-	for i := range x.ActiveTasksPendingRevocation {
-		at = x.ActiveTasksPendingRevocation[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StandbyTasksPendingRevocation), true)
-	for i := range x.StandbyTasksPendingRevocation {
-		at = x.StandbyTasksPendingRevocation[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.WarmupTasksPendingRevocation), true)
-	for i := range x.WarmupTasksPendingRevocation {
-		at = x.WarmupTasksPendingRevocation[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	at = wire.PutCount(b, at, len(x.ActiveTasks), true)
+	at = encodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(x.ActiveTasks, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.StandbyTasks), true)
+	at = encodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(x.StandbyTasks, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.WarmupTasks), true)
+	at = encodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(x.WarmupTasks, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.ActiveTasksPendingRevocation), true)
+	at = encodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(x.ActiveTasksPendingRevocation, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.StandbyTasksPendingRevocation), true)
+	at = encodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(x.StandbyTasksPendingRevocation, w, v, at)
+	b = w.Room(at, wire.CountRoom)
+	at = wire.PutCount(b, at, len(x.WarmupTasksPendingRevocation), true)
+	at = encodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(x.WarmupTasksPendingRevocation, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -3310,59 +3593,70 @@ func (x *StreamsGroupCurrentMemberAssignmentValueTaskIds) Default() {
 	x.AssignmentEpochs = wire.Resize(x.AssignmentEpochs, 0)
 }
 
-func (x *StreamsGroupCurrentMemberAssignmentValueTaskIds) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
+func decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s []StreamsGroupCurrentMemberAssignmentValueTaskIds, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.Partitions, n)
+			at = r.GetInt32s(at, s)
+			x.Partitions = s
+		}
+		x.AssignmentEpochs = wire.Resize(x.AssignmentEpochs, 0)
 		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.Partitions, n)
-		at = r.GetInt32s(at, s)
-		x.Partitions = s
-	}
-	x.AssignmentEpochs = wire.Resize(x.AssignmentEpochs, 0)
-	var n int
-	var tag uint32
-	var outer []byte
-	for n, at = r.GetTagCount(at); n > 0; n-- {
-		tag, outer, at = r.GetTag(at)
-		switch {
-		case tag == 0:
-			{
-				var n int
-				if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
-					x.AssignmentEpochs = nil
-				} else {
-					s := wire.Resize(x.AssignmentEpochs, n)
-					at = r.GetInt32s(at, s)
-					x.AssignmentEpochs = s
+		var tag uint32
+		var outer []byte
+		for n, at = r.GetTagCount(at); n > 0; n-- {
+			tag, outer, at = r.GetTag(at)
+			switch {
+			case tag == 0:
+				{
+					var n int
+					if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
+						x.AssignmentEpochs = nil
+					} else {
+						s := wire.Resize(x.AssignmentEpochs, n)
+						at = r.GetInt32s(at, s)
+						x.AssignmentEpochs = s
+					}
 				}
+				at = r.GetEndTag(at, outer)
+			default:
+				at = r.GetSkipTag(outer)
 			}
-			at = r.GetEndTag(at, outer)
-		default:
-			at = r.GetSkipTag(outer)
 		}
 	}
 	return at
 }
 
-func (x *StreamsGroupCurrentMemberAssignmentValueTaskIds) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
-	at = w.PutString(at, x.SubtopologyId, true)
-	at = w.PutInt32s(at, x.Partitions, true, false)
-	w.Room(at, 1)
-	n := int8(0)
-	if len(x.AssignmentEpochs) != 0 || x.AssignmentEpochs == nil {
-		n++
-	}
-	at = w.PutInt8(at, n)
-	if n > 0 {
+func encodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s []StreamsGroupCurrentMemberAssignmentValueTaskIds, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom+4*len(x.Partitions))
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupCurrentMemberAssignmentValueTaskIds.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		at = wire.PutCount(b, at, len(x.Partitions), true)
+		at = wire.PutInt32s(b, at, x.Partitions)
+		n := int8(0)
 		if len(x.AssignmentEpochs) != 0 || x.AssignmentEpochs == nil {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
-			start := at
-			w.Room(at, wire.CountRoom+4*len(x.AssignmentEpochs))
-			at = w.PutInt32s(at, x.AssignmentEpochs, true, true)
-			at = w.PutEndTag(start, at)
+			n++
+		}
+		at = wire.PutInt8(b, at, n)
+		if n > 0 {
+			if len(x.AssignmentEpochs) != 0 || x.AssignmentEpochs == nil {
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
+				start := at
+				b = w.Room(at, wire.CountRoom+4*len(x.AssignmentEpochs))
+				at = wire.PutNullCount(b, at, len(x.AssignmentEpochs), x.AssignmentEpochs == nil, true, true)
+				at = wire.PutInt32s(b, at, x.AssignmentEpochs)
+				at = w.PutEndTag(start, at)
+			}
 		}
 	}
 	return at
@@ -3404,8 +3698,12 @@ func (x *StreamsGroupTopologyKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *StreamsGroupTopologyKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.GroupId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("StreamsGroupTopologyKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
 	return at
 }
 
@@ -3437,9 +3735,7 @@ func (x *StreamsGroupTopologyValue) decode(r *wire.Reader, v int16, at int) int 
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 8)
 		s := wire.Resize(x.Subtopologies, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachStreamsGroupTopologyValueSubtopology(s, r, v, at)
 		x.Subtopologies = s
 	}
 	at = r.GetNoTags(at)
@@ -3457,15 +3753,13 @@ func (x *StreamsGroupTopologyValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *StreamsGroupTopologyValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 4)
-	at = w.PutInt32(at, x.Epoch)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.Subtopologies), true)
-	for i := range x.Subtopologies {
-		at = x.Subtopologies[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
+	var b []byte
+	b = w.Room(at, 4+wire.CountRoom)
+	at = wire.PutInt32(b, at, x.Epoch)
+	at = wire.PutCount(b, at, len(x.Subtopologies), true)
+	at = encodeEachStreamsGroupTopologyValueSubtopology(x.Subtopologies, w, v, at)
+	b = w.Room(at, 1)
+	at = wire.PutInt8(b, at, 0)
 	return at
 }
 
@@ -3491,104 +3785,110 @@ func (x *StreamsGroupTopologyValueSubtopology) Default() {
 	x.CopartitionGroups = wire.Resize(x.CopartitionGroups, 0)
 }
 
-func (x *StreamsGroupTopologyValueSubtopology) decode(r *wire.Reader, v int16, at int) int {
-	x.SubtopologyId, at = r.GetString(at, true)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.SourceTopics, n)
-		for i := range s {
-			s[i], at = r.GetString(at, true)
+func decodeEachStreamsGroupTopologyValueSubtopology(s []StreamsGroupTopologyValueSubtopology, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.SubtopologyId, at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.SourceTopics, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.SourceTopics = s
 		}
-		x.SourceTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.SourceTopicRegex, n)
-		for i := range s {
-			s[i], at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.SourceTopicRegex, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.SourceTopicRegex = s
 		}
-		x.SourceTopicRegex = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 9)
-		s := wire.Resize(x.StateChangelogTopics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 9)
+			s := wire.Resize(x.StateChangelogTopics, n)
+			at = decodeEachStreamsGroupTopologyValueTopicInfo(s, r, v, at)
+			x.StateChangelogTopics = s
 		}
-		x.StateChangelogTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 1)
-		s := wire.Resize(x.RepartitionSinkTopics, n)
-		for i := range s {
-			s[i], at = r.GetString(at, true)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 1)
+			s := wire.Resize(x.RepartitionSinkTopics, n)
+			for i := range s {
+				s[i], at = r.GetString(at, true)
+			}
+			x.RepartitionSinkTopics = s
 		}
-		x.RepartitionSinkTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 9)
-		s := wire.Resize(x.RepartitionSourceTopics, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 9)
+			s := wire.Resize(x.RepartitionSourceTopics, n)
+			at = decodeEachStreamsGroupTopologyValueTopicInfo(s, r, v, at)
+			x.RepartitionSourceTopics = s
 		}
-		x.RepartitionSourceTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 4)
-		s := wire.Resize(x.CopartitionGroups, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 4)
+			s := wire.Resize(x.CopartitionGroups, n)
+			at = decodeEachStreamsGroupTopologyValueCopartitionGroup(s, r, v, at)
+			x.CopartitionGroups = s
 		}
-		x.CopartitionGroups = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupTopologyValueSubtopology) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.SubtopologyId))
-	at = w.PutString(at, x.SubtopologyId, true)
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SourceTopics), true)
-	for i := range x.SourceTopics {
-		w.Room(at, wire.StringRoom+len(x.SourceTopics[i]))
-		at = w.PutString(at, x.SourceTopics[i], true)
+func encodeEachStreamsGroupTopologyValueSubtopology(s []StreamsGroupTopologyValueSubtopology, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, wire.StringRoom+len(x.SubtopologyId)+wire.CountRoom)
+		if len(x.SubtopologyId) > wire.StringBytesMax {
+			w.Fail("StreamsGroupTopologyValueSubtopology.SubtopologyId", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.SubtopologyId, true)
+		at = wire.PutCount(b, at, len(x.SourceTopics), true)
+		for j := range x.SourceTopics {
+			b = w.Room(at, wire.StringRoom+len(x.SourceTopics[j]))
+			if len(x.SourceTopics[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupTopologyValueSubtopology.SourceTopics", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.SourceTopics[j], true)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.SourceTopicRegex), true)
+		for j := range x.SourceTopicRegex {
+			b = w.Room(at, wire.StringRoom+len(x.SourceTopicRegex[j]))
+			if len(x.SourceTopicRegex[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupTopologyValueSubtopology.SourceTopicRegex", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.SourceTopicRegex[j], true)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.StateChangelogTopics), true)
+		at = encodeEachStreamsGroupTopologyValueTopicInfo(x.StateChangelogTopics, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.RepartitionSinkTopics), true)
+		for j := range x.RepartitionSinkTopics {
+			b = w.Room(at, wire.StringRoom+len(x.RepartitionSinkTopics[j]))
+			if len(x.RepartitionSinkTopics[j]) > wire.StringBytesMax {
+				w.Fail("StreamsGroupTopologyValueSubtopology.RepartitionSinkTopics", wire.ErrTooLong)
+			}
+			at = wire.PutString(b, at, x.RepartitionSinkTopics[j], true)
+		}
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.RepartitionSourceTopics), true)
+		at = encodeEachStreamsGroupTopologyValueTopicInfo(x.RepartitionSourceTopics, w, v, at)
+		b = w.Room(at, wire.CountRoom)
+		at = wire.PutCount(b, at, len(x.CopartitionGroups), true)
+		at = encodeEachStreamsGroupTopologyValueCopartitionGroup(x.CopartitionGroups, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SourceTopicRegex), true)
-	for i := range x.SourceTopicRegex {
-		w.Room(at, wire.StringRoom+len(x.SourceTopicRegex[i]))
-		at = w.PutString(at, x.SourceTopicRegex[i], true)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StateChangelogTopics), true)
-	for i := range x.StateChangelogTopics {
-		at = x.StateChangelogTopics[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.RepartitionSinkTopics), true)
-	for i := range x.RepartitionSinkTopics {
-		w.Room(at, wire.StringRoom+len(x.RepartitionSinkTopics[i]))
-		at = w.PutString(at, x.RepartitionSinkTopics[i], true)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.RepartitionSourceTopics), true)
-	for i := range x.RepartitionSourceTopics {
-		at = x.RepartitionSourceTopics[i].encode(w, v, at)
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.CopartitionGroups), true)
-	for i := range x.CopartitionGroups {
-		at = x.CopartitionGroups[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -3606,59 +3906,60 @@ func (x *StreamsGroupTopologyValueCopartitionGroup) Default() {
 	x.RepartitionSourceTopics = wire.Resize(x.RepartitionSourceTopics, 0)
 }
 
-func (x *StreamsGroupTopologyValueCopartitionGroup) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 2)
-		s := wire.Resize(x.SourceTopics, n)
-		for i := range s {
-			s[i], at = r.GetInt16(at)
+func decodeEachStreamsGroupTopologyValueCopartitionGroup(s []StreamsGroupTopologyValueCopartitionGroup, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 2)
+			s := wire.Resize(x.SourceTopics, n)
+			for i := range s {
+				s[i], at = r.GetInt16(at)
+			}
+			x.SourceTopics = s
 		}
-		x.SourceTopics = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 2)
-		s := wire.Resize(x.SourceTopicRegex, n)
-		for i := range s {
-			s[i], at = r.GetInt16(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 2)
+			s := wire.Resize(x.SourceTopicRegex, n)
+			for i := range s {
+				s[i], at = r.GetInt16(at)
+			}
+			x.SourceTopicRegex = s
 		}
-		x.SourceTopicRegex = s
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 2)
-		s := wire.Resize(x.RepartitionSourceTopics, n)
-		for i := range s {
-			s[i], at = r.GetInt16(at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 2)
+			s := wire.Resize(x.RepartitionSourceTopics, n)
+			for i := range s {
+				s[i], at = r.GetInt16(at)
+			}
+			x.RepartitionSourceTopics = s
 		}
-		x.RepartitionSourceTopics = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupTopologyValueCopartitionGroup) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SourceTopics), true)
-	for i := range x.SourceTopics {
-		w.Room(at, 2)
-		at = w.PutInt16(at, x.SourceTopics[i])
+func encodeEachStreamsGroupTopologyValueCopartitionGroup(s []StreamsGroupTopologyValueCopartitionGroup, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.CountRoom+2*len(x.SourceTopics)+wire.CountRoom+2*len(x.SourceTopicRegex)+wire.CountRoom+2*len(x.RepartitionSourceTopics))
+		at = wire.PutCount(b, at, len(x.SourceTopics), true)
+		for j := range x.SourceTopics {
+			at = wire.PutInt16(b, at, x.SourceTopics[j])
+		}
+		at = wire.PutCount(b, at, len(x.SourceTopicRegex), true)
+		for j := range x.SourceTopicRegex {
+			at = wire.PutInt16(b, at, x.SourceTopicRegex[j])
+		}
+		at = wire.PutCount(b, at, len(x.RepartitionSourceTopics), true)
+		for j := range x.RepartitionSourceTopics {
+			at = wire.PutInt16(b, at, x.RepartitionSourceTopics[j])
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.SourceTopicRegex), true)
-	for i := range x.SourceTopicRegex {
-		w.Room(at, 2)
-		at = w.PutInt16(at, x.SourceTopicRegex[i])
-	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.RepartitionSourceTopics), true)
-	for i := range x.RepartitionSourceTopics {
-		w.Room(at, 2)
-		at = w.PutInt16(at, x.RepartitionSourceTopics[i])
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -3678,45 +3979,50 @@ func (x *StreamsGroupTopologyValueTopicInfo) Default() {
 	x.TopicConfigs = wire.Resize(x.TopicConfigs, 0)
 }
 
-func (x *StreamsGroupTopologyValueTopicInfo) decode(r *wire.Reader, v int16, at int) int {
-	x.Name, at = r.GetString(at, true)
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 6); p != nil {
-			b := (*[6]byte)(p)
-			x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
-			x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+func decodeEachStreamsGroupTopologyValueTopicInfo(s []StreamsGroupTopologyValueTopicInfo, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Name, at = r.GetString(at, true)
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 6); p != nil {
+				b := (*[6]byte)(p)
+				x.Partitions = int32(binary.BigEndian.Uint32(b[0:4]))
+				x.ReplicationFactor = int16(binary.BigEndian.Uint16(b[4:6]))
+			}
 		}
-	}
-	{
-		var n int
-		n, at = r.GetArrayLen(at, true, false, 3)
-		s := wire.Resize(x.TopicConfigs, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, true, false, 3)
+			s := wire.Resize(x.TopicConfigs, n)
+			at = decodeEachTopicConfig(s, r, v, at)
+			x.TopicConfigs = s
 		}
-		x.TopicConfigs = s
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *StreamsGroupTopologyValueTopicInfo) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 6+wire.StringRoom+len(x.Name))
-	at = w.PutString(at, x.Name, true)
-	{
-		b := (*[6]byte)(w.At(at, 6))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.Partitions))
-		binary.BigEndian.PutUint16(b[4:6], uint16(x.ReplicationFactor))
-		at += 6
+func encodeEachStreamsGroupTopologyValueTopicInfo(s []StreamsGroupTopologyValueTopicInfo, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 6+wire.StringRoom+len(x.Name)+wire.CountRoom)
+		if len(x.Name) > wire.StringBytesMax {
+			w.Fail("StreamsGroupTopologyValueTopicInfo.Name", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Name, true)
+		{
+			p := (*[6]byte)(b[at : at+6])
+			binary.BigEndian.PutUint32(p[0:4], uint32(x.Partitions))
+			binary.BigEndian.PutUint16(p[4:6], uint16(x.ReplicationFactor))
+			at += 6
+		}
+		at = wire.PutCount(b, at, len(x.TopicConfigs), true)
+		at = encodeEachTopicConfig(x.TopicConfigs, w, v, at)
+		b = w.Room(at, 1)
+		at = wire.PutInt8(b, at, 0)
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.TopicConfigs), true)
-	for i := range x.TopicConfigs {
-		at = x.TopicConfigs[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -3732,17 +4038,30 @@ func (x *TopicConfig) Default() {
 	x.Value = ""
 }
 
-func (x *TopicConfig) decode(r *wire.Reader, v int16, at int) int {
-	x.Key, at = r.GetString(at, true)
-	x.Value, at = r.GetString(at, true)
-	at = r.GetNoTags(at)
+func decodeEachTopicConfig(s []TopicConfig, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		x.Key, at = r.GetString(at, true)
+		x.Value, at = r.GetString(at, true)
+		at = r.GetNoTags(at)
+	}
 	return at
 }
 
-func (x *TopicConfig) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
-	at = w.PutString(at, x.Key, true)
-	at = w.PutString(at, x.Value, true)
-	at = w.PutInt8(at, 0)
+func encodeEachTopicConfig(s []TopicConfig, w *wire.Writer, v int16, at int) int {
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Key)+wire.StringRoom+len(x.Value))
+		if len(x.Key) > wire.StringBytesMax {
+			w.Fail("TopicConfig.Key", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Key, true)
+		if len(x.Value) > wire.StringBytesMax {
+			w.Fail("TopicConfig.Value", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Value, true)
+		at = wire.PutInt8(b, at, 0)
+	}
 	return at
 }

@@ -56,12 +56,16 @@ func (x *ShareSnapshotKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareSnapshotKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 20+wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
+	var b []byte
+	b = w.Room(at, 20+wire.StringRoom+len(x.GroupId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ShareSnapshotKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
 	{
-		b := (*[20]byte)(w.At(at, 20))
-		copy(b[0:16], x.TopicId[:])
-		binary.BigEndian.PutUint32(b[16:20], uint32(x.Partition))
+		p := (*[20]byte)(b[at : at+20])
+		copy(p[0:16], x.TopicId[:])
+		binary.BigEndian.PutUint32(p[16:20], uint32(x.Partition))
 		at += 20
 	}
 	return at
@@ -125,9 +129,7 @@ func (x *ShareSnapshotValue) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 20)
 		s := wire.Resize(x.StateBatches, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareSnapshotValueStateBatch(s, r, v, at)
 		x.StateBatches = s
 	}
 	var n int
@@ -157,35 +159,33 @@ func (x *ShareSnapshotValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareSnapshotValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 36)
+	var b []byte
+	b = w.Room(at, 36+wire.CountRoom)
 	{
-		b := (*[36]byte)(w.At(at, 36))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.SnapshotEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.StateEpoch))
-		binary.BigEndian.PutUint32(b[8:12], uint32(x.LeaderEpoch))
-		binary.BigEndian.PutUint64(b[12:20], uint64(x.StartOffset))
-		binary.BigEndian.PutUint64(b[20:28], uint64(x.CreateTimestamp))
-		binary.BigEndian.PutUint64(b[28:36], uint64(x.WriteTimestamp))
+		p := (*[36]byte)(b[at : at+36])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.SnapshotEpoch))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.StateEpoch))
+		binary.BigEndian.PutUint32(p[8:12], uint32(x.LeaderEpoch))
+		binary.BigEndian.PutUint64(p[12:20], uint64(x.StartOffset))
+		binary.BigEndian.PutUint64(p[20:28], uint64(x.CreateTimestamp))
+		binary.BigEndian.PutUint64(p[28:36], uint64(x.WriteTimestamp))
 		at += 36
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StateBatches), true)
-	for i := range x.StateBatches {
-		at = x.StateBatches[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
+	at = wire.PutCount(b, at, len(x.StateBatches), true)
+	at = encodeEachShareSnapshotValueStateBatch(x.StateBatches, w, v, at)
+	b = w.Room(at, 1)
 	n := int8(0)
 	if x.DeliveryCompleteCount != -1 {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if x.DeliveryCompleteCount != -1 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, 4)
-			at = w.PutInt32(at, x.DeliveryCompleteCount)
+			b = w.Room(at, 4)
+			at = wire.PutInt32(b, at, x.DeliveryCompleteCount)
 			at = w.PutEndTag(start, at)
 		}
 	}
@@ -208,32 +208,38 @@ func (x *ShareSnapshotValueStateBatch) Default() {
 	x.DeliveryCount = 0
 }
 
-func (x *ShareSnapshotValueStateBatch) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 19); p != nil {
-			b := (*[19]byte)(p)
-			x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
-			x.DeliveryState = int8(b[16])
-			x.DeliveryCount = int16(binary.BigEndian.Uint16(b[17:19]))
+func decodeEachShareSnapshotValueStateBatch(s []ShareSnapshotValueStateBatch, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 19); p != nil {
+				b := (*[19]byte)(p)
+				x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+				x.DeliveryState = int8(b[16])
+				x.DeliveryCount = int16(binary.BigEndian.Uint16(b[17:19]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareSnapshotValueStateBatch) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 20)
-	{
-		b := (*[19]byte)(w.At(at, 19))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
-		b[16] = byte(x.DeliveryState)
-		binary.BigEndian.PutUint16(b[17:19], uint16(x.DeliveryCount))
-		at += 19
+func encodeEachShareSnapshotValueStateBatch(s []ShareSnapshotValueStateBatch, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 20*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[19]byte)(b[at : at+19])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.FirstOffset))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.LastOffset))
+			p[16] = byte(x.DeliveryState)
+			binary.BigEndian.PutUint16(p[17:19], uint16(x.DeliveryCount))
+			at += 19
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }
 
@@ -285,12 +291,16 @@ func (x *ShareUpdateKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareUpdateKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 20+wire.StringRoom+len(x.GroupId))
-	at = w.PutString(at, x.GroupId, false)
+	var b []byte
+	b = w.Room(at, 20+wire.StringRoom+len(x.GroupId))
+	if len(x.GroupId) > wire.StringBytesMax {
+		w.Fail("ShareUpdateKey.GroupId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.GroupId, false)
 	{
-		b := (*[20]byte)(w.At(at, 20))
-		copy(b[0:16], x.TopicId[:])
-		binary.BigEndian.PutUint32(b[16:20], uint32(x.Partition))
+		p := (*[20]byte)(b[at : at+20])
+		copy(p[0:16], x.TopicId[:])
+		binary.BigEndian.PutUint32(p[16:20], uint32(x.Partition))
 		at += 20
 	}
 	return at
@@ -339,9 +349,7 @@ func (x *ShareUpdateValue) decode(r *wire.Reader, v int16, at int) int {
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 20)
 		s := wire.Resize(x.StateBatches, n)
-		for i := range s {
-			at = s[i].decode(r, v, at)
-		}
+		at = decodeEachShareUpdateValueStateBatch(s, r, v, at)
 		x.StateBatches = s
 	}
 	var n int
@@ -371,32 +379,30 @@ func (x *ShareUpdateValue) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *ShareUpdateValue) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 16)
+	var b []byte
+	b = w.Room(at, 16+wire.CountRoom)
 	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint32(b[0:4], uint32(x.SnapshotEpoch))
-		binary.BigEndian.PutUint32(b[4:8], uint32(x.LeaderEpoch))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.StartOffset))
+		p := (*[16]byte)(b[at : at+16])
+		binary.BigEndian.PutUint32(p[0:4], uint32(x.SnapshotEpoch))
+		binary.BigEndian.PutUint32(p[4:8], uint32(x.LeaderEpoch))
+		binary.BigEndian.PutUint64(p[8:16], uint64(x.StartOffset))
 		at += 16
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutCount(at, len(x.StateBatches), true)
-	for i := range x.StateBatches {
-		at = x.StateBatches[i].encode(w, v, at)
-	}
-	w.Room(at, 1)
+	at = wire.PutCount(b, at, len(x.StateBatches), true)
+	at = encodeEachShareUpdateValueStateBatch(x.StateBatches, w, v, at)
+	b = w.Room(at, 1)
 	n := int8(0)
 	if x.DeliveryCompleteCount != -1 {
 		n++
 	}
-	at = w.PutInt8(at, n)
+	at = wire.PutInt8(b, at, n)
 	if n > 0 {
 		if x.DeliveryCompleteCount != -1 {
-			w.Room(at, 1)
-			at = w.PutInt8(at, 0)
+			b = w.Room(at, 1)
+			at = wire.PutInt8(b, at, 0)
 			start := at
-			w.Room(at, 4)
-			at = w.PutInt32(at, x.DeliveryCompleteCount)
+			b = w.Room(at, 4)
+			at = wire.PutInt32(b, at, x.DeliveryCompleteCount)
 			at = w.PutEndTag(start, at)
 		}
 	}
@@ -419,31 +425,37 @@ func (x *ShareUpdateValueStateBatch) Default() {
 	x.DeliveryCount = 0
 }
 
-func (x *ShareUpdateValueStateBatch) decode(r *wire.Reader, v int16, at int) int {
-	{
-		var p []byte
-		if p, at = r.GetFixed(at, 19); p != nil {
-			b := (*[19]byte)(p)
-			x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
-			x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
-			x.DeliveryState = int8(b[16])
-			x.DeliveryCount = int16(binary.BigEndian.Uint16(b[17:19]))
+func decodeEachShareUpdateValueStateBatch(s []ShareUpdateValueStateBatch, r *wire.Reader, v int16, at int) int {
+	for i := range s {
+		x := &s[i]
+		{
+			var p []byte
+			if p, at = r.GetFixed(at, 19); p != nil {
+				b := (*[19]byte)(p)
+				x.FirstOffset = int64(binary.BigEndian.Uint64(b[0:8]))
+				x.LastOffset = int64(binary.BigEndian.Uint64(b[8:16]))
+				x.DeliveryState = int8(b[16])
+				x.DeliveryCount = int16(binary.BigEndian.Uint16(b[17:19]))
+			}
 		}
+		at = r.GetNoTags(at)
 	}
-	at = r.GetNoTags(at)
 	return at
 }
 
-func (x *ShareUpdateValueStateBatch) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, 20)
-	{
-		b := (*[19]byte)(w.At(at, 19))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.FirstOffset))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.LastOffset))
-		b[16] = byte(x.DeliveryState)
-		binary.BigEndian.PutUint16(b[17:19], uint16(x.DeliveryCount))
-		at += 19
+func encodeEachShareUpdateValueStateBatch(s []ShareUpdateValueStateBatch, w *wire.Writer, v int16, at int) int {
+	b := w.Room(at, 20*len(s))
+	for i := range s {
+		x := &s[i]
+		{
+			p := (*[19]byte)(b[at : at+19])
+			binary.BigEndian.PutUint64(p[0:8], uint64(x.FirstOffset))
+			binary.BigEndian.PutUint64(p[8:16], uint64(x.LastOffset))
+			p[16] = byte(x.DeliveryState)
+			binary.BigEndian.PutUint16(p[17:19], uint16(x.DeliveryCount))
+			at += 19
+		}
+		at = wire.PutInt8(b, at, 0)
 	}
-	at = w.PutInt8(at, 0)
 	return at
 }

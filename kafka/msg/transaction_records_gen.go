@@ -44,8 +44,12 @@ func (x *TransactionLogKey) Encode(w *wire.Writer, v int16) {
 }
 
 func (x *TransactionLogKey) encode(w *wire.Writer, v int16, at int) int {
-	w.Room(at, wire.StringRoom+len(x.TransactionalId))
-	at = w.PutString(at, x.TransactionalId, false)
+	var b []byte
+	b = w.Room(at, wire.StringRoom+len(x.TransactionalId))
+	if len(x.TransactionalId) > wire.StringBytesMax {
+		w.Fail("TransactionLogKey.TransactionalId", wire.ErrTooLong)
+	}
+	at = wire.PutString(b, at, x.TransactionalId, false)
 	return at
 }
 
@@ -110,9 +114,7 @@ func (x *TransactionLogValue) decode(r *wire.Reader, v int16, at int) int {
 			x.TransactionPartitions = nil
 		} else {
 			s := wire.Resize(x.TransactionPartitions, n)
-			for i := range s {
-				at = s[i].decode(r, v, at)
-			}
+			at = decodeEachPartitionsSchema(s, r, v, at)
 			x.TransactionPartitions = s
 		}
 	}
@@ -164,6 +166,7 @@ func (x *TransactionLogValue) Encode(w *wire.Writer, v int16) {
 
 func (x *TransactionLogValue) encode(w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
+	var b []byte
 	if !(v >= 1) {
 		if x.PreviousProducerId != -1 {
 			w.Fail("TransactionLogValue.PreviousProducerId", wire.ErrNotInThis)
@@ -184,29 +187,25 @@ func (x *TransactionLogValue) encode(w *wire.Writer, v int16, at int) int {
 			w.Fail("TransactionLogValue.ClientTransactionVersion", wire.ErrNotInThis)
 		}
 	}
-	w.Room(at, 15)
+	b = w.Room(at, 15+wire.CountRoom)
 	{
-		b := (*[15]byte)(w.At(at, 15))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.ProducerId))
-		binary.BigEndian.PutUint16(b[8:10], uint16(x.ProducerEpoch))
-		binary.BigEndian.PutUint32(b[10:14], uint32(x.TransactionTimeoutMs))
-		b[14] = byte(x.TransactionStatus)
+		p := (*[15]byte)(b[at : at+15])
+		binary.BigEndian.PutUint64(p[0:8], uint64(x.ProducerId))
+		binary.BigEndian.PutUint16(p[8:10], uint16(x.ProducerEpoch))
+		binary.BigEndian.PutUint32(p[10:14], uint32(x.TransactionTimeoutMs))
+		p[14] = byte(x.TransactionStatus)
 		at += 15
 	}
-	w.Room(at, wire.CountRoom)
-	at = w.PutNullCount(at, len(x.TransactionPartitions), x.TransactionPartitions == nil, flex, true)
-	for i := range x.TransactionPartitions {
-		at = x.TransactionPartitions[i].encode(w, v, at)
-	}
-	w.Room(at, 16)
+	at = wire.PutNullCount(b, at, len(x.TransactionPartitions), x.TransactionPartitions == nil, flex, true)
+	at = encodeEachPartitionsSchema(x.TransactionPartitions, w, v, at)
+	b = w.Room(at, 17)
 	{
-		b := (*[16]byte)(w.At(at, 16))
-		binary.BigEndian.PutUint64(b[0:8], uint64(x.TransactionLastUpdateTimestampMs))
-		binary.BigEndian.PutUint64(b[8:16], uint64(x.TransactionStartTimestampMs))
+		p := (*[16]byte)(b[at : at+16])
+		binary.BigEndian.PutUint64(p[0:8], uint64(x.TransactionLastUpdateTimestampMs))
+		binary.BigEndian.PutUint64(p[8:16], uint64(x.TransactionStartTimestampMs))
 		at += 16
 	}
 	if flex {
-		w.Room(at, 1)
 		n := int8(0)
 		if x.PreviousProducerId != -1 {
 			n++
@@ -220,38 +219,38 @@ func (x *TransactionLogValue) encode(w *wire.Writer, v int16, at int) int {
 		if x.NextProducerEpoch != -1 {
 			n++
 		}
-		at = w.PutInt8(at, n)
+		at = wire.PutInt8(b, at, n)
 		if n > 0 {
 			if x.PreviousProducerId != -1 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 0)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 0)
 				start := at
-				w.Room(at, 8)
-				at = w.PutInt64(at, x.PreviousProducerId)
+				b = w.Room(at, 8)
+				at = wire.PutInt64(b, at, x.PreviousProducerId)
 				at = w.PutEndTag(start, at)
 			}
 			if x.NextProducerId != -1 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 1)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 1)
 				start := at
-				w.Room(at, 8)
-				at = w.PutInt64(at, x.NextProducerId)
+				b = w.Room(at, 8)
+				at = wire.PutInt64(b, at, x.NextProducerId)
 				at = w.PutEndTag(start, at)
 			}
 			if x.ClientTransactionVersion != 0 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 2)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 2)
 				start := at
-				w.Room(at, 2)
-				at = w.PutInt16(at, x.ClientTransactionVersion)
+				b = w.Room(at, 2)
+				at = wire.PutInt16(b, at, x.ClientTransactionVersion)
 				at = w.PutEndTag(start, at)
 			}
 			if x.NextProducerEpoch != -1 {
-				w.Room(at, 1)
-				at = w.PutInt8(at, 3)
+				b = w.Room(at, 1)
+				at = wire.PutInt8(b, at, 3)
 				start := at
-				w.Room(at, 2)
-				at = w.PutInt16(at, x.NextProducerEpoch)
+				b = w.Room(at, 2)
+				at = wire.PutInt16(b, at, x.NextProducerEpoch)
 				at = w.PutEndTag(start, at)
 			}
 		}
@@ -271,29 +270,40 @@ func (x *PartitionsSchema) Default() {
 	x.PartitionIds = wire.Resize(x.PartitionIds, 0)
 }
 
-func (x *PartitionsSchema) decode(r *wire.Reader, v int16, at int) int {
+func decodeEachPartitionsSchema(s []PartitionsSchema, r *wire.Reader, v int16, at int) int {
 	flex := v >= 1
-	x.Topic, at = r.GetString(at, flex)
-	{
-		var n int
-		n, at = r.GetArrayLen(at, flex, false, 4)
-		s := wire.Resize(x.PartitionIds, n)
-		at = r.GetInt32s(at, s)
-		x.PartitionIds = s
-	}
-	if flex {
-		at = r.GetNoTags(at)
+	for i := range s {
+		x := &s[i]
+		x.Topic, at = r.GetString(at, flex)
+		{
+			var n int
+			n, at = r.GetArrayLen(at, flex, false, 4)
+			s := wire.Resize(x.PartitionIds, n)
+			at = r.GetInt32s(at, s)
+			x.PartitionIds = s
+		}
+		if flex {
+			at = r.GetNoTags(at)
+		}
 	}
 	return at
 }
 
-func (x *PartitionsSchema) encode(w *wire.Writer, v int16, at int) int {
+func encodeEachPartitionsSchema(s []PartitionsSchema, w *wire.Writer, v int16, at int) int {
 	flex := v >= 1
-	w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.PartitionIds))
-	at = w.PutString(at, x.Topic, flex)
-	at = w.PutInt32s(at, x.PartitionIds, flex, false)
-	if flex {
-		at = w.PutInt8(at, 0)
+	var b []byte
+	for i := range s {
+		x := &s[i]
+		b = w.Room(at, 1+wire.StringRoom+len(x.Topic)+wire.CountRoom+4*len(x.PartitionIds))
+		if len(x.Topic) > wire.StringBytesMax {
+			w.Fail("PartitionsSchema.Topic", wire.ErrTooLong)
+		}
+		at = wire.PutString(b, at, x.Topic, flex)
+		at = wire.PutCount(b, at, len(x.PartitionIds), flex)
+		at = wire.PutInt32s(b, at, x.PartitionIds)
+		if flex {
+			at = wire.PutInt8(b, at, 0)
+		}
 	}
 	return at
 }

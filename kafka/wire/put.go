@@ -5,202 +5,186 @@ import (
 	"math"
 )
 
-// The Put methods are for generated code. Room makes room at a position for a number of
-// values; each Put writes one there and returns the position behind it, as the Get methods of
-// Reader do, and for the same reason.
+// The Put functions are for generated code. Room makes room at a position for a number of
+// values and returns the whole buffer; each Put writes one value into it and returns the
+// position behind it, as the Get methods of Reader do, and for the same reason: position and
+// buffer stay in registers. The buffer is good until the next Room.
+
+// StringBytesMax is what the length of a string can say, in all versions.
+const StringBytesMax = math.MaxInt16
 
 // The room that values take at most, besides their content.
 const (
-	StringRoom = 3 // and the bytes of the string
+	StringRoom = 5 // and the bytes of the string
 	CountRoom  = 5 // and the bytes, or 4 bytes an int32
 )
 
 // Pos is the position of the next value.
 func (w *Writer) Pos() int { return w.n }
 
-// Commit says where the last Put ended.
-func (w *Writer) Commit(at int) { w.n = at }
-
-// Room makes room for n bytes at a position.
-func (w *Writer) Room(at, n int) {
-	if at+n > len(w.b) {
-		w.grow(at + n)
+// Commit says where the last Put ended. It is the check of all counts: what they count takes
+// at least a byte each.
+func (w *Writer) Commit(at int) {
+	w.n = at
+	if at > math.MaxInt32 {
+		w.Fail("message", ErrTooLong)
 	}
 }
 
-// At is the room of n bytes at position at, for values of fixed size.
-func (w *Writer) At(at, n int) []byte { return w.b[at : at+n] }
+// Room makes room for n bytes at a position and returns the buffer.
+func (w *Writer) Room(at, n int) []byte {
+	if at+n > len(w.b) {
+		w.grow(at + n)
+	}
+	return w.b
+}
 
 // PutBool writes 0 or 1.
-func (w *Writer) PutBool(at int, v bool) int {
+func PutBool(b []byte, at int, v bool) int {
+	b[at] = 0
 	if v {
-		w.b[at] = 1
-	} else {
-		w.b[at] = 0
+		b[at] = 1
 	}
 	return at + 1
 }
 
 // PutInt8 writes one byte.
-func (w *Writer) PutInt8(at int, v int8) int {
-	w.b[at] = byte(v)
+func PutInt8(b []byte, at int, v int8) int {
+	b[at] = byte(v)
 	return at + 1
 }
 
 // PutInt16 writes two bytes.
-func (w *Writer) PutInt16(at int, v int16) int {
-	binary.BigEndian.PutUint16(w.b[at:at+2], uint16(v))
+func PutInt16(b []byte, at int, v int16) int {
+	binary.BigEndian.PutUint16(b[at:at+2], uint16(v))
 	return at + 2
 }
 
 // PutUint16 writes two bytes.
-func (w *Writer) PutUint16(at int, v uint16) int { return w.PutInt16(at, int16(v)) }
+func PutUint16(b []byte, at int, v uint16) int { return PutInt16(b, at, int16(v)) }
 
 // PutInt32 writes four bytes.
-func (w *Writer) PutInt32(at int, v int32) int {
-	binary.BigEndian.PutUint32(w.b[at:at+4], uint32(v))
+func PutInt32(b []byte, at int, v int32) int {
+	binary.BigEndian.PutUint32(b[at:at+4], uint32(v))
 	return at + 4
 }
 
 // PutUint32 writes four bytes.
-func (w *Writer) PutUint32(at int, v uint32) int { return w.PutInt32(at, int32(v)) }
+func PutUint32(b []byte, at int, v uint32) int { return PutInt32(b, at, int32(v)) }
 
 // PutInt64 writes eight bytes.
-func (w *Writer) PutInt64(at int, v int64) int {
-	binary.BigEndian.PutUint64(w.b[at:at+8], uint64(v))
+func PutInt64(b []byte, at int, v int64) int {
+	binary.BigEndian.PutUint64(b[at:at+8], uint64(v))
 	return at + 8
 }
 
 // PutFloat64 writes eight bytes.
-func (w *Writer) PutFloat64(at int, v float64) int {
-	return w.PutInt64(at, int64(math.Float64bits(v)))
+func PutFloat64(b []byte, at int, v float64) int {
+	return PutInt64(b, at, int64(math.Float64bits(v)))
 }
 
 // PutUUID writes sixteen bytes.
-func (w *Writer) PutUUID(at int, v *UUID) int {
-	copy(w.b[at:at+16], v[:])
+func PutUUID(b []byte, at int, v *UUID) int {
+	copy(b[at:at+16], v[:])
 	return at + 16
 }
 
 // PutUvarint writes an unsigned base-128 number.
-func (w *Writer) PutUvarint(at int, v uint32) int {
-	if v < 0x80 {
-		w.b[at] = byte(v)
-		return at + 1
+func PutUvarint(b []byte, at int, v uint32) int {
+	for ; v >= 0x80; v >>= 7 {
+		b[at] = byte(v) | 0x80
+		at++
 	}
-	return at + binary.PutUvarint(w.b[at:at+CountRoom], uint64(v))
+	b[at] = byte(v)
+	return at + 1
 }
 
 // PutCount writes the length of bytes or of an array; -1 is null.
-func (w *Writer) PutCount(at, n int, flex bool) int {
-	if flex && n < 0x7f {
-		w.b[at] = byte(n + 1)
-		return at + 1
-	}
-	return w.putCountSlow(at, n, flex)
-}
-
-func (w *Writer) putCountSlow(at, n int, flex bool) int {
-	if n >= math.MaxInt32 {
-		w.Fail("length", ErrTooLong)
-		n = 0
-	}
+func PutCount(b []byte, at, n int, flex bool) int {
 	if flex {
-		return w.PutUvarint(at, uint32(n+1))
+		return PutUvarint(b, at, uint32(n+1))
 	}
-	return w.PutInt32(at, int32(n))
+	return PutInt32(b, at, int32(n))
 }
 
 // PutNullCount is PutCount; the count is -1 if isNil and null are true.
-func (w *Writer) PutNullCount(at, n int, isNil, flex, null bool) int {
+func PutNullCount(b []byte, at, n int, isNil, flex, null bool) int {
 	if isNil && null {
 		n = -1
 	}
-	return w.PutCount(at, n, flex)
+	return PutCount(b, at, n, flex)
 }
 
-// PutString writes a string that is not null. More than 32767 bytes are ErrTooLong.
-func (w *Writer) PutString(at int, s string, flex bool) int {
-	if flex && len(s) < 0x7f {
-		w.b[at] = byte(len(s) + 1)
-		at++
-	} else {
-		if len(s) > math.MaxInt16 {
-			w.Fail("string", ErrTooLong)
-			s = ""
-		}
-		if flex {
-			at = w.PutUvarint(at, uint32(len(s)+1))
-		} else {
-			at = w.PutInt16(at, int16(len(s)))
-		}
-	}
-	return at + copy(w.b[at:], s)
-}
-
-// PutNullString writes s. A null is written as "" when null is false: the version has none.
-func (w *Writer) PutNullString(at int, s *NullString, flex, null bool) int {
-	switch {
-	case s.Valid:
-		return w.PutString(at, s.String, flex)
-	case !null:
-		return w.PutString(at, "", flex)
-	case flex:
-		return w.PutInt8(at, 0)
-	default:
-		return w.PutInt16(at, -1)
-	}
-}
-
-// PutBytes writes b with its length; nil is null, or empty when null is false.
-func (w *Writer) PutBytes(at int, b []byte, flex, null bool) int {
-	at = w.PutNullCount(at, len(b), b == nil, flex, null)
-	return at + copy(w.b[at:], b)
-}
-
-// PutInt32s writes an array; nil is null, or empty when null is false.
-func (w *Writer) PutInt32s(at int, v []int32, flex, null bool) int {
-	b := w.b
-	if flex && len(v) < 0x7f && (v != nil || !null) {
-		b[at] = byte(len(v) + 1)
-		at++
-	} else {
-		at = w.PutNullCount(at, len(v), v == nil, flex, null)
-	}
+// PutInt32s writes the elements of an array.
+func PutInt32s(b []byte, at int, v []int32) int {
 	for _, x := range v {
-		binary.BigEndian.PutUint32(b[at:at+4:at+4], uint32(x))
+		binary.BigEndian.PutUint32(b[at:at+4], uint32(x))
 		at += 4
 	}
 	return at
 }
 
+// PutString writes a string that is not null. One of more than StringBytesMax is to be
+// refused: what is written then is of no use.
+func PutString(b []byte, at int, s string, flex bool) int {
+	if flex {
+		at = PutUvarint(b, at, uint32(len(s)+1))
+	} else {
+		at = PutInt16(b, at, int16(len(s)))
+	}
+	return at + copy(b[at:], s)
+}
+
+// PutNoString writes a string that is null. It is written as "" when null is false: the
+// version has no null.
+func PutNoString(b []byte, at int, flex, null bool) int {
+	n := 0
+	if null {
+		n = -1
+	}
+	if flex {
+		return PutInt8(b, at, int8(n+1))
+	}
+	return PutInt16(b, at, int16(n))
+}
+
+// PutBytes writes v with its length; nil is null, or empty when null is false.
+func PutBytes(b []byte, at int, v []byte, flex, null bool) int {
+	at = PutNullCount(b, at, len(v), v == nil, flex, null)
+	return at + copy(b[at:], v)
+}
+
 // PutRecords splices v behind its length, for which it makes room; nil is null, or empty
 // when null is false.
 func (w *Writer) PutRecords(at int, v Records, flex, null bool) int {
-	w.Room(at, CountRoom)
-	at = w.PutNullCount(at, v.Size(), v == nil, flex, null)
+	n := v.Size()
+	if n >= math.MaxInt32 {
+		w.Fail("records", ErrTooLong)
+		n = 0
+	}
+	at = PutNullCount(w.Room(at, CountRoom), at, n, v == nil, flex, null)
 	w.spliceAt(at, v)
 	return at
 }
 
 // PutPresent writes the marker in front of a struct that may be null.
-func (w *Writer) PutPresent(at int, ok bool) int {
+func PutPresent(b []byte, at int, ok bool) int {
 	if ok {
-		return w.PutInt8(at, 1)
+		return PutInt8(b, at, 1)
 	}
-	return w.PutInt8(at, -1)
+	return PutInt8(b, at, -1)
 }
 
 // PutPresentTag is PutPresent for a struct inside of a tagged field.
-func (w *Writer) PutPresentTag(at int, ok bool) int { return w.PutBool(at, ok) }
+func PutPresentTag(b []byte, at int, ok bool) int { return PutBool(b, at, ok) }
 
 // PutEndTag ends a tagged field whose value stands from start to at: it puts the size in
 // front of it, for which it makes room. Nothing may be spliced in between.
 func (w *Writer) PutEndTag(start, at int) int {
 	var size [binary.MaxVarintLen64]byte
 	n := binary.PutUvarint(size[:], uint64(at-start))
-	w.Room(at, n)
-	copy(w.b[start+n:], w.b[start:at])
-	copy(w.b[start:], size[:n])
+	b := w.Room(at, n)
+	copy(b[start+n:], b[start:at])
+	copy(b[start:], size[:n])
 	return at + n
 }

@@ -139,12 +139,6 @@ func (w *Writer) Next(n int) []byte {
 	return b
 }
 
-// room makes room for n bytes and returns where they go.
-func (w *Writer) room(n int) int {
-	w.Room(w.n, n)
-	return w.n
-}
-
 // grow makes room for at least size bytes. It is rare: the memory is kept.
 //
 //go:noinline
@@ -200,12 +194,20 @@ func (w *Writer) Varlong(v int64) { w.uvarintSlow(uint64(v)<<1 ^ uint64(v>>63)) 
 
 // String appends a string that is not null. More than 32767 bytes are ErrTooLong.
 func (w *Writer) String(s string, flex bool) {
-	w.n = w.PutString(w.room(StringRoom+len(s)), s, flex)
+	if len(s) > StringBytesMax {
+		w.Fail("string", ErrTooLong)
+		s = ""
+	}
+	w.n = PutString(w.Room(w.n, StringRoom+len(s)), w.n, s, flex)
 }
 
 // NullString appends s. A null is written as "" when null is false: the version has no null.
 func (w *Writer) NullString(s NullString, flex, null bool) {
-	w.n = w.PutNullString(w.room(StringRoom+len(s.String)), &s, flex, null)
+	if s.Valid {
+		w.String(s.String, flex)
+	} else {
+		w.n = PutNoString(w.Room(w.n, StringRoom), w.n, flex, null)
+	}
 }
 
 // BytesValue appends b with its length; nil is empty.
@@ -213,23 +215,32 @@ func (w *Writer) BytesValue(b []byte, flex bool) { w.NullBytes(b, flex, false) }
 
 // NullBytes appends b; nil is null, or empty when null is false.
 func (w *Writer) NullBytes(b []byte, flex, null bool) {
-	w.n = w.PutBytes(w.room(CountRoom+len(b)), b, flex, null)
+	w.Commit(PutBytes(w.Room(w.n, CountRoom+len(b)), w.n, b, flex, null))
 }
 
 // Records splices v behind its length; nil is null, or empty when null is false.
 func (w *Writer) Records(v Records, flex, null bool) { w.n = w.PutRecords(w.n, v, flex, null) }
 
 // ArrayLen appends the count of an array; -1 is null.
-func (w *Writer) ArrayLen(n int, flex bool) { w.n = w.PutCount(w.room(CountRoom), n, flex) }
+func (w *Writer) ArrayLen(n int, flex bool) {
+	if n > math.MaxInt32 {
+		w.Fail("array", ErrTooLong)
+	}
+	w.n = PutCount(w.Room(w.n, CountRoom), w.n, n, flex)
+}
 
 // NullArrayLen appends the count of an array, which is null if isNil and null are true.
 func (w *Writer) NullArrayLen(n int, isNil, flex, null bool) {
-	w.n = w.PutNullCount(w.room(CountRoom), n, isNil, flex, null)
+	if isNil && null {
+		n = -1
+	}
+	w.ArrayLen(n, flex)
 }
 
 // Int32s appends an array of int32; nil is null, or empty when null is false.
 func (w *Writer) Int32s(v []int32, flex, null bool) {
-	w.n = w.PutInt32s(w.room(CountRoom+4*len(v)), v, flex, null)
+	w.NullArrayLen(len(v), v == nil, flex, null)
+	w.Commit(PutInt32s(w.Room(w.n, 4*len(v)), w.n, v))
 }
 
 // NoTags appends an empty tag section.

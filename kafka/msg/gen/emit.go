@@ -15,6 +15,10 @@ type emitter struct {
 	m   *Message
 	s   *Struct
 	err error
+	// room is set while encoding: there is room for a count or the number of tagged fields.
+	room bool
+	// roomForAll is set while encoding the elements of an array for all of which there is room.
+	roomForAll bool
 }
 
 func (e *emitter) p(format string, args ...any) {

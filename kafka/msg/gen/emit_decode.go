@@ -1,6 +1,7 @@
 package main
 
-// decode writes the decode method of the current struct, and the Decode of a message.
+// decode writes the Decode of a message, and what decodes the current struct: a method for
+// one, a function for all elements of an array.
 func (e *emitter) decode() {
 	if e.s == e.m.Root {
 		e.p("// Decode reads x from r. It sets every field, reuses the memory of slices, and aliases")
@@ -9,8 +10,23 @@ func (e *emitter) decode() {
 		e.checkVersion("r.Fail(wire.ErrVersion)")
 		e.p("r.Seek(x.decode(r, v, r.Pos()))\n}\n")
 	}
-	e.p("func (x *%s) decode(r *wire.Reader, v int16, at int) int {", e.s.Name)
-	e.defineFlex()
+	if e.s.Single {
+		e.p("func (x *%s) decode(r *wire.Reader, v int16, at int) int {", e.s.Name)
+		e.defineFlex()
+		e.decodeBody()
+		e.p("return at\n}\n")
+	}
+	if e.s.Element {
+		e.p("func decodeEach%[1]s(s []%[1]s, r *wire.Reader, v int16, at int) int {", e.s.Name)
+		e.defineFlex()
+		e.p("for i := range s {\nx := &s[i]")
+		e.decodeBody()
+		e.p("}\nreturn at\n}\n")
+	}
+}
+
+// decodeBody writes the statements that decode x.
+func (e *emitter) decodeBody() {
 	for fields := e.s.Fields; len(fields) > 0; {
 		run := e.run(fields)
 		fields = fields[len(run):]
@@ -31,7 +47,6 @@ func (e *emitter) decode() {
 		}
 	}
 	e.decodeTags()
-	e.p("return at\n}\n")
 }
 
 // run is the longest start of fields that is read and written as one piece: values of
@@ -163,7 +178,7 @@ func (e *emitter) decodeArray(f *Field, flex string) {
 	e.p("s := wire.Resize(%s, n)", name)
 	switch {
 	case f.Struct != nil:
-		e.p("for i := range s {\nat = s[i].decode(r, v, at)\n}")
+		e.p("at = decodeEach%s(s, r, v, at)", f.Type)
 	case f.Type == "int32":
 		e.p("at = r.GetInt32s(at, s)")
 	default:

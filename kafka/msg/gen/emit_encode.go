@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// encode writes the encode method of the current struct, and the Encode of a message.
+// encode writes the Encode of a message, and what encodes the current struct: a method for
+// one, a function for all elements of an array.
 func (e *emitter) encode() {
 	if e.s == e.m.Root {
 		e.p("// Encode appends x to w. Errors are in w: wire.ErrNotInThis if a field that v lacks and may")
@@ -14,8 +15,31 @@ func (e *emitter) encode() {
 		e.checkVersion(fmt.Sprintf("w.Fail(%q, wire.ErrVersion)", e.s.Name))
 		e.p("w.Commit(x.encode(w, v, w.Pos()))\n}\n")
 	}
-	e.p("func (x *%s) encode(w *wire.Writer, v int16, at int) int {", e.s.Name)
-	e.defineFlex()
+	if e.s.Single {
+		e.p("func (x *%s) encode(w *wire.Writer, v int16, at int) int {", e.s.Name)
+		e.defineFlex()
+		e.p("var b []byte")
+		e.encodeBody()
+		e.p("return at\n}\n")
+	}
+	if e.s.Element {
+		e.p("func encodeEach%[1]s(s []%[1]s, w *wire.Writer, v int16, at int) int {", e.s.Name)
+		e.defineFlex()
+		if n := e.elementRoom(); n > 0 {
+			e.p("b := w.Room(at, %d*len(s))", n)
+			e.roomForAll = true
+		} else {
+			e.p("var b []byte")
+		}
+		e.p("for i := range s {\nx := &s[i]")
+		e.encodeBody()
+		e.p("}\nreturn at\n}\n")
+		e.roomForAll = false
+	}
+}
+
+// encodeBody writes the statements that encode x.
+func (e *emitter) encodeBody() {
 	var untagged []*Field
 	for _, f := range e.s.Fields {
 		if f.Tag < 0 {
@@ -28,26 +52,21 @@ func (e *emitter) encode() {
 			e.p("}")
 		}
 	}
-	noTags := e.flex() != "false" && len(untagged) == len(e.s.Fields)
-	for len(untagged) > 0 {
+	for e.room = false; len(untagged) > 0; {
 		n := 0
 		for n < len(untagged) && plain(untagged[n]) {
 			n++
 		}
-		if n == 0 {
+		if n > 0 {
+			e.segment(untagged[:n], untagged[n:])
+		} else {
+			n = 1
 			e.versioned(untagged[:1], func() { e.encodeField(untagged[0]) })
-			untagged = untagged[1:]
-			continue
+			e.room = false
 		}
-		noTags = noTags && n == len(untagged)
-		e.segment(untagged[:n], noTags)
-		if untagged = untagged[n:]; noTags {
-			e.p("return at\n}\n")
-			return
-		}
+		untagged = untagged[n:]
 	}
 	e.encodeTags()
-	e.p("return at\n}\n")
 }
 
 // versioned writes what body writes for fields that the same versions have, and for other
@@ -92,20 +111,23 @@ func (e *emitter) encodeTags() {
 		e.p("if flex {")
 		defer e.p("}")
 	}
-	e.p("w.Room(at, 1)") // fewer than 128 fields
+	if !e.room {
+		e.p("b = w.Room(at, 1)") // fewer than 128 fields
+	}
 	if len(tagged) == 0 {
-		e.p("at = w.PutInt8(at, 0)")
+		e.p("at = wire.PutInt8(b, at, 0)")
 		return
 	}
 	e.p("n := int8(0)")
 	for _, f := range tagged {
 		e.p("if %s {\nn++\n}", e.writesTag(f))
 	}
-	e.p("at = w.PutInt8(at, n)")
+	e.p("at = wire.PutInt8(b, at, n)")
 	e.p("if n > 0 {")
 	for _, f := range tagged {
 		e.p("if %s {", e.writesTag(f))
-		e.p("w.Room(at, 1)\nat = w.PutInt8(at, %d)\nstart := at", f.Tag)
+		e.p("b = w.Room(at, 1)\nat = wire.PutInt8(b, at, %d)\nstart := at", f.Tag)
+		e.room = false
 		e.encodeField(f)
 		e.p("at = w.PutEndTag(start, at)\n}")
 	}
@@ -133,40 +155,48 @@ func (e *emitter) encodeField(f *Field) {
 	}
 	name := "x." + f.Name
 	switch {
-	case f.Array && f.Type != "int32":
+	case f.Array && !fixedSize(f.Type):
 		e.encodeArray(f, flex)
 	case f.Struct != nil && f.nullable():
 		present := "PutPresent"
 		if f.Tag >= 0 {
 			present = "PutPresentTag"
 		}
-		e.p("w.Room(at, 1)\nat = w.%s(at, %s != nil)", present, name)
+		e.p("b = w.Room(at, 1)\nat = wire.%s(b, at, %s != nil)", present, name)
 		e.p("if %s != nil {\nat = %s.encode(w, v, at)\n}", name, name)
 	case f.Struct != nil:
 		e.p("at = %s.encode(w, v, at)", name)
 	case f.Type == "records" && e.m.Kind == "response":
 		e.p("at = w.PutRecords(at, %s, %s, %s)", name, flex, e.inOr(f.Null))
 	default:
-		e.p("w.Room(at, %s)", e.room([]*Field{f}, false))
+		e.p("b = w.Room(at, %s)", e.roomFor([]*Field{f}, 0))
 		e.putField(f, name, flex)
 	}
 }
 
+// encodeArray writes an array of structs, strings or bytes.
 func (e *emitter) encodeArray(f *Field, flex string) {
 	name := "x." + f.Name
-	e.p("w.Room(at, wire.CountRoom)")
-	if f.nullable() {
-		e.p("at = w.PutNullCount(at, len(%s), %s == nil, %s, %s)", name, name, flex, e.inOr(f.Null))
-	} else {
-		e.p("at = w.PutCount(at, len(%s), %s)", name, flex)
+	if !e.room {
+		e.p("b = w.Room(at, wire.CountRoom)")
 	}
-	e.p("for i := range %s {", name)
+	e.putCount(f, name, flex)
 	if f.Struct != nil {
-		e.p("at = %s[i].encode(w, v, at)", name)
-	} else {
-		one := &Field{Name: f.Name + "[i]", Type: f.Type, Null: Range{1, 0}, Tag: -1}
-		e.p("w.Room(at, %s)", e.room([]*Field{one}, false))
-		e.putField(one, name+"[i]", flex)
+		e.p("at = encodeEach%s(%s, w, v, at)", f.Type, name)
+		return
 	}
+	one := &Field{Name: f.Name + "[j]", Type: f.Type, Null: Range{1, 0}, Tag: -1}
+	e.p("for j := range %s {", name)
+	e.p("b = w.Room(at, %s)", e.roomFor([]*Field{one}, 0))
+	e.putField(one, name+"[j]", flex)
 	e.p("}")
+}
+
+// putCount writes the count of an array, for which there is room.
+func (e *emitter) putCount(f *Field, name, flex string) {
+	if f.nullable() {
+		e.p("at = wire.PutNullCount(b, at, len(%s), %s == nil, %s, %s)", name, name, flex, e.inOr(f.Null))
+	} else {
+		e.p("at = wire.PutCount(b, at, len(%s), %s)", name, flex)
+	}
 }

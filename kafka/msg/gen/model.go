@@ -69,6 +69,8 @@ type Struct struct {
 	Fields   []*Field
 	// NeedsDefault is set if something must know whether a value is all defaults.
 	NeedsDefault bool
+	// Single is set if a message or a field is one, Element if an array holds them.
+	Single, Element bool
 }
 
 // Field is one field of a struct.

@@ -210,11 +210,16 @@ func resolve(m *Message) error {
 		}
 		byName[s.Name] = s
 	}
+	m.Root.Single = true
 	for _, s := range m.Structs {
 		var tags []int
 		for _, f := range s.Fields {
 			if f.Struct == nil {
 				f.Struct = byName[f.Type]
+			}
+			if f.Struct != nil {
+				f.Struct.Single = f.Struct.Single || !f.Array
+				f.Struct.Element = f.Struct.Element || f.Array
 			}
 			if err := m.check(s, f); err != nil {
 				return fmt.Errorf("%s.%s: %w", s.Name, f.Name, err)
