@@ -8,6 +8,8 @@
 // Guarantees: the records of a Shard reach the log in the order in which it emitted them, and only while the
 // partition is led in the epoch that the Shard was loaded in. A call is answered, or its context ends.
 //
+// Groups, members and offsets of all partitions take 512 MiB at most; then no more are taken, and what is there goes on.
+//
 // The log of a partition does not grow for ever: from time to time the Host appends the whole state again and moves
 // the log start to it.
 //

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unicode/utf16"
 
@@ -37,10 +38,17 @@ type Options struct {
 	TopicExists func(name string) bool
 }
 
+// groupBytesMax is how much groups, members and offsets may take in memory before no more are taken: clients may make
+// up groups. It is 2,500,000 offsets, or 400,000 groups of one member.
+const groupBytesMax = 512 << 20
+
 // Host is the group coordinator of a node.
 type Host struct {
 	opt    Options
 	absent *shard // answers NOT_COORDINATOR for partitions that are not led here
+
+	bytesMax int64
+	bytes    atomic.Int64 // of all shards
 
 	mu     sync.RWMutex
 	shards map[int32]*shard
@@ -50,10 +58,18 @@ type Host struct {
 
 // New returns a Host that leads nothing yet.
 func New(o Options) *Host {
-	h := &Host{opt: o, shards: map[int32]*shard{}}
+	h := &Host{opt: o, bytesMax: groupBytesMax, shards: map[int32]*shard{}}
 	h.absent = newShard(h, -1, nil, -1)
 	h.absent.state.Resign(o.Clock.Now(), &h.absent.fx)
 	return h
+}
+
+// newState is a state machine within the limits of the host and its partitions.
+func (h *Host) newState() *group.Shard {
+	c := h.opt.Config()
+	c.RecordBytesMax = h.opt.BatchBytesMax
+	c.Full = func() bool { return h.bytes.Load() > h.bytesMax }
+	return group.NewShard(c)
 }
 
 // Close resigns from everything and waits until nothing of the Host runs.

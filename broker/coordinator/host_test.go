@@ -225,6 +225,42 @@ func TestGroupAcrossPartitions(t *testing.T) {
 	}
 }
 
+// TestMemoryIsSharedByPartitions: what one partition's groups take is not there for another's; a partition that is
+// lost gives it back, one that is loaded takes it whether there is room or not.
+func TestMemoryIsSharedByPartitions(t *testing.T) {
+	x := newTool(t, 2)
+	x.h.bytesMax = 100_000
+	x.lead(0)
+	x.lead(1)
+	ctx := t.Context()
+	n, err := 0, group.None
+	for ; n < 1000 && err == group.None; n++ {
+		err = x.h.CommitOffsets(ctx, commit(fmt.Sprint("g", n), "t", 5)).Topics[0].Partitions[0].Err
+	}
+	if err != group.CoordinatorNotAvailable || n < 20 {
+		t.Fatalf("%v after %d made-up groups", err, n)
+	}
+	if held := x.h.bytes.Load(); held < 100_000 || held > 110_000 {
+		t.Errorf("%d bytes are counted", held)
+	}
+	if r := x.h.JoinGroup(ctx, join("new", "", "c")); r.Err != group.CoordinatorNotAvailable {
+		t.Errorf("a new group: %v", r.Err)
+	}
+	if r := x.h.CommitOffsets(ctx, commit("g0", "t", 6)); r.Err != group.None || x.offset("g0", "t") != 6 {
+		t.Errorf("a group that is there: %v, offset %d", r.Err, x.offset("g0", "t"))
+	}
+	before := x.h.bytes.Load()
+	for i := range 2 {
+		x.h.RoleChanged(int32(i), x.parts[i], false, 0)
+	}
+	x.eventually("memory given back", func() bool { return x.h.bytes.Load() == 0 })
+	x.lead(0)
+	x.lead(1)
+	if after := x.h.bytes.Load(); after != before {
+		t.Errorf("%d bytes before, %d when loaded again", before, after)
+	}
+}
+
 // TestSessionExpires: the clock alone ends a session, and a rebalance, and the timer follows earlier deadlines.
 func TestSessionExpires(t *testing.T) {
 	x := newTool(t, 1)

@@ -66,7 +66,7 @@ var errStopped = errors.New("the partition is no longer led here")
 func (s *shard) replay() error {
 	begin := s.part.State()
 	s.mu.Lock()
-	s.state = group.NewShard(s.host.opt.Config())
+	s.state = s.host.newState()
 	s.logBytes = 0
 	s.mu.Unlock()
 	var frames []segment.Entry
@@ -112,6 +112,7 @@ func (s *shard) pause(d time.Duration) bool {
 func (s *shard) feed(records [][]byte, offset int64) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.weigh()
 	var scratch batch.Scratch
 	for _, rest := range records {
 		for len(rest) > 0 {

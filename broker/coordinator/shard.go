@@ -26,6 +26,7 @@ type shard struct {
 
 	mu      sync.Mutex
 	state   *group.Shard
+	bytes   int64 // of state, as the host knows it
 	fx      group.Effects
 	waiting map[group.Token]chan any
 	tokens  group.Token
@@ -52,7 +53,7 @@ type outcome struct {
 func newShard(h *Host, index int32, p Partition, epoch int32) *shard {
 	return &shard{
 		host: h, index: index, part: p, epoch: epoch, stop: make(chan struct{}), wake: make(chan struct{}, 1),
-		state: group.NewShard(h.opt.Config()), waiting: map[group.Token]chan any{},
+		state: h.newState(), waiting: map[group.Token]chan any{},
 	}
 }
 
@@ -106,6 +107,14 @@ func (s *shard) do(f func(now time.Time)) {
 	now := s.host.opt.Clock.Now()
 	f(now)
 	s.carryOut(now)
+	s.weigh()
+}
+
+// weigh tells the host what the state machine takes in memory.
+func (s *shard) weigh() {
+	n := s.state.Bytes()
+	s.host.bytes.Add(n - s.bytes)
+	s.bytes = n
 }
 
 // ask does a call that is answered by a reply. gone is the answer when ctx ends before that.
@@ -155,15 +164,19 @@ func (s *shard) carryOut(now time.Time) {
 
 // append gives the records of one effect to the partition as one batch.
 func (s *shard) append(now time.Time, a group.Append) error {
+	bytesMax := s.host.opt.BatchBytesMax()
 	s.builder.Reset()
 	for _, r := range a.Records {
+		if s.builder.Size()+len(r.Key)+len(r.Value) > bytesMax {
+			return group.ErrTooLarge
+		}
 		s.builder.Add(now.UnixMilli(), r.Key, r.Value)
 	}
 	b, err := s.builder.Build(s.buf[:0], batch.Plain(batch.None))
 	if err != nil {
 		return err
 	}
-	if s.buf = b; len(b) > s.host.opt.BatchBytesMax() {
+	if s.buf = b; len(b) > bytesMax {
 		return group.ErrTooLarge
 	}
 	s.logBytes += int64(len(b))

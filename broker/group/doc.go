@@ -18,6 +18,12 @@
 // groups as of their last record. Work a call does is bounded by the group it
 // names; timers are a heap, so ten thousand idle groups cost nothing.
 //
+// What clients make it remember is bounded: a member brings at most what a
+// batch of the partition holds, a group grows to the members whose generation
+// fits into one (GROUP_MAX_SIZE_REACHED), and when the memory of all Shards is
+// used up (Config.Full) nothing is added (COORDINATOR_NOT_AVAILABLE). A group
+// that is only a member id that was handed out goes with it.
+//
 // Members and generations are package classic's, the words for effects package
 // effect's; offsets, loading, expiry and the ways in are here.
 //

@@ -72,7 +72,7 @@ func (s *Shard) loadOffset(k record.Key, value []byte) error {
 	if g.offsets[k.Topic] == nil {
 		k.Topic = strings.Clone(k.Topic)
 	}
-	*s.slotFor(g, k.Topic, k.Partition).entry = offsetEntry{Offset: o, present: true}
+	s.charge(s.slotFor(g, k.Topic, k.Partition).entry.set(0, o))
 	return nil
 }
 

@@ -19,6 +19,7 @@ func (s *Shard) Join(now time.Time, req JoinRequest, tok Token, fx *Effects) {
 		return
 	}
 	g.Join(now, req, tok, fx)
+	s.forgetIfUnused(g) // it may have been made for a join that was refused
 }
 
 // Sync answers with a SyncResponse: at once in Stable or with an error, else when the leader's assignment is recorded.

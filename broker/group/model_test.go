@@ -479,6 +479,7 @@ func (m *model) check() {
 	if err := m.s.timers.Valid(); err != nil {
 		m.fatalf("%v", err)
 	}
+	checkBytes(m.t, m.s)
 	m.checkOffsets(m.s, "fetch")
 	if m.step%50 == 0 {
 		m.checkReload()
@@ -552,6 +553,8 @@ func (m *model) checkReload() {
 	compacted.cfg.MembersMax, compacted.env.MembersMax = 1<<30, 1<<30
 	compacted.Loaded(m.now, &Effects{})
 	m.checkOffsets(compacted, "snapshot")
+	checkBytes(m.t, s)
+	checkBytes(m.t, compacted)
 	for id, g := range m.s.groups {
 		if !g.Recorded() {
 			continue

@@ -103,12 +103,16 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 				tr.Partitions[j].Err = OffsetMetadataTooLarge
 				continue
 			}
+			if s.cfg.Full() && g.grows(t.Name, p) {
+				tr.Partitions[j].Err = CoordinatorNotAvailable
+				continue
+			}
 			o := newOffset(now, t.ID, p, req.Retention)
 			at := s.slotFor(g, tr.Name, p.Partition)
 			at.entry.commits++
 			slots = append(slots, at)
 			records = append(records, Record{Key: record.OffsetKey(g.ID(), tr.Name, p.Partition), Value: o.Encode()})
-			apply = append(apply, func(id AppendID) { at.entry.set(id, o) })
+			apply = append(apply, func(id AppendID) { s.charge(at.entry.set(id, o)) })
 		}
 	}
 	if len(records) == 0 {
@@ -186,11 +190,29 @@ func newOffset(now time.Time, id TopicID, p OffsetToCommit, retention time.Durat
 	return o
 }
 
-// set takes over a committed value unless the topic has been deleted after that commit was emitted.
-func (e *offsetEntry) set(id AppendID, o record.Offset) {
+// grows tells whether a commit is of a partition that the group has no offset for, or has more metadata.
+func (g *group) grows(topic string, p OffsetToCommit) bool {
+	t := g.offsets[topic]
+	return t == nil || t.partitions[p.Partition] == nil || len(p.Metadata) > len(t.partitions[p.Partition].Metadata)
+}
+
+// set takes over a committed value unless the topic has been deleted after that commit was emitted. It returns what
+// the entry takes more in memory.
+func (e *offsetEntry) set(id AppendID, o record.Offset) (bytes int) {
 	if id >= e.deletedBefore {
+		bytes = len(o.Metadata) - len(e.Metadata)
 		e.Offset, e.present, e.deletedBefore = o, true, 0
 	}
+	return bytes
+}
+
+// weight is about what the offsets of a topic take in memory.
+func (t *topicOffsets) weight() int {
+	bytes := topicBytes + len(t.name) + len(t.partitions)*offsetBytes
+	for _, e := range t.partitions {
+		bytes += len(e.Metadata)
+	}
+	return bytes
 }
 
 // slotFor finds or makes the entry of a partition. topic is kept.
@@ -199,6 +221,7 @@ func (s *Shard) slotFor(g *group, topic string, partition int32) slot {
 	if t == nil {
 		t = &topicOffsets{name: topic, partitions: map[int32]*offsetEntry{}}
 		g.offsets[topic] = t
+		s.charge(topicBytes + len(topic))
 		if s.topics[topic] == nil {
 			s.topics[topic] = map[*group]struct{}{}
 		}
@@ -208,6 +231,7 @@ func (s *Shard) slotFor(g *group, topic string, partition int32) slot {
 	if e == nil {
 		e = &offsetEntry{}
 		t.partitions[partition] = e
+		s.charge(offsetBytes)
 	}
 	return slot{t, partition, e}
 }
@@ -218,8 +242,10 @@ func (s *Shard) prune(g *group, at slot) {
 		return
 	}
 	delete(at.topic.partitions, at.partition)
+	s.charge(-offsetBytes - len(at.entry.Metadata))
 	if len(at.topic.partitions) == 0 {
 		delete(g.offsets, at.topic.name)
+		s.charge(-topicBytes - len(at.topic.name))
 		s.unindexTopic(at.topic.name, g)
 	}
 }

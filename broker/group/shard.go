@@ -19,6 +19,9 @@ type Config struct {
 	OffsetsRetention      time.Duration // offsets.retention.minutes
 	OffsetsRetentionCheck time.Duration // offsets.retention.check.interval.ms
 	NewID                 func() string // a fresh UUID for a member id
+
+	RecordBytesMax func() int  // the largest batch that the partition takes
+	Full           func() bool // whether Bytes, of all Shards there are, is too much to take more
 }
 
 // DefaultConfig is Kafka's defaults around the given source of ids.
@@ -32,6 +35,8 @@ func DefaultConfig(newID func() string) Config {
 		OffsetsRetention:      7 * 24 * time.Hour,
 		OffsetsRetentionCheck: 10 * time.Minute,
 		NewID:                 newID,
+		RecordBytesMax:        func() int { return 1 << 20 },
+		Full:                  func() bool { return false },
 	}
 }
 
@@ -54,7 +59,21 @@ type Shard struct {
 	timers effect.Timers
 	log    effect.Log
 	stats  LoadStats
+	bytes  int64
 }
+
+// What is kept takes in memory beside its strings and members, rounded up; BenchmarkGroupMemory measures it.
+const (
+	groupBytes  = 1000
+	topicBytes  = 600 // of a group's offsets
+	offsetBytes = 200
+)
+
+// Bytes is about what groups, members and offsets take in memory. When that is too much (Config.Full) joins of new
+// members and commits of further offsets are answered COORDINATOR_NOT_AVAILABLE; those that are there go on.
+func (s *Shard) Bytes() int64 { return s.bytes }
+
+func (s *Shard) charge(bytes int) { s.bytes += int64(bytes) }
 
 // group is a classic group with its offsets. One that never had members is a simple group, which only holds offsets.
 type group struct {
@@ -72,6 +91,7 @@ func NewShard(cfg Config) *Shard {
 	}
 	s.env = classic.Env{
 		InitialRebalanceDelay: cfg.InitialRebalanceDelay, MembersMax: cfg.MembersMax, NewID: cfg.NewID,
+		RecordBytesMax: cfg.RecordBytesMax, Full: cfg.Full, Charge: s.charge,
 		Timers: &s.timers, Log: &s.log,
 		Emptied: func(now time.Time, g *classic.Group) { s.armSweep(now, s.groups[g.ID()]) },
 		Idle:    func(g *classic.Group) { s.forgetIfUnused(s.groups[g.ID()]) },
@@ -105,7 +125,7 @@ func (s *Shard) Resign(now time.Time, fx *Effects) {
 		s.groups[id].Resign(NotCoordinator, fx)
 	}
 	s.log.GiveUp(now, NotCoordinator, fx)
-	s.groups, s.topics, s.timers = nil, nil, effect.Timers{}
+	s.groups, s.topics, s.timers, s.bytes = nil, nil, effect.Timers{}, 0
 }
 
 // ready is the first check of every call (J1).
@@ -134,17 +154,23 @@ func (s *Shard) newGroup(id string, now time.Time) *group {
 	g := &group{Group: classic.New(&s.env, id, now), offsets: map[string]*topicOffsets{}}
 	g.sweep.Fire = func(now time.Time, fx *Effects) { s.sweepGroup(now, g, fx) }
 	s.groups[g.ID()] = g
+	s.charge(groupBytes + len(id))
 	return g
 }
 
 // forget drops a group from memory; the log has no trace of it, or a tombstone.
 func (s *Shard) forget(g *group) {
+	if s.groups[g.ID()] != g {
+		return
+	}
 	g.Forget()
 	s.timers.Disarm(&g.sweep)
-	for topic := range g.offsets {
+	for topic, t := range g.offsets {
 		s.unindexTopic(topic, g)
+		s.charge(-t.weight())
 	}
 	delete(s.groups, g.ID())
+	s.charge(-groupBytes - len(g.ID()))
 }
 
 // forgetIfUnused drops a group that nobody uses and the log does not know.

@@ -57,6 +57,10 @@ func (g *Group) Describe() Description {
 //  6. Counts and indexes say what the members say.
 func (g *Group) Valid() error {
 	joining, unsynced, instances, supported := 0, 0, 0, map[string]int{}
+	weight, least := 0, 0
+	for id := range g.pending {
+		weight += pendingBytes + len(id)
+	}
 	for id, m := range g.members {
 		if err := g.validMember(id, m); err != nil {
 			return err
@@ -67,6 +71,8 @@ func (g *Group) Valid() error {
 		for _, p := range m.protocols {
 			supported[p.Name]++
 		}
+		w, l := m.weighs()
+		weight, least = weight+w, least+l
 	}
 	for name, n := range g.supported {
 		if supported[name] != n {
@@ -82,6 +88,8 @@ func (g *Group) Valid() error {
 	case joining != g.joining, unsynced != g.unsynced, instances != len(g.instances), len(supported) != len(g.supported):
 		return fmt.Errorf("group %s: %d join, counted %d; %d have not synced, counted %d; %d are static, known %d",
 			g.id, joining, g.joining, unsynced, g.unsynced, instances, len(g.instances))
+	case weight != g.weight, least != g.least:
+		return fmt.Errorf("group %s: weighs %d, counted %d; in a record %d, counted %d", g.id, weight, g.weight, least, g.least)
 	case g.state == PreparingRebalance && !g.timer.Armed(), g.state == CompletingRebalance && g.unsynced > 0 && !g.timer.Armed(),
 		g.state == CompletingRebalance && g.unsynced == 0 && g.syncAppend == 0:
 		return fmt.Errorf("group %s: nothing ends %v, %d have not synced", g.id, g.state, g.unsynced)

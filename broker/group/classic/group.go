@@ -42,6 +42,7 @@ type member struct {
 	sessionTimeout   time.Duration
 	protocols        []Protocol
 	assignment       []byte
+	weight, least    int // as last weighed
 
 	isNew    bool         // has never been answered a join: its timer bounds how long the join may be held (J21)
 	unsynced bool         // was answered a join of this generation and has not yet sent its sync (J22)
@@ -59,7 +60,11 @@ type pendingMember struct{ timer effect.Timer }
 type Env struct {
 	InitialRebalanceDelay time.Duration
 	MembersMax            int
+	RecordBytesMax        func() int    // the largest batch that the log takes
 	NewID                 func() string // a fresh UUID for a member id
+
+	Charge func(bytes int) // is told what groups take in memory more, or less
+	Full   func() bool     // whether that is too much: members are kept, and no more taken
 
 	Timers *effect.Timers
 	Log    *effect.Log
@@ -92,6 +97,8 @@ type Group struct {
 	supported map[string]int // protocol name -> members that support it
 	joining   int            // members with a held join
 	unsynced  int            // members with unsynced
+	weight    int            // of members and pending ids
+	least     int            // of members, in a record
 
 	// timer ends the join phase in PreparingRebalance, and after it the wait for syncs (J22).
 	timer     effect.Timer
@@ -150,18 +157,17 @@ func (g *Group) Bury() {
 		panic("BUG: group: burying a group in " + g.state.String())
 	}
 	g.Forget()
-	clear(g.pending)
 	g.state = Dead
 }
 
 // Revive makes a Dead group Empty again: it could not be removed.
 func (g *Group) Revive() { g.state = Empty }
 
-// Forget disarms the timers of a group that is not used any more.
+// Forget disarms the timers of a group without members that is not used any more, and takes back its pending ids.
 func (g *Group) Forget() {
 	g.env.Timers.Disarm(&g.timer)
-	for _, p := range g.pending {
-		g.env.Timers.Disarm(&p.timer)
+	for id := range g.pending {
+		g.takePending(id)
 	}
 }
 
@@ -217,6 +223,7 @@ func (g *Group) add(m *member, protocolType string) {
 		g.leader = m.id
 	}
 	g.countProtocols(m.protocols, 1)
+	g.weigh(m)
 	m.timer.Fire = func(now time.Time, fx *effect.Effects) { g.sessionTimeout(now, m, fx) }
 }
 
@@ -227,14 +234,18 @@ func (g *Group) remove(m *member, fx *effect.Effects) {
 	g.markSynced(m)
 	g.env.Timers.Disarm(&m.timer)
 	g.countProtocols(m.protocols, -1)
+	g.charge(-m.weight)
+	g.least -= m.least
 	delete(g.members, m.id)
 	if m.instanceID != "" {
 		delete(g.instances, m.instanceID)
 	}
 	if g.leader == m.id {
 		g.leader = ""
-		if len(g.members) > 0 {
-			g.leader = g.sorted()[0].id
+		for id := range g.members {
+			if g.leader == "" || id < g.leader {
+				g.leader = id
+			}
 		}
 	}
 }
@@ -325,8 +336,10 @@ func (m *member) matches(protocols []Protocol) bool {
 // cloneProtocols copies what a member brought. A name given twice counts once, as it first stands.
 func cloneProtocols(protocols []Protocol) []Protocol {
 	out := make([]Protocol, 0, len(protocols))
+	seen := make(map[string]bool, len(protocols))
 	for _, p := range protocols {
-		if !slices.ContainsFunc(out, func(q Protocol) bool { return q.Name == p.Name }) {
+		if !seen[p.Name] {
+			seen[p.Name] = true
 			out = append(out, Protocol{Name: strings.Clone(p.Name), Metadata: append([]byte{}, p.Metadata...)})
 		}
 	}

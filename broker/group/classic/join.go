@@ -87,12 +87,13 @@ func (g *Group) join(now time.Time, req JoinRequest, tok effect.Token, fx *effec
 	if !g.accepts(req.ProtocolType, req.Protocols) {
 		return req.MemberID, effect.InconsistentGroupProtocol
 	}
+	if err := g.mayWeigh(g.whoJoins(req), req); err != effect.None {
+		return req.MemberID, err
+	}
 	if req.MemberID == "" {
 		return g.joinNewcomer(now, req, tok, fx)
 	}
-	if p := g.pending[req.MemberID]; p != nil && req.InstanceID == "" {
-		g.env.Timers.Disarm(&p.timer)
-		delete(g.pending, req.MemberID)
+	if req.InstanceID == "" && g.takePending(req.MemberID) {
 		g.admit(now, strings.Clone(req.MemberID), req, tok, fx)
 		return "", effect.None
 	}
@@ -107,10 +108,7 @@ func (g *Group) join(now time.Time, req JoinRequest, tok effect.Token, fx *effec
 // hasRoom is the size limit (J12). While a rebalance gathers members, those that wait count, so that the first ones
 // there stay; a member that finds no place any more is removed.
 func (g *Group) hasRoom(now time.Time, req JoinRequest, fx *effect.Effects) bool {
-	m := g.members[req.MemberID]
-	if m == nil && req.MemberID == "" && req.InstanceID != "" {
-		m = g.members[g.instances[req.InstanceID]] // a static member that came back is no newcomer
-	}
+	m := g.whoJoins(req)
 	switch {
 	case g.state == Empty:
 		return true
@@ -124,6 +122,14 @@ func (g *Group) hasRoom(now time.Time, req JoinRequest, fx *effect.Effects) bool
 		g.maybeCompleteJoin(now, fx)
 	}
 	return false
+}
+
+// whoJoins is the member that a join is of, nil for a newcomer. A static member that came back is none.
+func (g *Group) whoJoins(req JoinRequest) *member {
+	if req.MemberID == "" && req.InstanceID != "" {
+		return g.members[g.instances[req.InstanceID]]
+	}
+	return g.members[req.MemberID]
 }
 
 // joinNewcomer is a join without a member id.
@@ -148,6 +154,7 @@ func (g *Group) joinNewcomer(now time.Time, req JoinRequest, tok effect.Token, f
 		g.env.Idle(g)
 	}
 	g.pending[id] = p
+	g.charge(pendingBytes + len(id))
 	g.env.Timers.Arm(&p.timer, now.Add(req.SessionTimeout))
 	return id, effect.MemberIDRequired
 }
@@ -159,9 +166,7 @@ func (g *Group) newMemberID(prefix string) string {
 
 // dropPending takes back a member id that was handed out; the join phase may have waited for it only (J18).
 func (g *Group) dropPending(now time.Time, id string, fx *effect.Effects) {
-	if p := g.pending[id]; p != nil {
-		g.env.Timers.Disarm(&p.timer)
-		delete(g.pending, id)
+	if g.takePending(id) {
 		g.maybeCompleteJoin(now, fx)
 	}
 }
@@ -193,6 +198,7 @@ func (g *Group) updateMember(m *member, req JoinRequest) {
 	g.countProtocols(m.protocols, -1)
 	m.update(req)
 	g.countProtocols(m.protocols, 1)
+	g.weigh(m)
 }
 
 // holdJoin keeps a join until the phase ends. A second join of the same member takes the place of the first.

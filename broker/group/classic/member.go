@@ -67,9 +67,7 @@ func (g *Group) Leave(now time.Time, req LeaveRequest, tok effect.Token, fx *eff
 	removed := false
 	for i, who := range req.Members {
 		r.Members[i] = LeaveResult{MemberIdentity: who, Err: effect.UnknownMemberID}
-		if who.MemberID != "" && who.InstanceID == "" && g.pending[who.MemberID] != nil {
-			g.env.Timers.Disarm(&g.pending[who.MemberID].timer)
-			delete(g.pending, who.MemberID)
+		if who.InstanceID == "" && g.takePending(who.MemberID) {
 			r.Members[i].Err = effect.None
 			continue
 		}

@@ -105,6 +105,7 @@ func (g *Group) completeJoin(now time.Time, fx *effect.Effects) {
 	for _, m := range members {
 		m.unsynced = true
 		m.assignment = nil
+		g.weigh(m)
 	}
 	g.unsynced = len(members)
 	for _, m := range members {

@@ -11,6 +11,8 @@ import (
 // Restore makes the group what a record says; nil is a tombstone. Only a group that is being loaded is restored, any
 // number of times; Loaded ends that.
 func (g *Group) Restore(v *record.Group) {
+	g.charge(-g.weight)
+	g.least = 0
 	clear(g.members)
 	clear(g.instances)
 	clear(g.supported)

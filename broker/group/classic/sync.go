@@ -100,6 +100,7 @@ func (g *Group) recordAssignment(now time.Time, given []Assignment, fx *effect.E
 			g.state, g.stateSince = Stable, now
 			for _, m := range g.sorted() {
 				m.assignment = assignments[m.id]
+				g.weigh(m)
 				g.answerSync(m, g.syncResponse(m), fx)
 				g.touch(done, m)
 			}
