@@ -2,7 +2,8 @@
 
 GO       ?= go
 BIN      := bin/chronik-server
-FUZZTIME ?= 30s
+FUZZTIME ?= 20s
+TIME     ?= 10m
 COUNT    ?= 10
 CRASHES  ?= 20
 POWER_CUTS ?= 20
@@ -35,11 +36,11 @@ race: test ## the same as test: tests always run with the race detector
 lint: ## the rules of the repository: imports, budgets, documents, banned calls
 	$(GO) test -count=1 -v ./internal/lint
 
-fuzz-smoke: ## every fuzz target for FUZZTIME (30s), two at a time
+fuzz-smoke: ## every fuzz target for FUZZTIME (20s), two at a time, and a canary, in which a bug must be found
 	.ci/fuzz $(FUZZTIME)
 
-fuzz: ## every fuzz target for ten minutes, two at a time
-	.ci/fuzz 10m
+fuzz: ## every fuzz target for TIME (10m), two at a time, or one: T=FuzzBatch
+	.ci/fuzz $(TIME) $(T)
 
 compat: build ## real clients against the real binary, the protocol rule by rule over raw sockets, the program as a program
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 30m ./compat/... ./proto/... ./program/...
@@ -83,9 +84,11 @@ bench-codec: ## encode and decode beside the codecs of two Go clients, into benc
 golden: ## write the golden transcripts anew; the diff is the review
 	$(GO) test -count=1 ./broker/group ./broker/fetchsession -rewrite
 
-docs: ## write docs/configuration.md and the package list of docs/ARCHITECTURE.md anew
+docs: ## write docs/configuration.md, docs/protocol.md and the package list of docs/ARCHITECTURE.md anew
 	$(GO) run ./cmd/chronik-server config reference > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md
+	$(GO) run ./cmd/chronik-server protocol > docs/protocol.md.new
+	mv docs/protocol.md.new docs/protocol.md
 	$(GO) test -count=1 -run Sentences ./internal/lint -rewrite
 
 check: ## everything that CI runs, and how long it took; ends with `N passed, N failed`

@@ -47,7 +47,7 @@ func FuzzKmsg(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key, version int16, response bool, body []byte) {
 		if p := find(all, key, response); p != nil && version >= p.min && version <= p.max {
 			if p.prefixed {
-				body = slices.Concat(versionPrefix(version), body)
+				body = slices.Concat(p.versionPrefix(version), body)
 			}
 			judge(t, p, version, body)
 		}

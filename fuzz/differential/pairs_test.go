@@ -27,7 +27,9 @@ type pair struct {
 	min, max int16
 	ours     func() msg.Message
 	theirs   func() oracle
-	prefixed bool // the version stands in front, and kmsg writes and reads it
+	number   int16 // of a record type: what stands in front of its key instead of a version
+	prefixed bool  // the version stands in front, and kmsg writes and reads it
+	telling  bool  // the version is the first field of ours, Version
 }
 
 // pairs lists every message that both codecs know.
@@ -53,7 +55,19 @@ func pairs() (all []pair) {
 // and in records.
 var embedded = []pair{
 	inside("ConsumerProtocolSubscription", 0, 3, new(msg.ConsumerProtocolSubscription), new(kmsg.ConsumerMemberMetadata)),
-	inside("ConsumerProtocolAssignment", 0, 2, new(msg.ConsumerProtocolAssignment), new(kmsg.ConsumerMemberAssignment)),
+	inside("ConsumerProtocolAssignment", 0, 3, new(msg.ConsumerProtocolAssignment), new(kmsg.ConsumerMemberAssignment)),
+	// The version of a key is the number of the record type.
+	numbered("LegacyOffsetCommitKey", 0, new(msg.LegacyOffsetCommitKey), new(kmsg.OffsetCommitKey)),
+	numbered("OffsetCommitKey", 1, new(msg.OffsetCommitKey), new(kmsg.OffsetCommitKey)),
+	inside("OffsetCommitValue", 0, 4, new(msg.OffsetCommitValue), new(kmsg.OffsetCommitValue)),
+	numbered("GroupMetadataKey", 2, new(msg.GroupMetadataKey), new(kmsg.GroupMetadataKey)),
+	inside("GroupMetadataValue", 0, 4, new(msg.GroupMetadataValue), new(kmsg.GroupMetadataValue)),
+	numbered("TransactionLogKey", 0, new(msg.TransactionLogKey), new(kmsg.TxnMetadataKey)),
+	inside("TransactionLogValue", 0, 1, new(msg.TransactionLogValue), new(kmsg.TxnMetadataValue)),
+	inside("DefaultPrincipalData", 0, 0, new(msg.DefaultPrincipalData), new(kmsg.DefaultPrincipalData)),
+	inside("ControlRecordTypeSchema", 0, 0, new(msg.ControlRecordTypeSchema), new(kmsg.ControlRecordKey)),
+	inside("EndTxnMarker", 0, 0, new(msg.EndTxnMarker), new(kmsg.EndTxnMarker)),
+	telling("LeaderChangeMessage", 0, 1, new(msg.LeaderChangeMessage), new(kmsg.LeaderChangeMessage)),
 }
 
 // inside is the pair of two types, each given by a pointer.
@@ -61,6 +75,20 @@ func inside(name string, low, high int16, ours msg.Message, theirs oracle) pair 
 	return pair{name: name, min: low, max: high, prefixed: true,
 		ours:   func() msg.Message { return reflect.New(reflect.TypeOf(ours).Elem()).Interface().(msg.Message) },
 		theirs: func() oracle { return reflect.New(reflect.TypeOf(theirs).Elem()).Interface().(oracle) }}
+}
+
+// numbered is inside for the key of a record type.
+func numbered(name string, number int16, ours msg.Message, theirs oracle) pair {
+	p := inside(name, 0, 0, ours, theirs)
+	p.number = number
+	return p
+}
+
+// telling is inside for a message whose first field is its version.
+func telling(name string, low, high int16, ours msg.Message, theirs oracle) pair {
+	p := inside(name, low, high, ours, theirs)
+	p.prefixed, p.telling = false, true
+	return p
 }
 
 // find is the pair with that key, or nil.
@@ -78,7 +106,7 @@ func (p *pair) encodeOurs(m msg.Message, v int16) ([]byte, error) {
 	for range 1000 {
 		var w wire.Writer
 		if p.prefixed {
-			w.Int16(v)
+			w.Int16(p.prefix(v))
 		}
 		m.Encode(&w, v)
 		if w.Err() == nil {
@@ -99,8 +127,8 @@ func (p *pair) encodeOurs(m msg.Message, v int16) ([]byte, error) {
 func (p *pair) decodeOurs(b []byte, v int16) (msg.Message, error) {
 	r := wire.NewReader(b)
 	if p.prefixed {
-		if got := r.Int16(); got != v && r.Err() == nil {
-			return nil, fmt.Errorf("version %d in front, want %d", got, v)
+		if got := r.Int16(); got != p.prefix(v) && r.Err() == nil {
+			return nil, fmt.Errorf("version %d in front, want %d", got, p.prefix(v))
 		}
 	}
 	m := p.ours()
@@ -112,7 +140,7 @@ func (p *pair) decodeOurs(b []byte, v int16) (msg.Message, error) {
 func (p *pair) newTheirs(v int16) oracle {
 	m := p.theirs()
 	reflect.ValueOf(m).MethodByName("Default").Call(nil)
-	reflect.ValueOf(m).Elem().FieldByName("Version").SetInt(int64(v))
+	reflect.ValueOf(m).Elem().FieldByName("Version").SetInt(int64(p.prefix(v)))
 	return m
 }
 
@@ -123,5 +151,10 @@ func (p *pair) decodeTheirs(b []byte, v int16) (oracle, error) {
 	return m, err
 }
 
-// versionPrefix is v as it stands in front of embedded messages.
-func versionPrefix(v int16) []byte { return binary.BigEndian.AppendUint16(nil, uint16(v)) }
+// prefix is what stands in front of version v, and is Version in kmsg's messages.
+func (p *pair) prefix(v int16) int16 { return v + p.number }
+
+// versionPrefix is prefix in bytes.
+func (p *pair) versionPrefix(v int16) []byte {
+	return binary.BigEndian.AppendUint16(nil, uint16(p.prefix(v)))
+}

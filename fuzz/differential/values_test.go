@@ -333,6 +333,9 @@ func compareStruct(path string, ours, theirs reflect.Value) error {
 	ourDef, def := defaults(ours.Type()), defaults(theirs.Type())
 	for i := range ours.NumField() {
 		name := path + "." + ours.Type().Field(i).Name
+		if i == 0 && ours.Type().Field(0).Name == "Version" && theirs.Type().Field(0).Name == "Version" {
+			continue
+		}
 		isDefault := same(ours.Field(i), ourDef.Field(i))
 		if at[i] < 0 {
 			if !isDefault {
