@@ -59,7 +59,7 @@ var table = map[string]packageRule{
 	"broker/config":        {level: 24, imports: []string{"kafka/batch"}},
 	"broker/cluster":       {level: 31, imports: []string{"kafka/wire"}},
 	"broker/group/effect":  {level: 30},
-	"broker/group/record":  {level: 30, imports: []string{"kafka/wire"}},
+	"broker/group/record":  {level: 30, imports: []string{"kafka/msg", "kafka/wire"}},
 	"broker/group/classic": {level: 31, imports: []string{"broker/group/effect", "broker/group/record"}},
 	"broker/group":         {level: 32, imports: []string{"broker/group/classic", "broker/group/effect", "broker/group/record"}},
 	"broker/coordinator":   {level: 33, imports: []string{"broker/group", "broker/partition", "segment", "kafka/batch", "internal/clock"}},

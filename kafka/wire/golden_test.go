@@ -144,7 +144,10 @@ func TestGoldenPrimitives(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d vectors of %d types", n, len(seen))
+	t.Logf("primitives: %d vectors of %d types", n, len(seen))
+	if n != 56 {
+		t.Errorf("%d vectors checked, want 56", n)
+	}
 	if len(seen) != len(primitives) {
 		t.Errorf("only %d of %d types have a vector", len(seen), len(primitives))
 	}

@@ -10,18 +10,7 @@
 //
 // Lifetime of bytes: strings and bytes of decoded values alias the record.
 //
-// Key and value begin with an int16: the key's is the record's type, the value's its version. Kafka's schemas are
-// OffsetCommitKey, OffsetCommitValue (0-4), GroupMetadataKey, GroupMetadataValue (0-4):
-//
-//	key 0, 1   group string | topic string | partition int32
-//	value      offset int64 | leaderEpoch int32 (3+) | metadata string | commitTimestamp int64 |
-//	           expireTimestamp int64 (1) | tag 0: topicId uuid (4+)
-//	key 2      group string
-//	value      protocolType string | generation int32 | protocol string? | leader string? |
-//	           currentStateTimestamp int64 (2+) | members [] of
-//	             memberId string | groupInstanceId string? (3+) | clientId string | clientHost string |
-//	             rebalanceTimeout int32 (1+) | sessionTimeout int32 | subscription bytes | assignment bytes
-//
-// Version 4 of both values is flexible (KIP-482). Written are the highest versions that are not: 3 for groups; for
-// offsets 3, or 1 with an expiry, or 4 to carry a topic id.
+// The encoding is that of package msg: OffsetCommitKey and OffsetCommitValue (0-4), GroupMetadataKey and
+// GroupMetadataValue (0-4), as kafka/msg/def/group_records.def defines them. Written are the highest versions that are
+// not flexible: 3 for groups; for offsets 3, or 1 with an expiry, or 4 (flexible) to carry a topic id.
 package record

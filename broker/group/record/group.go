@@ -3,16 +3,11 @@ package record
 import (
 	"fmt"
 
+	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 )
 
-const (
-	groupVersionMax     = 4
-	groupVersionWritten = 3
-
-	memberBytesMin         = 2 + 2 + 2 + 4 + 4 + 4 // of version 0
-	memberBytesMinFlexible = 1 + 1 + 1 + 1 + 4 + 4 + 1 + 1 + 1
-)
+const groupVersionWritten = 3
 
 // Group is a GroupMetadataValue: a classic group as of one generation.
 type Group struct {
@@ -40,97 +35,47 @@ type Member struct {
 func (g *Group) Encode() []byte { return g.encode(groupVersionWritten) }
 
 func (g *Group) encode(version int16) []byte {
-	w, flex := wire.NewWriter(nil), version >= flexibleFrom
-	w.Int16(version)
-	w.String(g.ProtocolType, flex)
-	w.Int32(g.Generation)
-	w.NullString(nullable(g.Protocol), flex, true)
-	w.NullString(nullable(g.Leader), flex, true)
-	if version >= 2 {
-		w.Int64(g.StateMs)
+	x := msg.GroupMetadataValue{
+		ProtocolType: g.ProtocolType, Generation: g.Generation, Protocol: nullable(g.Protocol), Leader: nullable(g.Leader),
+		CurrentStateTimestamp: g.StateMs, Members: make([]msg.MemberMetadata, len(g.Members)),
 	}
-	w.ArrayLen(len(g.Members), flex)
 	for i := range g.Members {
-		g.Members[i].encode(w, version)
+		m := &g.Members[i]
+		x.Members[i] = msg.MemberMetadata{
+			MemberId: m.MemberID, GroupInstanceId: nullable(m.InstanceID), ClientId: m.ClientID, ClientHost: m.ClientHost,
+			RebalanceTimeout: m.RebalanceTimeoutMs, SessionTimeout: m.SessionTimeoutMs,
+			Subscription: m.Subscription, Assignment: m.Assignment,
+		}
 	}
-	if flex {
-		w.NoTags()
-	}
-	return encoded(w)
-}
-
-func (m *Member) encode(w *wire.Writer, version int16) {
-	flex := version >= flexibleFrom
-	w.String(m.MemberID, flex)
-	if version >= 3 {
-		w.NullString(nullable(m.InstanceID), flex, true)
-	}
-	w.String(m.ClientID, flex)
-	w.String(m.ClientHost, flex)
-	if version >= 1 {
-		w.Int32(m.RebalanceTimeoutMs)
-	}
-	w.Int32(m.SessionTimeoutMs)
-	w.BytesValue(m.Subscription, flex)
-	w.BytesValue(m.Assignment, flex)
-	if flex {
-		w.NoTags()
-	}
+	var w wire.Writer
+	msg.EncodeVersioned(&w, version, &x)
+	return encoded(&w)
 }
 
 // DecodeGroup reads a GroupMetadataValue and checks that it can be a group: ids unique, members only with a protocol.
-func DecodeGroup(b []byte) (g Group, err error) {
+func DecodeGroup(b []byte) (Group, error) {
+	var x msg.GroupMetadataValue
 	r := wire.NewReader(b)
-	version := r.Int16()
-	if r.Err() == nil && (version < 0 || version > groupVersionMax) {
-		return g, fmt.Errorf("%w: group value of version %d", ErrMalformed, version)
-	}
-	flex, bytesMin := version >= flexibleFrom, memberBytesMin
-	if flex {
-		bytesMin = memberBytesMinFlexible
-	}
-	g.ProtocolType = r.String(flex)
-	g.Generation = r.Int32()
-	g.Protocol = r.NullString(flex, true).String
-	g.Leader = r.NullString(flex, true).String
-	g.StateMs = -1
-	if version >= 2 {
-		g.StateMs = r.Int64()
-	}
-	g.Members = make([]Member, r.ArrayLen(flex, bytesMin))
-	for i := 0; i < len(g.Members) && r.Err() == nil; i++ {
-		g.Members[i].decode(&r, version)
-	}
-	if flex {
-		r.SkipTags()
-	}
+	msg.DecodeVersioned(&r, &x)
 	if err := failed(&r, "group value"); err != nil {
 		return Group{}, err
 	}
+	g := Group{
+		ProtocolType: x.ProtocolType, Generation: x.Generation, Protocol: x.Protocol.String, Leader: x.Leader.String,
+		StateMs: x.CurrentStateTimestamp, Members: make([]Member, len(x.Members)),
+	}
+	for i := range x.Members {
+		m := &x.Members[i]
+		if m.RebalanceTimeout < 0 { // version 0 has none
+			m.RebalanceTimeout = m.SessionTimeout
+		}
+		g.Members[i] = Member{
+			MemberID: m.MemberId, InstanceID: m.GroupInstanceId.String, ClientID: m.ClientId, ClientHost: m.ClientHost,
+			RebalanceTimeoutMs: m.RebalanceTimeout, SessionTimeoutMs: m.SessionTimeout,
+			Subscription: m.Subscription, Assignment: m.Assignment,
+		}
+	}
 	return g, g.valid()
-}
-
-func (m *Member) decode(r *wire.Reader, version int16) {
-	flex := version >= flexibleFrom
-	m.MemberID = r.String(flex)
-	if version >= 3 {
-		m.InstanceID = r.NullString(flex, true).String
-	}
-	m.ClientID = r.String(flex)
-	m.ClientHost = r.String(flex)
-	m.RebalanceTimeoutMs = -1
-	if version >= 1 {
-		m.RebalanceTimeoutMs = r.Int32()
-	}
-	m.SessionTimeoutMs = r.Int32()
-	if m.RebalanceTimeoutMs < 0 {
-		m.RebalanceTimeoutMs = m.SessionTimeoutMs
-	}
-	m.Subscription = r.Bytes(flex)
-	m.Assignment = r.Bytes(flex)
-	if flex {
-		r.SkipTags()
-	}
 }
 
 func (g *Group) valid() error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 )
 
@@ -16,11 +17,11 @@ const (
 	KindGroup              // Group
 )
 
-// The record types that open a key.
+// The numbers of record types that open a key.
 const (
-	typeOffsetLegacy = 0
-	typeOffset       = 1
-	typeGroup        = 2
+	numberOffsetLegacy = 0
+	numberOffset       = 1
+	numberGroup        = 2
 )
 
 // ErrMalformed is under every error of this package: bytes that do not decode.
@@ -38,10 +39,14 @@ type Key struct {
 func DecodeKey(b []byte) (k Key, err error) {
 	r := wire.NewReader(b)
 	switch r.Int16() {
-	case typeOffsetLegacy, typeOffset:
-		k = Key{Kind: KindOffset, Group: r.String(false), Topic: r.String(false), Partition: r.Int32()}
-	case typeGroup:
-		k = Key{Kind: KindGroup, Group: r.String(false)}
+	case numberOffsetLegacy, numberOffset: // the same fields
+		var x msg.OffsetCommitKey
+		x.Decode(&r, 0)
+		k = Key{Kind: KindOffset, Group: x.Group, Topic: x.Topic, Partition: x.Partition}
+	case numberGroup:
+		var x msg.GroupMetadataKey
+		x.Decode(&r, 0)
+		k = Key{Kind: KindGroup, Group: x.Group}
 	}
 	if err := failed(&r, "key"); err != nil {
 		return Key{}, err
@@ -51,19 +56,17 @@ func DecodeKey(b []byte) (k Key, err error) {
 
 // OffsetKey is the key of a committed offset.
 func OffsetKey(group, topic string, partition int32) []byte {
-	w := wire.NewWriter(make([]byte, 0, 2+2+len(group)+2+len(topic)+4))
-	w.Int16(typeOffset)
-	w.String(group, false)
-	w.String(topic, false)
-	w.Int32(partition)
+	w := wire.NewWriter(make([]byte, 0, 2+wire.StringRoom+len(group)+wire.StringRoom+len(topic)+4))
+	w.Int16(numberOffset)
+	(&msg.OffsetCommitKey{Group: group, Topic: topic, Partition: partition}).Encode(w, 0)
 	return encoded(w)
 }
 
 // GroupKey is the key of a classic group.
 func GroupKey(group string) []byte {
-	w := wire.NewWriter(make([]byte, 0, 2+2+len(group)))
-	w.Int16(typeGroup)
-	w.String(group, false)
+	w := wire.NewWriter(make([]byte, 0, 2+wire.StringRoom+len(group)))
+	w.Int16(numberGroup)
+	(&msg.GroupMetadataKey{Group: group}).Encode(w, 0)
 	return encoded(w)
 }
 
