@@ -125,6 +125,13 @@ func (b *budget) serveLocked() {
 	}
 }
 
+// short reports whether anybody waits.
+func (b *budget) short() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiters.Len() > 0
+}
+
 // usage is the bytes held now and the most ever held.
 func (b *budget) usage() (used, peak int64) {
 	b.mu.Lock()

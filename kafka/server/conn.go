@@ -51,10 +51,8 @@ type Conn struct {
 	id       uint64
 	handler  Handler
 
-	ctx        context.Context // ends when the connection is closed or lost
-	cancel     context.CancelFunc
-	pollCtx    context.Context // ends also when a shutdown begins
-	cancelPoll context.CancelFunc
+	ctx    context.Context // ends when the connection is closed or lost
+	cancel context.CancelFunc
 
 	in     *bufio.Reader
 	queue  chan *exchange // reader to writer, in order of requests; closed by the reader
@@ -64,6 +62,9 @@ type Conn struct {
 	ended  sync.WaitGroup // the reader
 
 	mu         sync.Mutex
+	pollCtx    context.Context // ends also when a shutdown begins, or memory is short
+	cancelPoll context.CancelFunc
+	parked     *budget     // what a request that does not overlap holds memory of while it is served
 	reason     CloseReason // the first one counts
 	draining   bool
 	underWay   int // requests read and not done
@@ -108,9 +109,34 @@ func (c *Conn) Listener() string { return c.listener }
 // Context ends when the connection is closed or the peer has gone.
 func (c *Conn) Context() context.Context { return c.ctx }
 
-// PollContext ends with Context, or when a shutdown begins. Requests that
-// wait for something to happen, rather than for their own effect, use it.
-func (c *Conn) PollContext() context.Context { return c.pollCtx }
+// PollContext is for the request being served. It ends with Context, when a
+// shutdown begins, or when others wait for the memory of this request. Requests
+// that wait for something to happen, rather than for their own effect, use it.
+func (c *Conn) PollContext() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pollCtx
+}
+
+// park notes which budget the request to be served holds memory of, nil when
+// it has been served; a poll that was woken does not concern the next one.
+func (c *Conn) park(b *budget) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.parked = b
+	if b == nil && c.pollCtx.Err() != nil && !c.draining && c.ctx.Err() == nil {
+		c.pollCtx, c.cancelPoll = context.WithCancel(c.ctx)
+	}
+}
+
+// wake ends the poll of a request that holds memory of b.
+func (c *Conn) wake(b *budget) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parked == b {
+		c.cancelPoll()
+	}
+}
 
 // abort closes the connection at once.
 func (c *Conn) abort(reason CloseReason) {
@@ -120,6 +146,9 @@ func (c *Conn) abort(reason CloseReason) {
 	}
 	c.mu.Unlock()
 	c.cancel()
+	if t, ok := c.nc.(*net.TCPConn); ok && reason == ClosedStalledWrite {
+		t.SetLinger(0) // the kernel, too, keeps nothing for a peer that does not read
+	}
 	c.nc.Close()
 }
 
@@ -127,8 +156,8 @@ func (c *Conn) abort(reason CloseReason) {
 func (c *Conn) drain() {
 	c.mu.Lock()
 	c.draining = true
-	c.mu.Unlock()
 	c.cancelPoll()
+	c.mu.Unlock()
 	c.nc.SetReadDeadline(time.Unix(1, 0))
 }
 
@@ -180,6 +209,15 @@ var exchangePool = sync.Pool{New: func() any { return new(exchange) }}
 // outBytesKept is the most a pooled response buffer keeps.
 const outBytesKept = 64 << 10
 
+// letGo gives the frame and its budget back: the handler is done with both.
+func (x *exchange) letGo() {
+	x.grant.release()
+	if x.frame != nil {
+		x.frame.put()
+		x.frame = nil
+	}
+}
+
 // done lets go of everything x holds. clean: nothing of the handler can refer
 // to the frame any more; otherwise the frame is left to the garbage collector.
 func (c *Conn) done(x *exchange, clean bool) {
@@ -194,9 +232,7 @@ func (c *Conn) done(x *exchange, clean bool) {
 	if !clean {
 		return
 	}
-	if x.frame != nil {
-		x.frame.put()
-	}
+	x.letGo()
 	x.recycle()
 }
 

@@ -10,7 +10,7 @@
 //     one of its connection has been answered. The exception is a request
 //     that Handler.Overlaps admits (Produce): it starts while earlier
 //     overlapping requests still wait for their answer, but after every
-//     earlier request of the other sort has returned.
+//     earlier request of the other sort has been answered.
 //   - At most Limits.PendingMax requests of one connection are under way; then
 //     its reader stops reading, which is back-pressure.
 //   - A frame of negative size or more than Limits.FrameBytesMax closes the
@@ -22,13 +22,18 @@
 //   - Bytes that a Handler spliced into a response are let go exactly once,
 //     after the write has ended, well or badly. A peer that does not read is
 //     closed, so that it cannot pin them.
+//   - Memory of responses that wait for their peers stays below
+//     Limits.RequestBytesMax, all together, plus those younger than a second:
+//     beyond it the greatest that is not taken is closed.
+//   - Connections that Options.Full or a limit refuses are closed at once.
 //   - A panic in a Handler is logged with its stack, counted, and costs its
 //     own connection only.
 //
 // # Memory
 //
-// A reader acquires from a budget before its buffer grows and returns it when
-// the response has been written. Many half-read large frames could between
+// A reader acquires from a budget before its buffer grows, and it is returned
+// when the handler is done with the frame: a response that is not read holds
+// none. Many half-read large frames could between
 // them hold the whole budget and each wait for more. That does not deadlock:
 // waiters are served first come first served, and the first of them, if the
 // budget has nothing for it, becomes the one holder of the lifeline, which may
@@ -45,7 +50,8 @@
 // A sweep once a second closes a connection that is idle for
 // Limits.IdleMax (G8), and one whose current frame or response moves slower
 // than Limits.StallGrace plus its bytes at stallRateBytesPerSecond.
-// Time that a reader spends waiting for budget does not count.
+// Time that a reader spends waiting for budget does not count. Of responses,
+// the time by which the ones before were slower counts too.
 //
 // # What it does not do
 //

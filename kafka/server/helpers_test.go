@@ -27,6 +27,7 @@ const patience = 20 * time.Second
 //	0<text>  overlaps; no answer
 //	l<text>  parks until PollContext ends, then answers text
 //	s        answers 3 MiB of spliced bytes
+//	R        answers 8 MiB of bytes that are memory of the response
 //	x        error    !  panic   w  panic in wait
 type toy struct {
 	t    *testTool
@@ -222,6 +223,8 @@ func (h *toy) Serve(frame []byte, out *wire.Writer) (wait func() error, release 
 		out.Raw(arg)
 	case 's':
 		out.Splice([][]byte{make([]byte, 1<<20), make([]byte, 2<<20)})
+	case 'R':
+		out.Raw(make([]byte, 8<<20))
 	case 'x', 'X':
 		return nil, release, errToy
 	case '!':

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chronik/internal/clock"
@@ -107,6 +108,7 @@ type Server struct {
 	full   func() bool
 	small  *budget
 	large  *budget
+	unsent atomic.Int64 // bytes of responses, spliced ones apart, that are being written
 
 	mu            sync.Mutex
 	listeners     map[net.Listener]struct{}

@@ -27,18 +27,25 @@ func (c *Conn) writeLoop() {
 	c.close()
 }
 
-// answer completes x and writes its response.
+// answer completes x and writes its response. What the request held goes back
+// before the write, which may take as long as the peer likes; the next request
+// that does not overlap is read behind it (G3).
 func (c *Conn) answer(x *exchange) error {
 	var err error
 	if x.deferred {
+		c.park(x.grant.from)
 		err = c.serve(x)
-		<-c.serial // the effect is done; the reader may go on
+		c.park(nil)
+		defer func() { <-c.serial }() // the reader may go on
 	}
 	if err == nil && x.wait != nil {
 		err = c.finish(x)
 	}
 	clean := err == nil
-	if err == nil && x.hasResponse() {
+	if clean {
+		x.letGo()
+	}
+	if clean && x.hasResponse() {
 		err = c.write(x)
 	}
 	c.done(x, clean)
@@ -54,11 +61,13 @@ func (c *Conn) write(x *exchange) error {
 	}
 	x.outCap = cap(bufs[0])
 	c.mu.Lock()
-	c.writing = transfer{active: true, since: c.server.clock.Now()}
+	c.writing.begin(c.server.clock.Now(), int64(x.outCap))
 	c.mu.Unlock()
+	c.server.holdUnsent(int64(x.outCap))
 	err := c.writePieces(bufs)
+	c.server.unsent.Add(-int64(x.outCap))
 	c.mu.Lock()
-	c.writing.active = false
+	c.writing.end(c.server.clock.Now())
 	c.mu.Unlock()
 	return err
 }
