@@ -259,6 +259,7 @@ var errorsBelow = []struct{ from, to error }{
 	{metadata.ErrClosed, ErrShuttingDown},
 	{metadata.ErrStorage, ErrStorage},
 	{cluster.ErrTopicExists, ErrTopicExists},
+	{cluster.ErrTooManyPartitions, ErrPolicyViolation},
 	{cluster.ErrTopicCollides, ErrInvalidTopic},
 	{cluster.ErrUnknownTopic, ErrUnknownTopicOrPartition},
 	{cluster.ErrPartitions, ErrInvalidPartitions},

@@ -243,6 +243,9 @@ func TestCreateTopicRules(t *testing.T) {
 		{"A3 too many replicas", NewTopic{Name: "c", Partitions: 1, ReplicationFactor: 2}, ErrInvalidReplicationFactor},
 		{"A3 partitions 0", NewTopic{Name: "c", Partitions: 0, ReplicationFactor: 1}, ErrInvalidPartitions},
 		{"A4", NewTopic{Name: "c", Partitions: 10001, ReplicationFactor: 1}, ErrPolicyViolation},
+		{"A4 absurd", NewTopic{Name: "c", Partitions: 1<<31 - 1, ReplicationFactor: 1}, ErrPolicyViolation},
+		{"A4 assigned", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: make([]Assignment, 10001)}, ErrPolicyViolation},
+		{"A3 negative", NewTopic{Name: "c", Partitions: -1 << 31, ReplicationFactor: 1}, ErrInvalidPartitions},
 		{"A2 both", NewTopic{Name: "c", Partitions: 1, ReplicationFactor: 1, Assignments: []Assignment{{Partition: 0, Brokers: []int32{1}}}}, ErrInvalidRequest},
 		{"A2 gap", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: []Assignment{{Partition: 1, Brokers: []int32{1}}}}, ErrInvalidReplicaAssignment},
 		{"A2 unknown broker", NewTopic{Name: "c", Partitions: -1, ReplicationFactor: -1, Assignments: []Assignment{{Partition: 0, Brokers: []int32{2}}}}, ErrInvalidReplicaAssignment},
@@ -279,6 +282,7 @@ func TestCreatePartitions(t *testing.T) {
 		want        error
 	}{
 		{1, nil, ErrInvalidPartitions}, {3, [][]int32{{1}}, ErrInvalidReplicaAssignment}, {2, [][]int32{{7}}, ErrInvalidReplicaAssignment}, {3, nil, nil},
+		{1<<31 - 1, nil, ErrPolicyViolation}, {10004, nil, ErrPolicyViolation}, {-1 << 31, nil, ErrInvalidPartitions}, // A4
 	} {
 		if err := ask(c.count, c.assignments); !errors.Is(err, c.want) {
 			t.Errorf("A10 %d %v: %v", c.count, c.assignments, err)
@@ -286,6 +290,48 @@ func TestCreatePartitions(t *testing.T) {
 	}
 	if got := r.produce("a", 2, -1, recordsOf(t, batch.Plain(batch.None), "x")); got.Err != nil {
 		t.Errorf("produce to a new partition: %v", got.Err)
+	}
+}
+
+// TestPartitionsOfARequest: A4 is about all topics of a request together, made by whatever request.
+func TestPartitionsOfARequest(t *testing.T) {
+	r := newRig(t, "num.partitions=5000")
+	for i := range 3 {
+		r.create(fmt.Sprint("old", i), 1)
+	}
+	var topics []NewTopic
+	var more []NewPartitions
+	ask := MetadataRequest{AutoCreate: true}
+	for i := range 3 {
+		topics = append(topics, NewTopic{Name: fmt.Sprint("new", i), Partitions: 5000, ReplicationFactor: 1})
+		more = append(more, NewPartitions{Topic: fmt.Sprint("old", i), Count: 5001})
+		ask.Topics = append(ask.Topics, TopicRef{Name: fmt.Sprint("x", i)})
+	}
+	created := r.CreateTopics(background, topics, time.Minute, true)
+	grown := r.CreatePartitions(background, more, time.Minute, true)
+	for i := range 3 {
+		var want error
+		if i == 2 {
+			want = ErrPolicyViolation
+		}
+		if !errors.Is(created[i].Err, want) || !errors.Is(grown[i], want) {
+			t.Errorf("topic %d: created %v, grown %v, want %v", i, created[i].Err, grown[i], want)
+		}
+	}
+	r = newRig(t, "num.partitions=10001")
+	if got := r.Metadata(background, ask); !errors.Is(got[0].Err, ErrUnknownTopicOrPartition) {
+		t.Errorf("M3 more than A4 allows, on demand: %v", got[0].Err)
+	}
+}
+
+// TestConfigsAreDescribedOnce: all settings of a resource are told once, however often they are asked for.
+func TestConfigsAreDescribedOnce(t *testing.T) {
+	r := newRig(t)
+	a, b := ConfigResource{4, "1"}, ConfigResource{4, ""}
+	one := []string{"num.partitions"}
+	got := r.DescribeConfigs([]ConfigResource{a, a, b, a, a}, [][]string{nil, {}, nil, one, one})
+	if len(got) != 4 || got[0].Resource != a || got[1].Resource != b || len(got[0].Entries) < 50 || len(got[2].Entries) != 1 || len(got[3].Entries) != 1 {
+		t.Errorf("%d results: %+v", len(got), got)
 	}
 }
 

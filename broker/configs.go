@@ -41,16 +41,22 @@ func (b *Broker) resolveTopic(name string, overrides map[string]string) *config.
 }
 
 // DescribeConfigs tells the effective configuration of resources (CF1 to
-// CF4). keys limits each to the names given; nil or empty asks for all.
+// CF4). keys limits each to the names given; nil or empty asks for all, which
+// is told once, however often it is asked for.
 func (b *Broker) DescribeConfigs(resources []ConfigResource, keys [][]string) []DescribedConfig {
-	out := make([]DescribedConfig, len(resources))
+	out := make([]DescribedConfig, 0, len(resources))
+	whole := map[ConfigResource]bool{}
 	b.meta.View(func(s *cluster.State) {
 		for i, r := range resources {
+			if len(keys[i]) == 0 && whole[r] {
+				continue
+			}
+			whole[r] = whole[r] || len(keys[i]) == 0
 			entries, err := b.settings(s).Describe(cluster.Resource(r))
 			if len(keys[i]) > 0 {
 				entries = slices.DeleteFunc(entries, func(e config.Entry) bool { return !slices.Contains(keys[i], e.Name) })
 			}
-			out[i] = DescribedConfig{r, fromBelow(err), entries}
+			out = append(out, DescribedConfig{r, fromBelow(err), entries})
 		}
 	})
 	return out
@@ -60,10 +66,7 @@ func (b *Broker) DescribeConfigs(resources []ConfigResource, keys [][]string) []
 // or nothing.
 func (b *Broker) AlterConfigs(ctx context.Context, changes []ConfigChange, validateOnly bool) []error {
 	out := make([]error, len(changes))
-	seen := map[ConfigResource]int{}
-	for _, c := range changes {
-		seen[c.Resource]++
-	}
+	seen := counts(changes, func(c ConfigChange) ConfigResource { return c.Resource })
 	for i, c := range changes {
 		if seen[c.Resource] > 1 {
 			out[i] = fmt.Errorf("%w: resource is in the request twice", ErrInvalidRequest)

@@ -24,8 +24,17 @@ func isInternal(name string) bool {
 
 const metadataTopic = "__cluster_metadata"
 
-// partitionsPerRequestMax is A4.
+// partitionsPerRequestMax is A4, over all topics of a request.
 const partitionsPerRequestMax = 10000
+
+// counts tells how often each key is there.
+func counts[T any, K comparable](items []T, key func(T) K) map[K]int {
+	n := make(map[K]int, len(items))
+	for _, t := range items {
+		n[key(t)]++
+	}
+	return n
+}
 
 // CreateTopics creates topics (A1 to A7), and returns when they are in the
 // metadata and their partitions have leaders, or the timeout has passed.
@@ -33,10 +42,7 @@ func (b *Broker) CreateTopics(ctx context.Context, topics []NewTopic, timeout ti
 	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, timeout)
 	defer cancel()
 	out := make([]CreatedTopic, len(topics))
-	seen := map[string]int{}
-	for _, t := range topics {
-		seen[t.Name]++
-	}
+	seen := counts(topics, func(t NewTopic) string { return t.Name })
 	budget := partitionsPerRequestMax
 	var version uint64
 	for i, t := range topics {
@@ -70,13 +76,11 @@ func (b *Broker) createTopic(ctx context.Context, t NewTopic, budget *int, valid
 	if err != nil {
 		return 0, err
 	}
-	replicas, err := b.place(t)
+	replicas, err := b.place(t, *budget)
 	if err != nil {
 		return 0, err
 	}
-	if *budget -= len(replicas); *budget < 0 {
-		return 0, fmt.Errorf("%w: more than %d partitions in one request", ErrPolicyViolation, partitionsPerRequestMax)
-	}
+	*budget -= len(replicas)
 	out.ID, out.Partitions, out.ReplicationFactor = b.newUUID(), int32(len(replicas)), int16(len(replicas[0]))
 	out.Configs = config.DescribeTopic(overrides, b.conf.Load())
 	if validateOnly {
@@ -117,30 +121,20 @@ func (b *Broker) checkNewTopic(t NewTopic) (map[string]string, error) {
 	return overrides, err
 }
 
-// place decides which brokers hold each partition (A2, A3).
-func (b *Broker) place(t NewTopic) (replicas [][]int32, err error) {
+// place decides which brokers hold each partition (A2, A3), most of them.
+func (b *Broker) place(t NewTopic, most int) (replicas [][]int32, err error) {
 	conf := b.conf.Load()
-	b.meta.View(func(s *cluster.State) {
-		if len(t.Assignments) > 0 {
-			replicas, err = s.Assigned(t.Assignments)
-			return
-		}
-		count, factor := t.Partitions, t.ReplicationFactor
-		if factor == -1 {
-			factor = conf.DefaultReplicationFactor
-		}
-		if count == -1 {
-			count = conf.NumPartitions
-		}
-		if count > partitionsPerRequestMax {
-			err = fmt.Errorf("%w: %d partitions, at most %d in one request", ErrPolicyViolation, count, partitionsPerRequestMax)
-			return
-		}
-		replicas, err = s.Spread(count, factor, 0)
-	})
-	if len(t.Assignments) > 0 && (t.Partitions != -1 || t.ReplicationFactor != -1) {
+	count, factor := t.Partitions, t.ReplicationFactor
+	if len(t.Assignments) > 0 && (count != -1 || factor != -1) {
 		return nil, fmt.Errorf("%w: partition count and replication factor must be -1 beside a manual assignment", ErrInvalidRequest)
 	}
+	if factor == -1 {
+		factor = conf.DefaultReplicationFactor
+	}
+	if count == -1 && len(t.Assignments) == 0 {
+		count = conf.NumPartitions
+	}
+	b.meta.View(func(s *cluster.State) { replicas, err = s.Place(count, factor, t.Assignments, most) })
 	return replicas, fromBelow(err)
 }
 
@@ -149,54 +143,32 @@ func (b *Broker) CreatePartitions(ctx context.Context, reqs []NewPartitions, tim
 	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, timeout)
 	defer cancel()
 	out := make([]error, len(reqs))
-	seen := map[string]int{}
-	for _, r := range reqs {
-		seen[r.Topic]++
-	}
+	seen := counts(reqs, func(r NewPartitions) string { return r.Topic })
+	budget := partitionsPerRequestMax
 	for i, r := range reqs {
 		if seen[r.Topic] > 1 {
 			out[i] = fmt.Errorf("%w: topic %q is in the request twice", ErrInvalidRequest, r.Topic)
 			continue
 		}
-		out[i] = b.createPartitions(ctx, r, validateOnly)
+		out[i] = b.createPartitions(ctx, r, &budget, validateOnly)
 	}
 	return out
 }
 
-func (b *Broker) createPartitions(ctx context.Context, r NewPartitions, validateOnly bool) error {
+func (b *Broker) createPartitions(ctx context.Context, r NewPartitions, budget *int, validateOnly bool) error {
 	var t *cluster.Topic
 	b.meta.View(func(s *cluster.State) { t = s.Topic(r.Topic) })
 	if t == nil {
 		return ErrUnknownTopicOrPartition
 	}
 	have := len(t.Partitions)
-	grow := int(r.Count) - have
-	if grow <= 0 {
-		return fmt.Errorf("%w: topic has %d partitions, %d asked for", ErrInvalidPartitions, have, r.Count)
-	}
-	if grow > partitionsPerRequestMax {
-		return fmt.Errorf("%w: %d new partitions, at most %d in one request", ErrPolicyViolation, grow, partitionsPerRequestMax)
-	}
-	if r.Assignments != nil && len(r.Assignments) != grow {
-		return fmt.Errorf("%w: %d assignments for %d new partitions", ErrInvalidReplicaAssignment, len(r.Assignments), grow)
-	}
-	replicas, factor := r.Assignments, len(t.Partitions[0].Replicas)
+	var replicas [][]int32
 	var err error
-	b.meta.View(func(s *cluster.State) {
-		if replicas == nil {
-			replicas, err = s.Spread(int32(grow), int16(factor), have)
-			return
-		}
-		for _, brokers := range replicas {
-			if err == nil {
-				err = s.CheckReplicas(brokers, factor)
-			}
-		}
-	})
+	b.meta.View(func(s *cluster.State) { replicas, err = s.Grow(t, r.Count, r.Assignments, *budget) })
 	if err != nil {
 		return fromBelow(err)
 	}
-	if validateOnly {
+	if *budget -= len(replicas); validateOnly {
 		return nil
 	}
 	_, version, err := b.propose(ctx, &cluster.AddPartitions{ID: t.ID, From: int32(have), Replicas: replicas})
@@ -215,10 +187,7 @@ func (b *Broker) DeleteTopics(ctx context.Context, refs []TopicRef, timeout time
 	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, timeout)
 	defer cancel()
 	out := make([]DeletedTopic, len(refs))
-	seen := map[TopicRef]int{}
-	for _, r := range refs {
-		seen[r]++
-	}
+	seen := counts(refs, func(r TopicRef) TopicRef { return r })
 	var version uint64
 	for i, r := range refs {
 		out[i] = DeletedTopic{Name: r.Name, ID: r.ID}
@@ -279,6 +248,7 @@ func (b *Broker) Metadata(ctx context.Context, r MetadataRequest) []TopicInfo {
 		})
 		r.AutoCreate = false
 	}
+	budget := partitionsPerRequestMax
 	seen := map[TopicRef]bool{} // a topic named a thousand times is described once, as Kafka does
 	var out []TopicInfo
 	for _, ref := range r.Topics {
@@ -290,7 +260,8 @@ func (b *Broker) Metadata(ctx context.Context, r MetadataRequest) []TopicInfo {
 		if errors.Is(info.Err, ErrUnknownTopicOrPartition) {
 			if err := fromBelow(cluster.CheckTopicName(ref.Name)); err != nil {
 				info.Err = err
-			} else if r.AutoCreate && b.conf.Load().AutoCreateTopics {
+			} else if c := b.conf.Load(); r.AutoCreate && c.AutoCreateTopics && budget >= int(c.NumPartitions) {
+				budget -= int(c.NumPartitions)
 				info = b.autoCreate(ctx, ref)
 			}
 		}

@@ -10,7 +10,8 @@ import (
 var (
 	ErrInvalidTopicName  = errors.New("topic name is not valid")
 	ErrReplicationFactor = errors.New("replication factor cannot be had")
-	ErrPartitionCount    = errors.New("partition count must be positive")
+	ErrPartitionCount    = errors.New("partition count is too small")
+	ErrTooManyPartitions = errors.New("too many new partitions in one request")
 	ErrAssignment        = errors.New("replica assignment is not valid")
 )
 
@@ -34,6 +35,40 @@ func CheckTopicName(name string) error {
 type Assignment struct {
 	Partition int32
 	Brokers   []int32
+}
+
+// Place decides which brokers hold each partition of a new topic (A2, A3), of
+// which it may have most: by the assignments if there are any.
+func (s *State) Place(count int32, factor int16, assignments []Assignment, most int) ([][]int32, error) {
+	if n := max(int(count), len(assignments)); n > most {
+		return nil, fmt.Errorf("%w: %d, %d are left", ErrTooManyPartitions, n, most)
+	}
+	if len(assignments) > 0 {
+		return s.Assigned(assignments)
+	}
+	return s.Spread(count, factor, 0)
+}
+
+// Grow decides the same of the partitions that bring a topic to count (A10).
+func (s *State) Grow(t *Topic, count int32, assignments [][]int32, most int) ([][]int32, error) {
+	have, factor := len(t.Partitions), len(t.Partitions[0].Replicas)
+	grow := int(count) - have
+	switch {
+	case grow <= 0:
+		return nil, fmt.Errorf("%w: topic has %d partitions, %d asked for", ErrPartitionCount, have, count)
+	case grow > most:
+		return nil, fmt.Errorf("%w: %d, %d are left", ErrTooManyPartitions, grow, most)
+	case assignments == nil:
+		return s.Spread(int32(grow), int16(factor), have)
+	case len(assignments) != grow:
+		return nil, fmt.Errorf("%w: %d for %d new partitions", ErrAssignment, len(assignments), grow)
+	}
+	for _, brokers := range assignments {
+		if err := s.CheckReplicas(brokers, factor); err != nil {
+			return nil, err
+		}
+	}
+	return assignments, nil
 }
 
 // Spread places count partitions with factor replicas each around the ring of
