@@ -263,7 +263,8 @@ func TestStep8Records(t *testing.T) {
 			{"P42 bit 3 on a LogAppendTime topic", setLAT(build(t, codec, testNow)), func(o *Options) { o.LogAppendTime = true }, InvalidTimestamp, []int{0}, 0},
 			{"null keys", finish(t, &noKeys, Plain(codec)), nil, 0, nil, testNow},
 			{"null keys, compacted", finish(t, &noKeys, Plain(codec)), func(o *Options) { o.Compacted = true }, InvalidRecord, []int{1, 2}, 0},
-			{"null key and a timestamp: 32 decides", build2(t, codec), func(o *Options) { o.Compacted, o.BeforeMaxMs = true, 100 }, InvalidTimestamp, []int{0, 1}, 0},
+			{"null key and a timestamp: 32 decides", build2(t, codec, true), func(o *Options) { o.Compacted, o.BeforeMaxMs = true, 100 }, InvalidTimestamp, []int{0, 1}, 0},
+			{"the same the other way round", build2(t, codec, false), func(o *Options) { o.Compacted, o.BeforeMaxMs = true, 100 }, InvalidTimestamp, []int{0, 1}, 0},
 		} {
 			o := options(testNow)
 			if c.edit != nil {
@@ -294,11 +295,16 @@ func TestStep8Records(t *testing.T) {
 	}
 }
 
-// build2 has a null key first and an old timestamp second.
-func build2(t testing.TB, codec Codec) View {
+// build2 has a null key and an old timestamp, in this order or the other.
+func build2(t testing.TB, codec Codec, keyFirst bool) View {
 	var b Builder
-	b.Add(testNow, nil, nil)
+	if keyFirst {
+		b.Add(testNow, nil, nil)
+	}
 	b.Add(testNow-101, []byte("k"), nil)
+	if !keyFirst {
+		b.Add(testNow, nil, nil)
+	}
 	return finish(t, &b, Plain(codec))
 }
 
@@ -446,6 +452,32 @@ func TestCrookedDeltas(t *testing.T) {
 				if !info.Rebuilt || !slices.Equal(got, want) || info.MaxTimestamp != 103 || !info.Batch.CheckCRC() {
 					t.Errorf("%v to %v: rebuilt %v, %d records, max timestamp %d", codec, target, info.Rebuilt, len(got), info.MaxTimestamp)
 				}
+			}
+		}
+	}
+}
+
+// Each way for a delta not to be the record's index, alone: the stored batch
+// has its records at 0, 1, 2... all the same.
+func TestEveryCrookedDelta(t *testing.T) {
+	for _, codec := range allCodecs {
+		for _, deltas := range [][]int32{{1}, {-1}, {math.MaxInt32}, {math.MinInt32}, {0, 2}, {1, 2}, {0, 0}, {1, 0}, {0, 1, 3}, {0, 1, 1}} {
+			var b Builder
+			for _, delta := range deltas {
+				b.AddAt(delta, testNow, []byte("k"), nil)
+			}
+			b.lastDelta = int32(len(deltas)) - 1
+			info, err := produce(finish(t, &b, Plain(codec)), options(testNow))
+			if err != nil || !info.Rebuilt || int(info.Count) != len(deltas) {
+				t.Errorf("%v, %d: %+v, %v", codec, deltas, info, err)
+				continue
+			}
+			at := int64(0)
+			for r, err := range Records(info.Batch, nil) {
+				if err != nil || r.Offset != at {
+					t.Errorf("%v, %d: record %d has offset %d, %v", codec, deltas, at, r.Offset, err)
+				}
+				at++
 			}
 		}
 	}
