@@ -44,6 +44,9 @@ type FetchOffsetsResponse struct {
 }
 
 // FetchOffsets tells the offsets whose commit has reached the log (O6). An unknown group has none (O11).
+//
+// A request that names the same partitions over and over, until their metadata is more than all that there is, is
+// INVALID_REQUEST.
 func (s *Shard) FetchOffsets(req FetchOffsetsRequest) FetchOffsetsResponse {
 	if err := s.ready(); err != None {
 		return FetchOffsetsResponse{Err: err}
@@ -52,11 +55,16 @@ func (s *Shard) FetchOffsets(req FetchOffsetsRequest) FetchOffsetsResponse {
 	if req.All {
 		return FetchOffsetsResponse{Topics: g.allOffsets()}
 	}
+	bytes := int64(0)
 	out := make([]CommittedTopic, len(req.Topics))
 	for i, t := range req.Topics {
 		out[i] = CommittedTopic{Name: t.Name, ID: t.ID, Partitions: make([]CommittedOffset, len(t.Partitions))}
 		for j, p := range t.Partitions {
 			out[i].Partitions[j] = g.committed(t, p)
+			bytes += int64(len(out[i].Partitions[j].Metadata))
+		}
+		if bytes > s.bytes {
+			return FetchOffsetsResponse{Err: InvalidRequest}
 		}
 	}
 	return FetchOffsetsResponse{Topics: out}

@@ -35,6 +35,7 @@ const (
 	NonEmptyGroup             = effect.NonEmptyGroup
 	GroupSubscribedToTopic    = effect.GroupSubscribedToTopic
 	OffsetMetadataTooLarge    = effect.OffsetMetadataTooLarge
+	InvalidRequest            = effect.InvalidRequest
 	UnknownServerError        = effect.UnknownServerError
 	ErrorCount                = effect.ErrorCount
 )

@@ -215,6 +215,22 @@ func TestNoMoreIsTakenWhenMemoryIsShort(t *testing.T) {
 	}
 }
 
+// Offsets that are asked for again and again are not answered without end.
+func TestFetchOfTheSameOffsetsIsBounded(t *testing.T) {
+	h := newHeavy(t)
+	h.commit(offset(0, strings.Repeat("m", 4000)))
+	ask := FetchOffsetsRequest{Group: "offsets", Topics: []TopicPartitions{{Name: "t", Partitions: []int32{0}}}}
+	if r := h.s.FetchOffsets(ask); r.Err != None || len(r.Topics[0].Partitions[0].Metadata) != 4000 {
+		t.Errorf("once: %v", r.Err)
+	}
+	for range 1000 {
+		ask.Topics = append(ask.Topics, ask.Topics[0])
+	}
+	if r := h.s.FetchOffsets(ask); r.Err != InvalidRequest || r.Topics != nil {
+		t.Errorf("a thousand times: %v", r.Err)
+	}
+}
+
 // Groups that are made up and left alone are gone when the ids that were handed out have expired.
 func TestMadeUpGroupsVanish(t *testing.T) {
 	h := newHeavy(t)

@@ -14,8 +14,15 @@ func (c *call) offsetFetch(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchRes
 		c.offsetFetchOne(req, resp)
 		return
 	}
+	told := make(map[string]bool, len(req.Groups)) // of each again and again would be no end of bytes
 	for i := range req.Groups {
-		resp.Groups = append(resp.Groups, c.offsetFetchGroup(&req.Groups[i]))
+		ask := &req.Groups[i]
+		if told[ask.GroupId] {
+			resp.Groups = append(resp.Groups, msg.OffsetFetchResponseGroup{GroupId: ask.GroupId, ErrorCode: c.groupCode(group.InvalidRequest)})
+			continue
+		}
+		told[ask.GroupId] = true
+		resp.Groups = append(resp.Groups, c.offsetFetchGroup(ask))
 	}
 }
 

@@ -11,8 +11,12 @@ import (
 // DescribeGroups (key 15), versions 0 to 6.
 
 func (c *call) describeGroups(req *msg.DescribeGroupsRequest, resp *msg.DescribeGroupsResponse) {
+	told := make(map[string]bool, len(req.Groups)) // of each again and again would be no end of bytes
 	for _, id := range req.Groups {
-		got := c.h.DescribeGroup(id)
+		got := group.Description{Err: group.InvalidRequest}
+		if !told[id] {
+			told[id], got = true, c.h.DescribeGroup(id)
+		}
 		out := msg.DescribeGroupsResponseDescribedGroup{
 			ErrorCode: c.groupCode(got.Err), GroupId: id, AuthorizedOperations: -1 << 31,
 		}

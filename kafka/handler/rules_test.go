@@ -441,6 +441,27 @@ func TestJ60DescribeGroups(t *testing.T) {
 	}
 }
 
+// A group that is named a thousand times is told once: what it holds may be large, and its name short.
+func TestGroupsAreToldOnce(t *testing.T) {
+	r := newRig(t, richBroker())
+	var groups msg.DescribeGroupsResponse
+	r.ask(&msg.DescribeGroupsRequest{Groups: []string{"g", "h", "g", "g"}}, 6, &groups)
+	var offsets msg.OffsetFetchResponse
+	asked := len(r.broker.asked)
+	g := msg.OffsetFetchRequestGroup{GroupId: "g"}
+	r.ask(&msg.OffsetFetchRequest{Groups: []msg.OffsetFetchRequestGroup{g, {GroupId: "h"}, g, g}}, 9, &offsets)
+	if n := len(r.broker.asked) - asked; n != 2 || len(groups.Groups) != 4 || len(offsets.Groups) != 4 {
+		t.Fatalf("%d fetches, %d and %d answers", n, len(groups.Groups), len(offsets.Groups))
+	}
+	for i, want := range []kerr.Code{kerr.None, kerr.None, kerr.InvalidRequest, kerr.InvalidRequest} {
+		r.wantCode("describe", groups.Groups[i].ErrorCode, want)
+		r.wantCode("fetch", offsets.Groups[i].ErrorCode, want)
+		if again := want != kerr.None; again && (len(groups.Groups[i].Members) > 0 || len(offsets.Groups[i].Topics) > 0) {
+			t.Errorf("again: %+v, %+v", groups.Groups[i], offsets.Groups[i])
+		}
+	}
+}
+
 // J61.
 func TestJ61ListGroups(t *testing.T) {
 	r := newRig(t, richBroker())

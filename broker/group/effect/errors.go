@@ -24,6 +24,7 @@ const (
 	NonEmptyGroup
 	GroupSubscribedToTopic
 	OffsetMetadataTooLarge
+	InvalidRequest
 	UnknownServerError
 
 	// ErrorCount is the number of values, so that a table from Error to code can be checked to be complete.
@@ -48,6 +49,7 @@ var errorNames = [ErrorCount]string{
 	NonEmptyGroup:             "NON_EMPTY_GROUP",
 	GroupSubscribedToTopic:    "GROUP_SUBSCRIBED_TO_TOPIC",
 	OffsetMetadataTooLarge:    "OFFSET_METADATA_TOO_LARGE",
+	InvalidRequest:            "INVALID_REQUEST",
 	UnknownServerError:        "UNKNOWN_SERVER_ERROR",
 }
 
