@@ -115,3 +115,17 @@ func TestTheReferenceIsCurrent(t *testing.T) {
 		t.Error("docs/configuration.md is not what the table says; make docs writes it anew")
 	}
 }
+
+func TestTheProtocolDocumentIsCurrent(t *testing.T) {
+	committed, err := os.ReadFile("../../docs/protocol.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, stdout, stderr := command(t, nil, "protocol")
+	if status != 0 || stderr != "" {
+		t.Fatalf("status %d, %s", status, stderr)
+	}
+	if stdout != string(committed) {
+		t.Error("docs/protocol.md is not what the tables say; make docs writes it anew")
+	}
+}

@@ -36,7 +36,7 @@ func newRoot(environ []string) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(flagError)
 	a.addFlags(root.PersistentFlags(), "")
-	root.AddCommand(a.raftClusterCommand(), a.configCommand(), a.versionCommand(), a.topicCommand(), a.groupCommand(), a.clusterCommand(), a.segmentCommand())
+	root.AddCommand(a.raftClusterCommand(), a.configCommand(), a.versionCommand(), a.topicCommand(), a.groupCommand(), a.clusterCommand(), a.segmentCommand(), a.protocolCommand())
 	return root
 }
 

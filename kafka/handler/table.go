@@ -81,3 +81,19 @@ func plain[Q, P any, PQ request[Q], PP response[P]](f func(c *call, req PQ, resp
 		return nil, nil, c.reply(resp)
 	}
 }
+
+// API is what the table says of one API.
+type API struct {
+	Key           int16
+	Min, Max      int16 // the versions that are served
+	AdvertisedMin int16 // the lowest that ApiVersions names; the highest is Max
+}
+
+// APIs is the table, ascending by key, for the documents.
+func APIs() []API {
+	var out []API
+	for _, a := range table() {
+		out = append(out, API{a.key, a.min, a.max, a.advertisedMin})
+	}
+	return out
+}

@@ -288,6 +288,11 @@ func TestApiVersions(t *testing.T) {
 			t.Errorf("features are advertised: %+v", resp)
 		}
 	}
+	for i, a := range APIs() {
+		if v := r.handler.versions[i]; v != (msg.ApiVersion{ApiKey: a.Key, MinVersion: a.AdvertisedMin, MaxVersion: a.Max}) {
+			t.Errorf("ApiVersions says %+v, the documents %+v", v, a)
+		}
+	}
 	if r.session.softwareName != "test-client" || r.session.softwareVersion != "1.0" {
 		t.Errorf("software %q %q", r.session.softwareName, r.session.softwareVersion)
 	}
