@@ -1,8 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 )
 
@@ -56,6 +58,30 @@ func TestAlterTopic(t *testing.T) {
 }
 
 // CF6: AlterConfigs replaces the whole set.
+// A list that is appended to, each time by no more than a request's string holds, ends where it could not be kept.
+func TestValuesAreBounded(t *testing.T) {
+	b := broker(t, Layers{})
+	const name = "leader.replication.throttled.replicas"
+	values := map[string]string{}
+	for i := range 5 {
+		var list []string
+		for j := range 1000 {
+			list = append(list, fmt.Sprintf("%d:%d", 1000+i, 1000+j))
+		}
+		next, err := AlterTopic(values, []Op{{Name: name, Kind: Append, Value: strings.Join(list, ",")}}, b)
+		var refused *Error
+		if want := i >= 3; (err != nil) != want || want && (!errors.As(err, &refused) || refused.Kind != InvalidConfig) {
+			t.Fatalf("%d bytes and 10,000 more: %v", len(values[name]), err)
+		}
+		if err == nil {
+			values = next
+		}
+	}
+	if n := len(values[name]); n != 29_999 {
+		t.Errorf("the value has %d bytes", n)
+	}
+}
+
 func TestReplaceTopic(t *testing.T) {
 	b := broker(t, Layers{})
 	got, err := ReplaceTopic([]Op{{Name: "retention.ms", Value: "6"}}, b)

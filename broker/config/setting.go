@@ -97,9 +97,16 @@ func (s *Setting) Valid() string {
 	return strings.Join(parts, " or ")
 }
 
+// valueBytesMax is what a string of Kafka's protocol holds. A list that is
+// appended to could grow beyond.
+const valueBytesMax = 1<<15 - 1
+
 // Check returns an error of kind InvalidConfig unless the value is valid.
 func (s *Setting) Check(value string) error {
 	value = strings.TrimSpace(value)
+	if len(value) > valueBytesMax {
+		return invalidConfig(s.Name, "%s has %d bytes, at most %d can be kept", s.Name, len(value), valueBytesMax)
+	}
 	ok := true
 	switch s.Type {
 	case Boolean:

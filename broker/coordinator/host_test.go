@@ -159,6 +159,18 @@ func TestAppendErrors(t *testing.T) {
 	if r := x.h.CommitOffsets(t.Context(), big); r.Err != group.UnknownServerError {
 		t.Errorf("too large: %v", r.Err)
 	}
+	x.batch.Store(500)
+	m := x.h.JoinGroup(t.Context(), join("h", "", "c"))
+	if m.Err != group.None {
+		t.Fatalf("join: %v", m.Err)
+	}
+	given := group.SyncRequest{Group: "h", Generation: 1, MemberID: m.MemberID, Assignments: []group.Assignment{{MemberID: m.MemberID, Bytes: make([]byte, 1<<20)}}}
+	if r := x.h.SyncGroup(t.Context(), given); r.Err != group.UnknownServerError {
+		t.Errorf("an assignment that is too large: %v", r.Err)
+	}
+	if s := x.h.led()[0]; cap(s.buf)+s.builder.Size() > 10_000 {
+		t.Errorf("%d bytes are kept of what was too large", cap(s.buf)+s.builder.Size())
+	}
 }
 
 // TestResign: what is held is answered when leadership ends, and later calls too; another epoch is another shard.
