@@ -167,12 +167,7 @@ func FuzzDecompress(f *testing.F) {
 	f.Add(int8(batch.Zstd), int32(1), []byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x88, 1, 0, 0})
 	f.Add(int8(batch.Zstd), int32(1), []byte{0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 0, 0, 0, 0x40, 1, 0, 0})
 	f.Fuzz(func(t *testing.T, codec int8, count int32, payload []byte) {
-		v := make(batch.View, batch.HeaderSize, batch.HeaderSize+len(payload))
-		v = append(v, payload...)
-		v[22] = byte(codec) & 7
-		binary.BigEndian.PutUint32(v[23:], uint32(max(count, 1)-1)&0x7fffffff)
-		binary.BigEndian.PutUint32(v[57:], uint32(max(count, 1)))
-		v = sealed(v)
+		v := bare(batch.Codec(codec&7), max(count, 1), payload)
 
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

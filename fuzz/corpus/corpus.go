@@ -71,3 +71,27 @@ func lines(tb testing.TB, path string, f func([]byte) error) {
 		}
 	}
 }
+
+// GoldenRecords calls add with each golden key of a coordinator's record, beside each golden value.
+func GoldenRecords(tb testing.TB, add func(key, value []byte)) {
+	tb.Helper()
+	all := map[string][][]byte{}
+	lines(tb, filepath.Join("kafka", "msg", "testdata", "coordinator-records.jsonl.gz"), func(line []byte) error {
+		var v struct{ Kind, Hex string }
+		if err := json.Unmarshal(line, &v); err != nil {
+			return err
+		}
+		b, err := hex.DecodeString(v.Hex)
+		all[v.Kind] = append(all[v.Kind], b)
+		return err
+	})
+	keys, values := all["coordinator-key"], all["coordinator-value"]
+	if len(keys) == 0 || len(values) == 0 {
+		tb.Fatalf("%d golden keys and %d values of coordinators' records", len(keys), len(values))
+	}
+	for _, key := range keys {
+		for _, value := range values {
+			add(key, value)
+		}
+	}
+}
