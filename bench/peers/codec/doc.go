@@ -11,8 +11,8 @@
 //
 // Each codec is used in the ways that it offers. "kmsg, unsafe, reused" reads
 // into a struct that was used before and lets strings alias the input; "kmsg,
-// reused" copies them; "kmsg, new" has a new struct each time. Of writing there
-// is a reused and a new buffer. A ratio is against the fastest of kmsg's ways,
+// reused" copies them; "new" has a new struct each time, as brokers do. Of
+// writing there is a reused and a new buffer. A ratio is against the fastest of kmsg's ways,
 // and the one called "new" against the fastest that begins with nothing.
 //
 // Records of a Fetch response lie in the page cache: Chronik splices them into

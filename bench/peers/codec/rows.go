@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"reflect"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -65,9 +64,13 @@ func theirs(m msg.Message, v int16, request bool) kafkaMessage {
 	return out
 }
 
-// fresh is a new struct of m's type.
-func fresh(m msg.Message) msg.Message {
-	return reflect.New(reflect.TypeOf(m).Elem()).Interface().(msg.Message)
+// ours makes a struct of m's type.
+func ours(m msg.Message, request bool) msg.Message {
+	api := msg.Lookup(m.(msg.Request).APIKey())
+	if request {
+		return api.NewRequest()
+	}
+	return api.NewResponse()
 }
 
 // body is m encoded, and the proof that both codecs agree on it: kmsg reads it
@@ -86,7 +89,7 @@ func body(m msg.Message, v int16, request bool) ([]byte, error) {
 	if again := k.AppendTo(nil); !bytes.Equal(again, b) {
 		return nil, fmt.Errorf("kmsg writes %d other bytes than the %d that it read", len(again), len(b))
 	}
-	d, r := fresh(m), wire.NewReader(b)
+	d, r := ours(m, request), wire.NewReader(b)
 	d.Decode(&r, v)
 	if r.Done() != nil {
 		return nil, r.Done()
@@ -112,7 +115,7 @@ func decodeRow(name string, goal float64, m msg.Message, v int16, request bool, 
 		if err != nil {
 			return nil, err
 		}
-		reader, used := new(wire.Reader), fresh(m)
+		reader, used := new(wire.Reader), ours(m, request)
 		unsafely, safely := theirs(m, v, request), theirs(m, v, request)
 		all := []contender{
 			{codec: "chronik", op: func() error {
@@ -121,9 +124,10 @@ func decodeRow(name string, goal float64, m msg.Message, v int16, request bool, 
 				return reader.Done()
 			}},
 			{codec: "chronik", way: "new", fresh: true, op: func() error {
-				r, x := wire.NewReader(b), fresh(m)
-				x.Decode(&r, v)
-				return r.Done()
+				x := ours(m, request)
+				reader.Reset(b)
+				x.Decode(reader, v)
+				return reader.Done()
 			}},
 			{codec: "kmsg", way: "unsafe, reused", op: func() error { return unsafely.UnsafeReadFrom(b) }},
 			{codec: "kmsg", way: "reused", op: func() error { return safely.ReadFrom(b) }},
