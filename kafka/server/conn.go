@@ -146,8 +146,8 @@ func (c *Conn) abort(reason CloseReason) {
 	}
 	c.mu.Unlock()
 	c.cancel()
-	if t, ok := c.nc.(*net.TCPConn); ok && reason == ClosedStalledWrite {
-		t.SetLinger(0) // the kernel, too, keeps nothing for a peer that does not read
+	if t, ok := c.nc.(*net.TCPConn); ok && (reason == ClosedStalledWrite || reason == ClosedStalledRead) {
+		t.SetLinger(0) // the kernel, too, keeps nothing for a peer that does not read, and tells it
 	}
 	c.nc.Close()
 }

@@ -1,9 +1,12 @@
 package server
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -129,5 +132,20 @@ func TestSlowReaderOfSmallResponses(t *testing.T) {
 		}
 		pauses.end(now)
 		wait(20)
+	}
+}
+
+// A peer that stalls is reset: the kernel does not go on offering it what it has not read.
+func TestStalledPeersAreReset(t *testing.T) {
+	tool := start(t, Limits{StallGrace: 5 * time.Second})
+	c := tool.dial()
+	c.send("s")
+	tool.untilEvent("served s")
+	c.Write(frame("half")[:5])
+	tool.untilReading(1)
+	tool.clock.Advance(60 * time.Second)
+	tool.until("the stall to be seen", func() bool { return tool.closed[ClosedStalledRead] == 1 })
+	if n, err := io.Copy(io.Discard, c); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("after %d bytes: %v, want a reset", n, err)
 	}
 }

@@ -29,6 +29,8 @@ type Config struct {
 	Set  map[string]string // --set name=value
 	Args []string          // further arguments
 	Env  []string          // further NAME=value pairs
+	// Limit is how many descriptors the process may have; 0: as many as this one.
+	Limit int
 }
 
 // Broker is one broker under test.
@@ -40,6 +42,7 @@ type Broker struct {
 
 	cfg         Config
 	kafka, http int
+	tapped      int // port of the tap that clients go through; 0: none
 	mu          sync.Mutex
 	proc        *process
 }
@@ -55,7 +58,7 @@ type process struct {
 func Start(tb testing.TB, cfg Config) *Broker {
 	tb.Helper()
 	if addr := os.Getenv("CHRONIK_TEST_BOOTSTRAP"); addr != "" {
-		if cfg.Dir != "" || len(cfg.Set)+len(cfg.Args)+len(cfg.Env) > 0 {
+		if cfg.Dir != "" || len(cfg.Set)+len(cfg.Args)+len(cfg.Env)+cfg.Limit > 0 {
 			tb.Skipf("CHRONIK_TEST_BOOTSTRAP=%s is a running broker: this test needs one with its own settings", addr)
 		}
 		return &Broker{Addr: addr}
@@ -78,6 +81,10 @@ func Prepare(tb testing.TB, cfg Config) *Broker {
 	ports := FreePorts(tb, 2)
 	b.kafka, b.http = ports[0], ports[1]
 	b.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(b.kafka))
+	if dir := os.Getenv("CHRONIK_RECORD"); dir != "" {
+		b.tapped = tap(tb, dir, b.Addr)
+		b.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(b.tapped))
+	}
 	b.HTTP = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(b.http))
 	if _, err := Binary(); err != nil {
 		tb.Fatal(err)
@@ -96,6 +103,9 @@ func (b *Broker) Args() []string {
 	args := []string{
 		"--bind-addr", "127.0.0.1", "--advertised-addr", "127.0.0.1",
 		"--kafka-port", strconv.Itoa(b.kafka), "--metrics-port", strconv.Itoa(b.http), "--data-dir", b.Dir,
+	}
+	if b.tapped != 0 {
+		args = append(args, "--advertised-port", strconv.Itoa(b.tapped))
 	}
 	for name, value := range b.cfg.Set {
 		args = append(args, "--set", name+"="+value)
@@ -133,6 +143,9 @@ func (b *Broker) spawn() (*process, error) {
 	}
 	defer out.Close()
 	cmd := exec.Command(bin, b.Args()...)
+	if n := b.cfg.Limit; n > 0 {
+		cmd = exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, n), bin}, b.Args()...)...)
+	}
 	cmd.Env = append(cleanEnv(), b.cfg.Env...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
