@@ -76,11 +76,11 @@ func decodeRecord(v View, b []byte, r *Record) *Error {
 	r.Key, at = bytesAt(b, at)
 	r.Value, at = bytesAt(b, at)
 	count, at := zigzag32(b, at)
-	if count < 0 || count > len(b)/2 { // a header takes two bytes at least
-		return errorf(InvalidRecord, "%d headers in a record of %d bytes", count, len(b))
+	if count < 0 {
+		return errorf(InvalidRecord, "a header count of %d", count)
 	}
 	r.Headers = r.Headers[:0]
-	for ; count > 0 && at >= 0; count-- {
+	for ; count > 0 && at >= 0; count-- { // Headers grows with the bytes, not with the count
 		var h Header
 		h.Key, at = bytesAt(b, at)
 		if h.Key == nil {

@@ -43,7 +43,7 @@ func scan(b []byte) (h head, n int) {
 	value, at := zigzag32(b, at)
 	at = skip(b, at, value)
 	count, at := zigzag32(b, at)
-	if count < 0 || count > len(b)/2 {
+	if count < 0 {
 		return h, 0
 	}
 	for ; count > 0 && at >= 0; count-- {

@@ -82,6 +82,8 @@ func lz4Framings(t *testing.T, raw []byte) []framing {
 		{"lz4, linked blocks", LZ4, edited(lz, 4, lz[4]&^0x20), "depend on each other"},
 		{"lz4, a dictionary", LZ4, edited(lz, 4, lz[4]|1), "dictionary"},
 		{"lz4, a reserved flag", LZ4, edited(lz, 4, lz[4]|2), "reserved"},
+		{"lz4, a reserved bit beside the block size", LZ4, edited(lz, 5, lz[5]|0x80), "reserved"},
+		{"lz4, another reserved bit there", LZ4, edited(lz, 5, lz[5]|1), "reserved"},
 		{"lz4, a block size that does not exist", LZ4, edited(lz, 5, 0x30), "checksum"},
 		{"lz4, a skippable frame: Java knows none", LZ4, slices.Concat([]byte{0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0}, lz), "not an LZ4 frame"},
 		{"lz4, legacy frame", LZ4, lz4Frame(t, raw, lz4.LegacyOption(true)), "not an LZ4 frame"},
