@@ -14,7 +14,8 @@
 //   - At most Limits.PendingMax requests of one connection are under way; then
 //     its reader stops reading, which is back-pressure.
 //   - A frame of negative size or more than Limits.FrameBytesMax closes the
-//     connection (G1). A frame's buffer grows as its bytes arrive: a claimed
+//     connection (G1), as does more than Limits.SerialBytesMax of a request
+//     that does not overlap, once its beginning is read. A frame's buffer grows as its bytes arrive: a claimed
 //     size costs nothing.
 //   - The buffers of all requests being read or under way stay below
 //     Limits.RequestBytesMax plus what one frame needs while it grows: twice

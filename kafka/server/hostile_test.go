@@ -149,3 +149,16 @@ func TestStalledPeersAreReset(t *testing.T) {
 		t.Errorf("after %d bytes: %v, want a reset", n, err)
 	}
 }
+
+// Only requests that overlap may be as large as a frame: what others decode to is many times their size.
+func TestSerialFramesAreSmaller(t *testing.T) {
+	tool := start(t, Limits{SerialBytesMax: 200 << 10})
+	c := tool.dial()
+	large := strings.Repeat("z", 300<<10)
+	c.send("e"+large[:190<<10], "q"+large)
+	c.wantRecv(large[:190<<10], large)
+	c = tool.dial() // one that is not trusted with more yet
+	c.Write(frame("e" + large)[:100<<10])
+	c.wantEOF()
+	tool.untilClosed(ClosedFrameSize, 1)
+}

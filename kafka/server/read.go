@@ -158,6 +158,9 @@ func (c *Conn) readFrame(x *exchange, size int) error {
 		if err := c.fill(x.frame.b[have:]); err != nil {
 			return err
 		}
+		if have == 0 && size > c.server.limits.SerialBytesMax && !c.overlaps(x) {
+			return &frameSizeError{size, c.server.limits.SerialBytesMax}
+		}
 		if have = length; have == size {
 			return nil
 		}

@@ -47,6 +47,7 @@ type Handler interface {
 // default.
 type Limits struct {
 	FrameBytesMax       int           // socket.request.max.bytes, 100 MiB
+	SerialBytesMax      int           // frames of requests that do not overlap, FrameBytesMax
 	RequestBytesMax     int64         // buffers of all requests, 4 times FrameBytesMax
 	PendingMax          int           // requests under way a connection, 64
 	ConnectionsMax      int           // max.connections, unlimited
@@ -58,6 +59,9 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	if l.FrameBytesMax <= 0 {
 		l.FrameBytesMax = 100 << 20
+	}
+	if l.SerialBytesMax <= 0 {
+		l.SerialBytesMax = l.FrameBytesMax
 	}
 	if l.RequestBytesMax <= 0 {
 		l.RequestBytesMax = 4 * int64(l.FrameBytesMax)
