@@ -9,6 +9,7 @@
 //	CHRONIK_BIN             the binary to test; unset: built from the repository this module lies in
 //	CHRONIK_TEST_BOOTSTRAP  host:port of a running broker; tests that must own the process or its settings are skipped
 //	CHRONIK_TEST_PEER       "kfake": the binary is test/peer, so rules that kfake is known to break are skipped
+//	CHRONIK_RECORD          a directory: clients reach the brokers through a tap, which writes there what goes by
 //	CHRONIK_TEST_KEEP       "1": data directories and logs stay behind
 //
 // A Broker may be used by several goroutines; Kill, Stop and Restart by one at a time.
