@@ -8,8 +8,9 @@
 //   - A Writer appends into one buffer that Reset keeps: no allocation in steady state.
 //   - Bytes given to Writer.Splice reach the output without being copied.
 //
-// Reader and Writer keep the position for those who use them by hand. The Get and Put
-// methods take and return it, for generated code, which is half as fast again that way.
+// Reader and Writer keep the position for those who use them by hand. The Get methods and
+// the Put functions take and return it, for generated code, which is half as fast again
+// that way.
 //
 // It does not know messages (kafka/msg does), record batches (kafka/batch) or sockets.
 //
