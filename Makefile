@@ -87,6 +87,11 @@ bench-codec: ## encode and decode beside the codecs of two Go clients, into benc
 golden: ## write the golden transcripts anew; the diff is the review
 	$(GO) test -count=1 ./broker/group ./broker/fetchsession -rewrite
 
+record: build ## write the fuzzing corpus anew from what the clients of make compat and the broker say to each other
+	rm -rf bin/record
+	cd test && CHRONIK_RECORD=$(CURDIR)/bin/record CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 30m ./compat
+	cd test && $(GO) run ./record -from $(CURDIR)/bin/record -out $(CURDIR)/fuzz/testdata/traffic.jsonl.gz
+
 docs: ## write docs/configuration.md, docs/protocol.md and the package list of docs/ARCHITECTURE.md anew
 	$(GO) run ./cmd/chronik-server config reference > docs/configuration.md.new
 	mv docs/configuration.md.new docs/configuration.md

@@ -27,6 +27,8 @@ import (
 // Properties checked:
 //   - no handler panics, whatever the bytes;
 //   - the connection ends when its peer has gone, and holds no memory then;
+//   - no goroutine of it is left;
+//   - all that is allocated is at most 1,024 times the bytes sent, and 4 MiB;
 //   - memory for requests stays within three times the bytes sent and one first
 //     buffer of each of the two budgets, whatever sizes the bytes claim.
 func FuzzConnection(f *testing.F) {
@@ -34,12 +36,13 @@ func FuzzConnection(f *testing.F) {
 		return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...)
 	}
 	var all []byte
-	corpus.Golden(f, "requests", func(_, _ int16, _, b []byte) {
-		f.Add(frame(b))
+	corpus.GoldenFrames(f, func(b []byte) {
+		f.Add(b)
 		if len(all) < 4096 {
-			all = append(all, frame(b)...)
+			all = append(all, b...)
 		}
 	})
+	corpus.Traffic(f, func(_, _ int16, request, _ []byte) { f.Add(request) })
 	f.Add(all)                                                        // pipelined
 	f.Add(all[:len(all)-5])                                           // ends within a frame
 	f.Add([]byte{0x06, 0x40, 0, 0, 0, 18})                            // claims the maximum
@@ -49,8 +52,11 @@ func FuzzConnection(f *testing.F) {
 	f.Add(append([]byte{0, 1, 0x86, 0xa0}, make([]byte, 100_000)...)) // grows past the first buffer
 
 	var panics atomic.Int64
+	n := &fuzzNode{}
+	n.start(f)
+	f.Cleanup(func() { n.stop(f) })
 	h := handler.New(handler.Options{
-		Broker: emptyBroker{}, Clock: clock.Real, Logger: slog.New(slog.DiscardHandler), Metrics: metrics.Discard(),
+		Broker: emptyBroker{n.broker}, Clock: clock.Real, Logger: slog.New(slog.DiscardHandler), Metrics: metrics.Discard(),
 		Rand: rand.New(rand.NewPCG(1, 2)), FetchSessions: 100,
 	})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -58,20 +64,26 @@ func FuzzConnection(f *testing.F) {
 			Open:  func(c *server.Conn) server.Handler { return h.Open(c) },
 			Hooks: server.Hooks{Panicked: func() { panics.Add(1) }},
 		})
+		goroutines := runtime.NumGoroutine()
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		ours, theirs := net.Pipe()
 		s.Accept(theirs, "PLAINTEXT")
 		go io.Copy(io.Discard, ours)
-		ours.SetWriteDeadline(time.Now().Add(10 * time.Second))
+		ours.SetWriteDeadline(time.Now().Add(hangAfter))
 		ours.Write(data) // fails when the server has closed
 		ours.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), hangAfter)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Fatalf("the connection outlives its peer: %v", err)
 		}
 		runtime.ReadMemStats(&after)
+		for until := time.Now().Add(hangAfter); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+			if time.Now().After(until) {
+				t.Fatalf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
+			}
+		}
 		if n := panics.Load(); n != 0 {
 			t.Fatalf("%d panics", n)
 		}
@@ -85,12 +97,12 @@ func FuzzConnection(f *testing.F) {
 	})
 }
 
-// emptyBroker has no topics and no groups. A produce is never answered: the
-// end of the connection ends the wait.
-type emptyBroker struct{}
+// emptyBroker has no topics and no groups. Only a real broker makes the answers to
+// produces, and has none of the topics either.
+type emptyBroker struct{ real *broker.Broker }
 
-func (emptyBroker) Produce(_ context.Context, r *broker.ProduceRequest) *broker.Produce {
-	return &broker.Produce{Partitions: r.Partitions}
+func (b emptyBroker) Produce(ctx context.Context, r *broker.ProduceRequest) *broker.Produce {
+	return b.real.Produce(ctx, r)
 }
 func (emptyBroker) Fetch(_ context.Context, r *broker.FetchRequest) *broker.FetchResult {
 	for i := range r.Partitions {

@@ -18,13 +18,8 @@ import (
 //   - a decoder never changes the frame;
 //   - allocation is at most 64 bytes a byte of input, and 64 KiB.
 func FuzzRequestFrame(f *testing.F) {
-	for _, file := range []string{"requests", "requests-legacy"} {
-		corpus.Golden(f, file, func(_, _ int16, _, frame []byte) {
-			if len(frame) > 4 {
-				f.Add(frame[4:])
-			}
-		})
-	}
+	corpus.GoldenFrames(f, func(frame []byte) { f.Add(frame[4:]) })
+	corpus.Traffic(f, func(_, _ int16, request, _ []byte) { f.Add(request[4:]) })
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		before := bytes.Clone(frame)
 		var start, end runtime.MemStats
@@ -57,6 +52,11 @@ func FuzzRequest(f *testing.F) {
 	for _, file := range []string{"requests", "requests-legacy"} {
 		corpus.Golden(f, file, func(key, version int16, body, _ []byte) { f.Add(key, version, body) })
 	}
+	corpus.TrafficBodies(f, func(key, version int16, response bool, body []byte) {
+		if !response {
+			f.Add(key, version, body)
+		}
+	})
 	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
 		if a := msg.Lookup(key); a != nil {
 			identity(t, a.NewRequest(), a.NewRequest(), version, body)
@@ -71,6 +71,11 @@ func FuzzResponse(f *testing.F) {
 	for _, file := range []string{"responses", "responses-legacy"} {
 		corpus.Golden(f, file, func(key, version int16, body, _ []byte) { f.Add(key, version, body) })
 	}
+	corpus.TrafficBodies(f, func(key, version int16, response bool, body []byte) {
+		if response {
+			f.Add(key, version, body)
+		}
+	})
 	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
 		if a := msg.Lookup(key); a != nil {
 			identity(t, a.NewResponse(), a.NewResponse(), version, body)

@@ -3,6 +3,7 @@ package corpus
 import (
 	"bufio"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"io"
@@ -10,6 +11,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"chronik/kafka/msg"
+	"chronik/kafka/wire"
 )
 
 // root is the repository's directory.
@@ -95,3 +99,81 @@ func GoldenRecords(tb testing.TB, add func(key, value []byte)) {
 		}
 	}
 }
+
+// GoldenFrames calls add with each golden request, "requests" and "requests-legacy", as a whole frame: size, header, body.
+func GoldenFrames(tb testing.TB, add func(frame []byte)) {
+	tb.Helper()
+	for _, file := range []string{"requests", "requests-legacy"} {
+		Golden(tb, file, func(key, version int16, body, frame []byte) {
+			if len(frame) == 0 {
+				var w wire.Writer
+				w.BeginFrame()
+				h := msg.RequestHeader{ApiKey: key, ApiVersion: version, CorrelationId: int32(key)<<8 | int32(version), ClientId: wire.Str("golden")}
+				h.Encode(&w)
+				w.Raw(body)
+				frame = w.Bytes()
+			}
+			add(frame)
+		})
+	}
+}
+
+// Traffic calls add with each recorded exchange: a request of a real client as a whole frame, with its size, and the
+// frame that it was answered with, nil if there was none.
+func Traffic(tb testing.TB, add func(key, version int16, request, response []byte)) {
+	tb.Helper()
+	n := 0
+	lines(tb, filepath.Join("fuzz", "testdata", "traffic.jsonl.gz"), func(line []byte) error {
+		var v struct {
+			Key, Version      int16
+			Request, Response string
+		}
+		if err := json.Unmarshal(line, &v); err != nil {
+			return err
+		}
+		request, err := hex.DecodeString(v.Request)
+		if err != nil {
+			return err
+		}
+		response, err := hex.DecodeString(v.Response)
+		if err != nil {
+			return err
+		}
+		n++
+		if len(response) == 0 {
+			add(v.Key, v.Version, sized(request), nil)
+			return nil
+		}
+		add(v.Key, v.Version, sized(request), sized(response))
+		return nil
+	})
+	if n == 0 {
+		tb.Fatal("no recorded traffic")
+	}
+}
+
+// TrafficBodies calls add with the bodies of the recorded exchanges, of APIs and versions that kafka/msg has.
+func TrafficBodies(tb testing.TB, add func(key, version int16, response bool, body []byte)) {
+	tb.Helper()
+	Traffic(tb, func(key, version int16, request, response []byte) {
+		if a := msg.Lookup(key); a == nil || !a.Has(version) {
+			return
+		}
+		r := wire.NewReader(request[4:])
+		var h msg.RequestHeader
+		h.Decode(&r)
+		if r.Err() != nil {
+			tb.Fatalf("recorded request %x: %v", request, r.Err())
+		}
+		add(key, version, false, r.Rest())
+		if len(response) == 0 {
+			return
+		}
+		r = wire.NewReader(response[4:])
+		msg.DecodeResponseHeader(&r, key, version)
+		add(key, version, true, r.Rest())
+	})
+}
+
+// sized puts its size in front of a frame.
+func sized(b []byte) []byte { return append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...) }

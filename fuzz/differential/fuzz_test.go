@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"chronik/fuzz/corpus"
 	"chronik/kafka/wire"
 )
 
@@ -44,6 +45,7 @@ func FuzzKmsg(f *testing.F) {
 			f.Add(p.key, p.max, p.response, b)
 		}
 	}
+	corpus.TrafficBodies(f, func(key, version int16, response bool, body []byte) { f.Add(key, version, response, body) })
 	f.Fuzz(func(t *testing.T, key, version int16, response bool, body []byte) {
 		if p := find(all, key, response); p != nil && version >= p.min && version <= p.max {
 			if p.prefixed {
