@@ -29,7 +29,7 @@ import (
 //   - the connection ends when its peer has gone, and holds no memory then;
 //   - no goroutine of it is left;
 //   - all that is allocated is at most 1,024 times the bytes sent, and 4 MiB;
-//   - memory for requests stays within three times the bytes sent and one first
+//   - memory for requests stays within 137 times the bytes sent and one first
 //     buffer of each of the two budgets, whatever sizes the bytes claim.
 func FuzzConnection(f *testing.F) {
 	frame := func(b []byte) []byte {
@@ -88,7 +88,8 @@ func FuzzConnection(f *testing.F) {
 			t.Fatalf("%d panics", n)
 		}
 		used, peak := s.RequestBytes()
-		if limit := int64(80<<10 + 3*len(data)); used != 0 || peak > limit {
+		// Frames while they grow, and what they weigh: a Produce of empty partitions most, 400 bytes for 6, and 200 for a topic's 3.
+		if limit := int64(80<<10 + (3+67+67)*len(data)); used != 0 || peak > limit {
 			t.Errorf("%d bytes of request memory held at the end, %d at most, for %d bytes sent", used, peak, len(data))
 		}
 		if got, limit := after.TotalAlloc-before.TotalAlloc, uint64(4<<20+1024*len(data)); got > limit {

@@ -211,11 +211,6 @@ func (n *Node) listen(context.Context) error {
 	return nil
 }
 
-// serialBytesMax is the largest request other than Produce. A group's members
-// and offsets fit into a batch, far below; what a request of empty names is
-// decoded into takes a hundred times its bytes.
-const serialBytesMax = 4 << 20
-
 func (n *Node) serveKafka(context.Context) error {
 	settings := n.broker.Settings()
 	h := handler.New(handler.Options{
@@ -226,9 +221,8 @@ func (n *Node) serveKafka(context.Context) error {
 		Open:  func(c *server.Conn) server.Handler { return h.Open(c) },
 		Clock: n.clock, Logger: n.log, Full: full,
 		Limits: server.Limits{
-			FrameBytesMax: int(settings.SocketRequestMaxBytes), SerialBytesMax: min(int(settings.SocketRequestMaxBytes), serialBytesMax),
-			RequestBytesMax: max(0, settings.QueuedRequestMaxBytes),
-			ConnectionsMax:  settings.MaxConnections, ConnectionsPerIPMax: settings.MaxConnectionsPerIP,
+			FrameBytesMax: int(settings.SocketRequestMaxBytes), RequestBytesMax: max(0, settings.QueuedRequestMaxBytes),
+			ConnectionsMax: settings.MaxConnections, ConnectionsPerIPMax: settings.MaxConnectionsPerIP,
 			IdleMax: settings.ConnectionsMaxIdle,
 		},
 		Hooks: server.Hooks{

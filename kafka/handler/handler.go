@@ -147,6 +147,7 @@ func (s *Session) Serve(frame []byte, out *wire.Writer) (wait func() error, rele
 	if c.api.needsAuth && !s.authenticated {
 		return nil, nil, c.refuse("unauthenticated", errUnauthenticated)
 	}
+	c.in.Limit(arrayBytesMax(c.header.ApiKey, len(frame)))
 	return c.api.serve(c)
 }
 

@@ -55,6 +55,9 @@ func (x *ProduceRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.TopicData) {
+			n, at = wire.GetRoom(r, at, x.TopicData, n)
+		}
 		s := wire.Resize(x.TopicData, n)
 		at = decodeEachTopicProduceData(s, r, v, at)
 		x.TopicData = s
@@ -139,6 +142,9 @@ func decodeEachTopicProduceData(s []TopicProduceData, r *wire.Reader, v int16, a
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 6)
+			if n > cap(x.PartitionData) {
+				n, at = wire.GetRoom(r, at, x.PartitionData, n)
+			}
 			s := wire.Resize(x.PartitionData, n)
 			at = decodeEachPartitionProduceData(s, r, v, at)
 			x.PartitionData = s
@@ -249,6 +255,9 @@ func (x *ProduceResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Responses) {
+			n, at = wire.GetRoom(r, at, x.Responses, n)
+		}
 		s := wire.Resize(x.Responses, n)
 		at = decodeEachTopicProduceResponse(s, r, v, at)
 		x.Responses = s
@@ -270,6 +279,9 @@ func (x *ProduceResponse) decode(r *wire.Reader, v int16, at int) int {
 				{
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 11)
+					if n > cap(x.NodeEndpoints) {
+						n, at = wire.GetRoom(r, at, x.NodeEndpoints, n)
+					}
 					s := wire.Resize(x.NodeEndpoints, n)
 					at = decodeEachProduceResponseNodeEndpoint(s, r, v, at)
 					x.NodeEndpoints = s
@@ -360,6 +372,9 @@ func decodeEachTopicProduceResponse(s []TopicProduceResponse, r *wire.Reader, v 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
+			if n > cap(x.PartitionResponses) {
+				n, at = wire.GetRoom(r, at, x.PartitionResponses, n)
+			}
 			s := wire.Resize(x.PartitionResponses, n)
 			at = decodeEachPartitionProduceResponse(s, r, v, at)
 			x.PartitionResponses = s
@@ -447,6 +462,9 @@ func decodeEachPartitionProduceResponse(s []PartitionProduceResponse, r *wire.Re
 			{
 				var n int
 				n, at = r.GetArrayLen(at, flex, false, 6)
+				if n > cap(x.RecordErrors) {
+					n, at = wire.GetRoom(r, at, x.RecordErrors, n)
+				}
 				s := wire.Resize(x.RecordErrors, n)
 				at = decodeEachBatchIndexAndErrorMessage(s, r, v, at)
 				x.RecordErrors = s

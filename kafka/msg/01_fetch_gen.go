@@ -96,6 +96,9 @@ func (x *FetchRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachFetchTopic(s, r, v, at)
 		x.Topics = s
@@ -104,6 +107,9 @@ func (x *FetchRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.ForgottenTopicsData) {
+				n, at = wire.GetRoom(r, at, x.ForgottenTopicsData, n)
+			}
 			s := wire.Resize(x.ForgottenTopicsData, n)
 			at = decodeEachFetchRequestForgottenTopic(s, r, v, at)
 			x.ForgottenTopicsData = s
@@ -311,6 +317,9 @@ func decodeEachFetchTopic(s []FetchTopic, r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 16)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachFetchPartition(s, r, v, at)
 			x.Partitions = s
@@ -502,6 +511,9 @@ func decodeEachFetchRequestForgottenTopic(s []FetchRequestForgottenTopic, r *wir
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -591,6 +603,9 @@ func (x *FetchResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Responses) {
+			n, at = wire.GetRoom(r, at, x.Responses, n)
+		}
 		s := wire.Resize(x.Responses, n)
 		at = decodeEachFetchableTopicResponse(s, r, v, at)
 		x.Responses = s
@@ -607,6 +622,9 @@ func (x *FetchResponse) decode(r *wire.Reader, v int16, at int) int {
 				{
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 11)
+					if n > cap(x.NodeEndpoints) {
+						n, at = wire.GetRoom(r, at, x.NodeEndpoints, n)
+					}
 					s := wire.Resize(x.NodeEndpoints, n)
 					at = decodeEachFetchResponseNodeEndpoint(s, r, v, at)
 					x.NodeEndpoints = s
@@ -709,6 +727,9 @@ func decodeEachFetchableTopicResponse(s []FetchableTopicResponse, r *wire.Reader
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 18)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachFetchResponsePartitionData(s, r, v, at)
 			x.Partitions = s
@@ -807,6 +828,9 @@ func decodeEachFetchResponsePartitionData(s []FetchResponsePartitionData, r *wir
 				if n, at = r.GetArrayLen(at, flex, v >= 4, 16); n < 0 {
 					x.AbortedTransactions = nil
 				} else {
+					if n > cap(x.AbortedTransactions) {
+						n, at = wire.GetRoom(r, at, x.AbortedTransactions, n)
+					}
 					s := wire.Resize(x.AbortedTransactions, n)
 					at = decodeEachAbortedTransaction(s, r, v, at)
 					x.AbortedTransactions = s

@@ -48,6 +48,9 @@ func (x *ListOffsetsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachListOffsetsTopic(s, r, v, at)
 		x.Topics = s
@@ -117,6 +120,9 @@ func decodeEachListOffsetsTopic(s []ListOffsetsTopic, r *wire.Reader, v int16, a
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 12)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachListOffsetsPartition(s, r, v, at)
 			x.Partitions = s
@@ -242,6 +248,9 @@ func (x *ListOffsetsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachListOffsetsTopicResponse(s, r, v, at)
 		x.Topics = s
@@ -298,6 +307,9 @@ func decodeEachListOffsetsTopicResponse(s []ListOffsetsTopicResponse, r *wire.Re
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 10)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachListOffsetsPartitionResponse(s, r, v, at)
 			x.Partitions = s
@@ -365,6 +377,9 @@ func decodeEachListOffsetsPartitionResponse(s []ListOffsetsPartitionResponse, r 
 			{
 				var n int
 				n, at = r.GetArrayLen(at, flex, false, 8)
+				if n > cap(x.OldStyleOffsets) {
+					n, at = wire.GetRoom(r, at, x.OldStyleOffsets, n)
+				}
 				s := wire.Resize(x.OldStyleOffsets, n)
 				for i := range s {
 					s[i], at = r.GetInt64(at)

@@ -44,6 +44,9 @@ func (x *MetadataRequest) decode(r *wire.Reader, v int16, at int) int {
 		if n, at = r.GetArrayLen(at, flex, v >= 1, 2); n < 0 {
 			x.Topics = nil
 		} else {
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachMetadataRequestTopic(s, r, v, at)
 			x.Topics = s
@@ -212,6 +215,9 @@ func (x *MetadataResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 10)
+		if n > cap(x.Brokers) {
+			n, at = wire.GetRoom(r, at, x.Brokers, n)
+		}
 		s := wire.Resize(x.Brokers, n)
 		at = decodeEachMetadataResponseBroker(s, r, v, at)
 		x.Brokers = s
@@ -229,6 +235,9 @@ func (x *MetadataResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 8)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachMetadataResponseTopic(s, r, v, at)
 		x.Topics = s
@@ -404,6 +413,9 @@ func decodeEachMetadataResponseTopic(s []MetadataResponseTopic, r *wire.Reader, 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 18)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachMetadataResponsePartition(s, r, v, at)
 			x.Partitions = s
@@ -501,6 +513,9 @@ func decodeEachMetadataResponsePartition(s []MetadataResponsePartition, r *wire.
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.ReplicaNodes) {
+				n, at = wire.GetRoom(r, at, x.ReplicaNodes, n)
+			}
 			s := wire.Resize(x.ReplicaNodes, n)
 			at = r.GetInt32s(at, s)
 			x.ReplicaNodes = s
@@ -508,6 +523,9 @@ func decodeEachMetadataResponsePartition(s []MetadataResponsePartition, r *wire.
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.IsrNodes) {
+				n, at = wire.GetRoom(r, at, x.IsrNodes, n)
+			}
 			s := wire.Resize(x.IsrNodes, n)
 			at = r.GetInt32s(at, s)
 			x.IsrNodes = s
@@ -516,6 +534,9 @@ func decodeEachMetadataResponsePartition(s []MetadataResponsePartition, r *wire.
 			{
 				var n int
 				n, at = r.GetArrayLen(at, flex, false, 4)
+				if n > cap(x.OfflineReplicas) {
+					n, at = wire.GetRoom(r, at, x.OfflineReplicas, n)
+				}
 				s := wire.Resize(x.OfflineReplicas, n)
 				at = r.GetInt32s(at, s)
 				x.OfflineReplicas = s

@@ -68,6 +68,9 @@ func (x *LeaderAndIsrRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 30)
+			if n > cap(x.UngroupedPartitionStates) {
+				n, at = wire.GetRoom(r, at, x.UngroupedPartitionStates, n)
+			}
 			s := wire.Resize(x.UngroupedPartitionStates, n)
 			at = decodeEachLeaderAndIsrPartitionState(s, r, v, at)
 			x.UngroupedPartitionStates = s
@@ -79,6 +82,9 @@ func (x *LeaderAndIsrRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.TopicStates) {
+				n, at = wire.GetRoom(r, at, x.TopicStates, n)
+			}
 			s := wire.Resize(x.TopicStates, n)
 			at = decodeEachLeaderAndIsrTopicState(s, r, v, at)
 			x.TopicStates = s
@@ -89,6 +95,9 @@ func (x *LeaderAndIsrRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 10)
+		if n > cap(x.LiveLeaders) {
+			n, at = wire.GetRoom(r, at, x.LiveLeaders, n)
+		}
 		s := wire.Resize(x.LiveLeaders, n)
 		at = decodeEachLeaderAndIsrLiveLeader(s, r, v, at)
 		x.LiveLeaders = s
@@ -186,6 +195,9 @@ func decodeEachLeaderAndIsrTopicState(s []LeaderAndIsrTopicState, r *wire.Reader
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 26)
+			if n > cap(x.PartitionStates) {
+				n, at = wire.GetRoom(r, at, x.PartitionStates, n)
+			}
 			s := wire.Resize(x.PartitionStates, n)
 			at = decodeEachLeaderAndIsrPartitionState(s, r, v, at)
 			x.PartitionStates = s
@@ -321,6 +333,9 @@ func decodeEachLeaderAndIsrPartitionState(s []LeaderAndIsrPartitionState, r *wir
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.Isr) {
+				n, at = wire.GetRoom(r, at, x.Isr, n)
+			}
 			s := wire.Resize(x.Isr, n)
 			at = r.GetInt32s(at, s)
 			x.Isr = s
@@ -329,6 +344,9 @@ func decodeEachLeaderAndIsrPartitionState(s []LeaderAndIsrPartitionState, r *wir
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.Replicas) {
+				n, at = wire.GetRoom(r, at, x.Replicas, n)
+			}
 			s := wire.Resize(x.Replicas, n)
 			at = r.GetInt32s(at, s)
 			x.Replicas = s
@@ -337,6 +355,9 @@ func decodeEachLeaderAndIsrPartitionState(s []LeaderAndIsrPartitionState, r *wir
 			{
 				var n int
 				n, at = r.GetArrayLen(at, flex, false, 4)
+				if n > cap(x.AddingReplicas) {
+					n, at = wire.GetRoom(r, at, x.AddingReplicas, n)
+				}
 				s := wire.Resize(x.AddingReplicas, n)
 				at = r.GetInt32s(at, s)
 				x.AddingReplicas = s
@@ -348,6 +369,9 @@ func decodeEachLeaderAndIsrPartitionState(s []LeaderAndIsrPartitionState, r *wir
 			{
 				var n int
 				n, at = r.GetArrayLen(at, flex, false, 4)
+				if n > cap(x.RemovingReplicas) {
+					n, at = wire.GetRoom(r, at, x.RemovingReplicas, n)
+				}
 				s := wire.Resize(x.RemovingReplicas, n)
 				at = r.GetInt32s(at, s)
 				x.RemovingReplicas = s
@@ -456,6 +480,9 @@ func (x *LeaderAndIsrResponse) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 8)
+			if n > cap(x.PartitionErrors) {
+				n, at = wire.GetRoom(r, at, x.PartitionErrors, n)
+			}
 			s := wire.Resize(x.PartitionErrors, n)
 			at = decodeEachLeaderAndIsrPartitionError(s, r, v, at)
 			x.PartitionErrors = s
@@ -467,6 +494,9 @@ func (x *LeaderAndIsrResponse) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 18)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachLeaderAndIsrTopicError(s, r, v, at)
 			x.Topics = s
@@ -538,6 +568,9 @@ func decodeEachLeaderAndIsrTopicError(s []LeaderAndIsrTopicError, r *wire.Reader
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 7)
+			if n > cap(x.PartitionErrors) {
+				n, at = wire.GetRoom(r, at, x.PartitionErrors, n)
+			}
 			s := wire.Resize(x.PartitionErrors, n)
 			at = decodeEachLeaderAndIsrPartitionError(s, r, v, at)
 			x.PartitionErrors = s

@@ -68,6 +68,9 @@ func (x *StopReplicaRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 6)
+			if n > cap(x.UngroupedPartitions) {
+				n, at = wire.GetRoom(r, at, x.UngroupedPartitions, n)
+			}
 			s := wire.Resize(x.UngroupedPartitions, n)
 			at = decodeEachStopReplicaPartitionV0(s, r, v, at)
 			x.UngroupedPartitions = s
@@ -79,6 +82,9 @@ func (x *StopReplicaRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachStopReplicaTopicV1(s, r, v, at)
 			x.Topics = s
@@ -90,6 +96,9 @@ func (x *StopReplicaRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.TopicStates) {
+				n, at = wire.GetRoom(r, at, x.TopicStates, n)
+			}
 			s := wire.Resize(x.TopicStates, n)
 			at = decodeEachStopReplicaTopicState(s, r, v, at)
 			x.TopicStates = s
@@ -224,6 +233,9 @@ func decodeEachStopReplicaTopicV1(s []StopReplicaTopicV1, r *wire.Reader, v int1
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.PartitionIndexes) {
+				n, at = wire.GetRoom(r, at, x.PartitionIndexes, n)
+			}
 			s := wire.Resize(x.PartitionIndexes, n)
 			at = r.GetInt32s(at, s)
 			x.PartitionIndexes = s
@@ -273,6 +285,9 @@ func decodeEachStopReplicaTopicState(s []StopReplicaTopicState, r *wire.Reader, 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 10)
+			if n > cap(x.PartitionStates) {
+				n, at = wire.GetRoom(r, at, x.PartitionStates, n)
+			}
 			s := wire.Resize(x.PartitionStates, n)
 			at = decodeEachStopReplicaPartitionState(s, r, v, at)
 			x.PartitionStates = s
@@ -380,6 +395,9 @@ func (x *StopReplicaResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 8)
+		if n > cap(x.PartitionErrors) {
+			n, at = wire.GetRoom(r, at, x.PartitionErrors, n)
+		}
 		s := wire.Resize(x.PartitionErrors, n)
 		at = decodeEachStopReplicaPartitionError(s, r, v, at)
 		x.PartitionErrors = s

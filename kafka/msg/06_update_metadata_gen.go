@@ -64,6 +64,9 @@ func (x *UpdateMetadataRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 30)
+			if n > cap(x.UngroupedPartitionStates) {
+				n, at = wire.GetRoom(r, at, x.UngroupedPartitionStates, n)
+			}
 			s := wire.Resize(x.UngroupedPartitionStates, n)
 			at = decodeEachUpdateMetadataPartitionState(s, r, v, at)
 			x.UngroupedPartitionStates = s
@@ -75,6 +78,9 @@ func (x *UpdateMetadataRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.TopicStates) {
+				n, at = wire.GetRoom(r, at, x.TopicStates, n)
+			}
 			s := wire.Resize(x.TopicStates, n)
 			at = decodeEachUpdateMetadataTopicState(s, r, v, at)
 			x.TopicStates = s
@@ -85,6 +91,9 @@ func (x *UpdateMetadataRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 7)
+		if n > cap(x.LiveBrokers) {
+			n, at = wire.GetRoom(r, at, x.LiveBrokers, n)
+		}
 		s := wire.Resize(x.LiveBrokers, n)
 		at = decodeEachUpdateMetadataBroker(s, r, v, at)
 		x.LiveBrokers = s
@@ -206,6 +215,9 @@ func decodeEachUpdateMetadataTopicState(s []UpdateMetadataTopicState, r *wire.Re
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 24)
+			if n > cap(x.PartitionStates) {
+				n, at = wire.GetRoom(r, at, x.PartitionStates, n)
+			}
 			s := wire.Resize(x.PartitionStates, n)
 			at = decodeEachUpdateMetadataPartitionState(s, r, v, at)
 			x.PartitionStates = s
@@ -277,6 +289,9 @@ func decodeEachUpdateMetadataBroker(s []UpdateMetadataBroker, r *wire.Reader, v 
 			{
 				var n int
 				n, at = r.GetArrayLen(at, flex, false, 8)
+				if n > cap(x.Endpoints) {
+					n, at = wire.GetRoom(r, at, x.Endpoints, n)
+				}
 				s := wire.Resize(x.Endpoints, n)
 				at = decodeEachUpdateMetadataEndpoint(s, r, v, at)
 				x.Endpoints = s
@@ -442,6 +457,9 @@ func decodeEachUpdateMetadataPartitionState(s []UpdateMetadataPartitionState, r 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.Isr) {
+				n, at = wire.GetRoom(r, at, x.Isr, n)
+			}
 			s := wire.Resize(x.Isr, n)
 			at = r.GetInt32s(at, s)
 			x.Isr = s
@@ -450,6 +468,9 @@ func decodeEachUpdateMetadataPartitionState(s []UpdateMetadataPartitionState, r 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.Replicas) {
+				n, at = wire.GetRoom(r, at, x.Replicas, n)
+			}
 			s := wire.Resize(x.Replicas, n)
 			at = r.GetInt32s(at, s)
 			x.Replicas = s
@@ -458,6 +479,9 @@ func decodeEachUpdateMetadataPartitionState(s []UpdateMetadataPartitionState, r 
 			{
 				var n int
 				n, at = r.GetArrayLen(at, flex, false, 4)
+				if n > cap(x.OfflineReplicas) {
+					n, at = wire.GetRoom(r, at, x.OfflineReplicas, n)
+				}
 				s := wire.Resize(x.OfflineReplicas, n)
 				at = r.GetInt32s(at, s)
 				x.OfflineReplicas = s

@@ -98,6 +98,9 @@ func (x *ControlledShutdownResponse) decode(r *wire.Reader, v int16, at int) int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 6)
+		if n > cap(x.RemainingPartitions) {
+			n, at = wire.GetRoom(r, at, x.RemainingPartitions, n)
+		}
 		s := wire.Resize(x.RemainingPartitions, n)
 		at = decodeEachRemainingPartition(s, r, v, at)
 		x.RemainingPartitions = s

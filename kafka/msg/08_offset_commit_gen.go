@@ -67,6 +67,9 @@ func (x *OffsetCommitRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachOffsetCommitRequestTopic(s, r, v, at)
 		x.Topics = s
@@ -161,6 +164,9 @@ func decodeEachOffsetCommitRequestTopic(s []OffsetCommitRequestTopic, r *wire.Re
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachOffsetCommitRequestPartition(s, r, v, at)
 			x.Partitions = s
@@ -313,6 +319,9 @@ func (x *OffsetCommitResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachOffsetCommitResponseTopic(s, r, v, at)
 		x.Topics = s
@@ -380,6 +389,9 @@ func decodeEachOffsetCommitResponseTopic(s []OffsetCommitResponseTopic, r *wire.
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 6)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachOffsetCommitResponsePartition(s, r, v, at)
 			x.Partitions = s

@@ -50,6 +50,9 @@ func (x *OffsetFetchRequest) decode(r *wire.Reader, v int16, at int) int {
 			if n, at = r.GetArrayLen(at, flex, v >= 2 && v <= 7, 3); n < 0 {
 				x.Topics = nil
 			} else {
+				if n > cap(x.Topics) {
+					n, at = wire.GetRoom(r, at, x.Topics, n)
+				}
 				s := wire.Resize(x.Topics, n)
 				at = decodeEachOffsetFetchRequestTopic(s, r, v, at)
 				x.Topics = s
@@ -62,6 +65,9 @@ func (x *OffsetFetchRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Groups) {
+				n, at = wire.GetRoom(r, at, x.Groups, n)
+			}
 			s := wire.Resize(x.Groups, n)
 			at = decodeEachOffsetFetchRequestGroup(s, r, v, at)
 			x.Groups = s
@@ -155,6 +161,9 @@ func decodeEachOffsetFetchRequestTopic(s []OffsetFetchRequestTopic, r *wire.Read
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.PartitionIndexes) {
+				n, at = wire.GetRoom(r, at, x.PartitionIndexes, n)
+			}
 			s := wire.Resize(x.PartitionIndexes, n)
 			at = r.GetInt32s(at, s)
 			x.PartitionIndexes = s
@@ -220,6 +229,9 @@ func decodeEachOffsetFetchRequestGroup(s []OffsetFetchRequestGroup, r *wire.Read
 			if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 				x.Topics = nil
 			} else {
+				if n > cap(x.Topics) {
+					n, at = wire.GetRoom(r, at, x.Topics, n)
+				}
 				s := wire.Resize(x.Topics, n)
 				at = decodeEachOffsetFetchRequestTopics(s, r, v, at)
 				x.Topics = s
@@ -290,6 +302,9 @@ func decodeEachOffsetFetchRequestTopics(s []OffsetFetchRequestTopics, r *wire.Re
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.PartitionIndexes) {
+				n, at = wire.GetRoom(r, at, x.PartitionIndexes, n)
+			}
 			s := wire.Resize(x.PartitionIndexes, n)
 			at = r.GetInt32s(at, s)
 			x.PartitionIndexes = s
@@ -360,6 +375,9 @@ func (x *OffsetFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachOffsetFetchResponseTopic(s, r, v, at)
 			x.Topics = s
@@ -376,6 +394,9 @@ func (x *OffsetFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 5)
+			if n > cap(x.Groups) {
+				n, at = wire.GetRoom(r, at, x.Groups, n)
+			}
 			s := wire.Resize(x.Groups, n)
 			at = decodeEachOffsetFetchResponseGroup(s, r, v, at)
 			x.Groups = s
@@ -453,6 +474,9 @@ func decodeEachOffsetFetchResponseTopic(s []OffsetFetchResponseTopic, r *wire.Re
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 16)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachOffsetFetchResponsePartition(s, r, v, at)
 			x.Partitions = s
@@ -580,6 +604,9 @@ func decodeEachOffsetFetchResponseGroup(s []OffsetFetchResponseGroup, r *wire.Re
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 3)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachOffsetFetchResponseTopics(s, r, v, at)
 			x.Topics = s
@@ -638,6 +665,9 @@ func decodeEachOffsetFetchResponseTopics(s []OffsetFetchResponseTopics, r *wire.
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 20)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachOffsetFetchResponsePartitions(s, r, v, at)
 			x.Partitions = s

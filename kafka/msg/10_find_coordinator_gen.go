@@ -51,6 +51,9 @@ func (x *FindCoordinatorRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 1)
+			if n > cap(x.CoordinatorKeys) {
+				n, at = wire.GetRoom(r, at, x.CoordinatorKeys, n)
+			}
 			s := wire.Resize(x.CoordinatorKeys, n)
 			for i := range s {
 				s[i], at = r.GetString(at, flex)
@@ -189,6 +192,9 @@ func (x *FindCoordinatorResponse) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
+			if n > cap(x.Coordinators) {
+				n, at = wire.GetRoom(r, at, x.Coordinators, n)
+			}
 			s := wire.Resize(x.Coordinators, n)
 			at = decodeEachCoordinator(s, r, v, at)
 			x.Coordinators = s

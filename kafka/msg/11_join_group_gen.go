@@ -64,6 +64,9 @@ func (x *JoinGroupRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Protocols) {
+			n, at = wire.GetRoom(r, at, x.Protocols, n)
+		}
 		s := wire.Resize(x.Protocols, n)
 		at = decodeEachJoinGroupRequestProtocol(s, r, v, at)
 		x.Protocols = s
@@ -255,6 +258,9 @@ func (x *JoinGroupResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
+		if n > cap(x.Members) {
+			n, at = wire.GetRoom(r, at, x.Members, n)
+		}
 		s := wire.Resize(x.Members, n)
 		at = decodeEachJoinGroupResponseMember(s, r, v, at)
 		x.Members = s

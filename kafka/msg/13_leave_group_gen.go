@@ -43,6 +43,9 @@ func (x *LeaveGroupRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Members) {
+				n, at = wire.GetRoom(r, at, x.Members, n)
+			}
 			s := wire.Resize(x.Members, n)
 			at = decodeEachMemberIdentity(s, r, v, at)
 			x.Members = s
@@ -205,6 +208,9 @@ func (x *LeaveGroupResponse) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 5)
+			if n > cap(x.Members) {
+				n, at = wire.GetRoom(r, at, x.Members, n)
+			}
 			s := wire.Resize(x.Members, n)
 			at = decodeEachMemberResponse(s, r, v, at)
 			x.Members = s

@@ -62,6 +62,9 @@ func (x *SyncGroupRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Assignments) {
+			n, at = wire.GetRoom(r, at, x.Assignments, n)
+		}
 		s := wire.Resize(x.Assignments, n)
 		at = decodeEachSyncGroupRequestAssignment(s, r, v, at)
 		x.Assignments = s

@@ -34,6 +34,9 @@ func (x *DescribeGroupsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 1)
+		if n > cap(x.Groups) {
+			n, at = wire.GetRoom(r, at, x.Groups, n)
+		}
 		s := wire.Resize(x.Groups, n)
 		for i := range s {
 			s[i], at = r.GetString(at, flex)
@@ -122,6 +125,9 @@ func (x *DescribeGroupsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 12)
+		if n > cap(x.Groups) {
+			n, at = wire.GetRoom(r, at, x.Groups, n)
+		}
 		s := wire.Resize(x.Groups, n)
 		at = decodeEachDescribeGroupsResponseDescribedGroup(s, r, v, at)
 		x.Groups = s
@@ -199,6 +205,9 @@ func decodeEachDescribeGroupsResponseDescribedGroup(s []DescribeGroupsResponseDe
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 7)
+			if n > cap(x.Members) {
+				n, at = wire.GetRoom(r, at, x.Members, n)
+			}
 			s := wire.Resize(x.Members, n)
 			at = decodeEachDescribedGroupMember(s, r, v, at)
 			x.Members = s

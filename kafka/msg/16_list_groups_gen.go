@@ -35,6 +35,9 @@ func (x *ListGroupsRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 1)
+			if n > cap(x.StatesFilter) {
+				n, at = wire.GetRoom(r, at, x.StatesFilter, n)
+			}
 			s := wire.Resize(x.StatesFilter, n)
 			for i := range s {
 				s[i], at = r.GetString(at, flex)
@@ -48,6 +51,9 @@ func (x *ListGroupsRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 1)
+			if n > cap(x.TypesFilter) {
+				n, at = wire.GetRoom(r, at, x.TypesFilter, n)
+			}
 			s := wire.Resize(x.TypesFilter, n)
 			for i := range s {
 				s[i], at = r.GetString(at, flex)
@@ -151,6 +157,9 @@ func (x *ListGroupsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Groups) {
+			n, at = wire.GetRoom(r, at, x.Groups, n)
+		}
 		s := wire.Resize(x.Groups, n)
 		at = decodeEachListedGroup(s, r, v, at)
 		x.Groups = s

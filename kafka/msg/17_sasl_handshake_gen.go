@@ -82,6 +82,9 @@ func (x *SaslHandshakeResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, false, false, 2)
+		if n > cap(x.Mechanisms) {
+			n, at = wire.GetRoom(r, at, x.Mechanisms, n)
+		}
 		s := wire.Resize(x.Mechanisms, n)
 		for i := range s {
 			s[i], at = r.GetString(at, false)

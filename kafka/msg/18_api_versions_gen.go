@@ -151,6 +151,9 @@ func (x *ApiVersionsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 6)
+		if n > cap(x.ApiKeys) {
+			n, at = wire.GetRoom(r, at, x.ApiKeys, n)
+		}
 		s := wire.Resize(x.ApiKeys, n)
 		at = decodeEachApiVersion(s, r, v, at)
 		x.ApiKeys = s
@@ -175,6 +178,9 @@ func (x *ApiVersionsResponse) decode(r *wire.Reader, v int16, at int) int {
 				{
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 6)
+					if n > cap(x.SupportedFeatures) {
+						n, at = wire.GetRoom(r, at, x.SupportedFeatures, n)
+					}
 					s := wire.Resize(x.SupportedFeatures, n)
 					at = decodeEachSupportedFeatureKey(s, r, v, at)
 					x.SupportedFeatures = s
@@ -187,6 +193,9 @@ func (x *ApiVersionsResponse) decode(r *wire.Reader, v int16, at int) int {
 				{
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 6)
+					if n > cap(x.FinalizedFeatures) {
+						n, at = wire.GetRoom(r, at, x.FinalizedFeatures, n)
+					}
 					s := wire.Resize(x.FinalizedFeatures, n)
 					at = decodeEachFinalizedFeatureKey(s, r, v, at)
 					x.FinalizedFeatures = s

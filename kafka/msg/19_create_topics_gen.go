@@ -40,6 +40,9 @@ func (x *CreateTopicsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 10)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachCreatableTopic(s, r, v, at)
 		x.Topics = s
@@ -121,6 +124,9 @@ func decodeEachCreatableTopic(s []CreatableTopic, r *wire.Reader, v int16, at in
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 6)
+			if n > cap(x.Assignments) {
+				n, at = wire.GetRoom(r, at, x.Assignments, n)
+			}
 			s := wire.Resize(x.Assignments, n)
 			at = decodeEachCreatableReplicaAssignment(s, r, v, at)
 			x.Assignments = s
@@ -128,6 +134,9 @@ func decodeEachCreatableTopic(s []CreatableTopic, r *wire.Reader, v int16, at in
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Configs) {
+				n, at = wire.GetRoom(r, at, x.Configs, n)
+			}
 			s := wire.Resize(x.Configs, n)
 			at = decodeEachCreatableTopicConfig(s, r, v, at)
 			x.Configs = s
@@ -188,6 +197,9 @@ func decodeEachCreatableReplicaAssignment(s []CreatableReplicaAssignment, r *wir
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.BrokerIds) {
+				n, at = wire.GetRoom(r, at, x.BrokerIds, n)
+			}
 			s := wire.Resize(x.BrokerIds, n)
 			at = r.GetInt32s(at, s)
 			x.BrokerIds = s
@@ -300,6 +312,9 @@ func (x *CreateTopicsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachCreatableTopicResult(s, r, v, at)
 		x.Topics = s
@@ -396,6 +411,9 @@ func decodeEachCreatableTopicResult(s []CreatableTopicResult, r *wire.Reader, v 
 				if n, at = r.GetArrayLen(at, flex, v >= 5, 6); n < 0 {
 					x.Configs = nil
 				} else {
+					if n > cap(x.Configs) {
+						n, at = wire.GetRoom(r, at, x.Configs, n)
+					}
 					s := wire.Resize(x.Configs, n)
 					at = decodeEachCreatableTopicConfigs(s, r, v, at)
 					x.Configs = s

@@ -37,6 +37,9 @@ func (x *DeleteTopicsRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 18)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachDeleteTopicState(s, r, v, at)
 			x.Topics = s
@@ -48,6 +51,9 @@ func (x *DeleteTopicsRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 1)
+			if n > cap(x.TopicNames) {
+				n, at = wire.GetRoom(r, at, x.TopicNames, n)
+			}
 			s := wire.Resize(x.TopicNames, n)
 			for i := range s {
 				s[i], at = r.GetString(at, flex)
@@ -181,6 +187,9 @@ func (x *DeleteTopicsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
+		if n > cap(x.Responses) {
+			n, at = wire.GetRoom(r, at, x.Responses, n)
+		}
 		s := wire.Resize(x.Responses, n)
 		at = decodeEachDeletableTopicResult(s, r, v, at)
 		x.Responses = s

@@ -38,6 +38,9 @@ func (x *DeleteRecordsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachDeleteRecordsTopic(s, r, v, at)
 		x.Topics = s
@@ -93,6 +96,9 @@ func decodeEachDeleteRecordsTopic(s []DeleteRecordsTopic, r *wire.Reader, v int1
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 12)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachDeleteRecordsPartition(s, r, v, at)
 			x.Partitions = s
@@ -204,6 +210,9 @@ func (x *DeleteRecordsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachDeleteRecordsTopicResult(s, r, v, at)
 		x.Topics = s
@@ -258,6 +267,9 @@ func decodeEachDeleteRecordsTopicResult(s []DeleteRecordsTopicResult, r *wire.Re
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachDeleteRecordsPartitionResult(s, r, v, at)
 			x.Partitions = s

@@ -43,6 +43,9 @@ func (x *OffsetForLeaderEpochRequest) decode(r *wire.Reader, v int16, at int) in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachOffsetForLeaderTopic(s, r, v, at)
 		x.Topics = s
@@ -99,6 +102,9 @@ func decodeEachOffsetForLeaderTopic(s []OffsetForLeaderTopic, r *wire.Reader, v 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 8)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachOffsetForLeaderPartition(s, r, v, at)
 			x.Partitions = s
@@ -214,6 +220,9 @@ func (x *OffsetForLeaderEpochResponse) decode(r *wire.Reader, v int16, at int) i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachOffsetForLeaderTopicResult(s, r, v, at)
 		x.Topics = s
@@ -270,6 +279,9 @@ func decodeEachOffsetForLeaderTopicResult(s []OffsetForLeaderTopicResult, r *wir
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachOffsetForLeaderEpochResponseEpochEndOffset(s, r, v, at)
 			x.Partitions = s

@@ -45,6 +45,9 @@ func (x *AddPartitionsToTxnRequest) decode(r *wire.Reader, v int16, at int) int 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
+			if n > cap(x.Transactions) {
+				n, at = wire.GetRoom(r, at, x.Transactions, n)
+			}
 			s := wire.Resize(x.Transactions, n)
 			at = decodeEachAddPartitionsToTxnTransaction(s, r, v, at)
 			x.Transactions = s
@@ -74,6 +77,9 @@ func (x *AddPartitionsToTxnRequest) decode(r *wire.Reader, v int16, at int) int 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.V3AndBelowTopics) {
+				n, at = wire.GetRoom(r, at, x.V3AndBelowTopics, n)
+			}
 			s := wire.Resize(x.V3AndBelowTopics, n)
 			at = decodeEachAddPartitionsToTxnTopic(s, r, v, at)
 			x.V3AndBelowTopics = s
@@ -184,6 +190,9 @@ func decodeEachAddPartitionsToTxnTransaction(s []AddPartitionsToTxnTransaction, 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 3)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachAddPartitionsToTxnTopic(s, r, v, at)
 			x.Topics = s
@@ -240,6 +249,9 @@ func decodeEachAddPartitionsToTxnTopic(s []AddPartitionsToTxnTopic, r *wire.Read
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -311,6 +323,9 @@ func (x *AddPartitionsToTxnResponse) decode(r *wire.Reader, v int16, at int) int
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.ResultsByTransaction) {
+				n, at = wire.GetRoom(r, at, x.ResultsByTransaction, n)
+			}
 			s := wire.Resize(x.ResultsByTransaction, n)
 			at = decodeEachAddPartitionsToTxnResult(s, r, v, at)
 			x.ResultsByTransaction = s
@@ -322,6 +337,9 @@ func (x *AddPartitionsToTxnResponse) decode(r *wire.Reader, v int16, at int) int
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.ResultsByTopicV3AndBelow) {
+				n, at = wire.GetRoom(r, at, x.ResultsByTopicV3AndBelow, n)
+			}
 			s := wire.Resize(x.ResultsByTopicV3AndBelow, n)
 			at = decodeEachAddPartitionsToTxnTopicResult(s, r, v, at)
 			x.ResultsByTopicV3AndBelow = s
@@ -396,6 +414,9 @@ func decodeEachAddPartitionsToTxnResult(s []AddPartitionsToTxnResult, r *wire.Re
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 3)
+			if n > cap(x.TopicResults) {
+				n, at = wire.GetRoom(r, at, x.TopicResults, n)
+			}
 			s := wire.Resize(x.TopicResults, n)
 			at = decodeEachAddPartitionsToTxnTopicResult(s, r, v, at)
 			x.TopicResults = s
@@ -442,6 +463,9 @@ func decodeEachAddPartitionsToTxnTopicResult(s []AddPartitionsToTxnTopicResult, 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 6)
+			if n > cap(x.ResultsByPartition) {
+				n, at = wire.GetRoom(r, at, x.ResultsByPartition, n)
+			}
 			s := wire.Resize(x.ResultsByPartition, n)
 			at = decodeEachAddPartitionsToTxnPartitionResult(s, r, v, at)
 			x.ResultsByPartition = s

@@ -36,6 +36,9 @@ func (x *WriteTxnMarkersRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 17)
+		if n > cap(x.Markers) {
+			n, at = wire.GetRoom(r, at, x.Markers, n)
+		}
 		s := wire.Resize(x.Markers, n)
 		at = decodeEachWritableTxnMarker(s, r, v, at)
 		x.Markers = s
@@ -105,6 +108,9 @@ func decodeEachWritableTxnMarker(s []WritableTxnMarker, r *wire.Reader, v int16,
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachWritableTxnMarkerTopic(s, r, v, at)
 			x.Topics = s
@@ -172,6 +178,9 @@ func decodeEachWritableTxnMarkerTopic(s []WritableTxnMarkerTopic, r *wire.Reader
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.PartitionIndexes) {
+				n, at = wire.GetRoom(r, at, x.PartitionIndexes, n)
+			}
 			s := wire.Resize(x.PartitionIndexes, n)
 			at = r.GetInt32s(at, s)
 			x.PartitionIndexes = s
@@ -230,6 +239,9 @@ func (x *WriteTxnMarkersResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 10)
+		if n > cap(x.Markers) {
+			n, at = wire.GetRoom(r, at, x.Markers, n)
+		}
 		s := wire.Resize(x.Markers, n)
 		at = decodeEachWritableTxnMarkerResult(s, r, v, at)
 		x.Markers = s
@@ -283,6 +295,9 @@ func decodeEachWritableTxnMarkerResult(s []WritableTxnMarkerResult, r *wire.Read
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachWritableTxnMarkerTopicResult(s, r, v, at)
 			x.Topics = s
@@ -331,6 +346,9 @@ func decodeEachWritableTxnMarkerTopicResult(s []WritableTxnMarkerTopicResult, r 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 6)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachWritableTxnMarkerPartitionResult(s, r, v, at)
 			x.Partitions = s

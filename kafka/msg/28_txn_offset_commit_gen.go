@@ -75,6 +75,9 @@ func (x *TxnOffsetCommitRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachTxnOffsetCommitRequestTopic(s, r, v, at)
 		x.Topics = s
@@ -184,6 +187,9 @@ func decodeEachTxnOffsetCommitRequestTopic(s []TxnOffsetCommitRequestTopic, r *w
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachTxnOffsetCommitRequestPartition(s, r, v, at)
 			x.Partitions = s
@@ -322,6 +328,9 @@ func (x *TxnOffsetCommitResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachTxnOffsetCommitResponseTopic(s, r, v, at)
 		x.Topics = s
@@ -387,6 +396,9 @@ func decodeEachTxnOffsetCommitResponseTopic(s []TxnOffsetCommitResponseTopic, r 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 6)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachTxnOffsetCommitResponsePartition(s, r, v, at)
 			x.Partitions = s

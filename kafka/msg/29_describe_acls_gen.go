@@ -169,6 +169,9 @@ func (x *DescribeAclsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 5)
+		if n > cap(x.Resources) {
+			n, at = wire.GetRoom(r, at, x.Resources, n)
+		}
 		s := wire.Resize(x.Resources, n)
 		at = decodeEachDescribeAclsResource(s, r, v, at)
 		x.Resources = s
@@ -246,6 +249,9 @@ func decodeEachDescribeAclsResource(s []DescribeAclsResource, r *wire.Reader, v 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 5)
+			if n > cap(x.Acls) {
+				n, at = wire.GetRoom(r, at, x.Acls, n)
+			}
 			s := wire.Resize(x.Acls, n)
 			at = decodeEachAclDescription(s, r, v, at)
 			x.Acls = s

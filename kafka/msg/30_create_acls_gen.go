@@ -32,6 +32,9 @@ func (x *CreateAclsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 8)
+		if n > cap(x.Creations) {
+			n, at = wire.GetRoom(r, at, x.Creations, n)
+		}
 		s := wire.Resize(x.Creations, n)
 		at = decodeEachAclCreation(s, r, v, at)
 		x.Creations = s
@@ -185,6 +188,9 @@ func (x *CreateAclsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachAclCreationResult(s, r, v, at)
 		x.Results = s

@@ -32,6 +32,9 @@ func (x *DeleteAclsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 8)
+		if n > cap(x.Filters) {
+			n, at = wire.GetRoom(r, at, x.Filters, n)
+		}
 		s := wire.Resize(x.Filters, n)
 		at = decodeEachDeleteAclsFilter(s, r, v, at)
 		x.Filters = s
@@ -197,6 +200,9 @@ func (x *DeleteAclsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 5)
+		if n > cap(x.FilterResults) {
+			n, at = wire.GetRoom(r, at, x.FilterResults, n)
+		}
 		s := wire.Resize(x.FilterResults, n)
 		at = decodeEachDeleteAclsFilterResult(s, r, v, at)
 		x.FilterResults = s
@@ -254,6 +260,9 @@ func decodeEachDeleteAclsFilterResult(s []DeleteAclsFilterResult, r *wire.Reader
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 11)
+			if n > cap(x.MatchingAcls) {
+				n, at = wire.GetRoom(r, at, x.MatchingAcls, n)
+			}
 			s := wire.Resize(x.MatchingAcls, n)
 			at = decodeEachDeleteAclsMatchingAcl(s, r, v, at)
 			x.MatchingAcls = s

@@ -36,6 +36,9 @@ func (x *DescribeConfigsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
+		if n > cap(x.Resources) {
+			n, at = wire.GetRoom(r, at, x.Resources, n)
+		}
 		s := wire.Resize(x.Resources, n)
 		at = decodeEachDescribeConfigsResource(s, r, v, at)
 		x.Resources = s
@@ -118,6 +121,9 @@ func decodeEachDescribeConfigsResource(s []DescribeConfigsResource, r *wire.Read
 			if n, at = r.GetArrayLen(at, flex, true, 1); n < 0 {
 				x.ConfigurationKeys = nil
 			} else {
+				if n > cap(x.ConfigurationKeys) {
+					n, at = wire.GetRoom(r, at, x.ConfigurationKeys, n)
+				}
 				s := wire.Resize(x.ConfigurationKeys, n)
 				for i := range s {
 					s[i], at = r.GetString(at, flex)
@@ -190,6 +196,9 @@ func (x *DescribeConfigsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 7)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachDescribeConfigsResult(s, r, v, at)
 		x.Results = s
@@ -253,6 +262,9 @@ func decodeEachDescribeConfigsResult(s []DescribeConfigsResult, r *wire.Reader, 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 7)
+			if n > cap(x.Configs) {
+				n, at = wire.GetRoom(r, at, x.Configs, n)
+			}
 			s := wire.Resize(x.Configs, n)
 			at = decodeEachDescribeConfigsResourceResult(s, r, v, at)
 			x.Configs = s
@@ -342,6 +354,9 @@ func decodeEachDescribeConfigsResourceResult(s []DescribeConfigsResourceResult, 
 			{
 				var n int
 				n, at = r.GetArrayLen(at, flex, false, 4)
+				if n > cap(x.Synonyms) {
+					n, at = wire.GetRoom(r, at, x.Synonyms, n)
+				}
 				s := wire.Resize(x.Synonyms, n)
 				at = decodeEachDescribeConfigsSynonym(s, r, v, at)
 				x.Synonyms = s

@@ -34,6 +34,9 @@ func (x *AlterConfigsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
+		if n > cap(x.Resources) {
+			n, at = wire.GetRoom(r, at, x.Resources, n)
+		}
 		s := wire.Resize(x.Resources, n)
 		at = decodeEachAlterConfigsResource(s, r, v, at)
 		x.Resources = s
@@ -92,6 +95,9 @@ func decodeEachAlterConfigsResource(s []AlterConfigsResource, r *wire.Reader, v 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Configs) {
+				n, at = wire.GetRoom(r, at, x.Configs, n)
+			}
 			s := wire.Resize(x.Configs, n)
 			at = decodeEachAlterConfigsRequestAlterableConfig(s, r, v, at)
 			x.Configs = s
@@ -205,6 +211,9 @@ func (x *AlterConfigsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 6)
+		if n > cap(x.Responses) {
+			n, at = wire.GetRoom(r, at, x.Responses, n)
+		}
 		s := wire.Resize(x.Responses, n)
 		at = decodeEachAlterConfigsResourceResponse(s, r, v, at)
 		x.Responses = s

@@ -36,6 +36,9 @@ func (x *AlterReplicaLogDirsRequest) decode(r *wire.Reader, v int16, at int) int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Dirs) {
+			n, at = wire.GetRoom(r, at, x.Dirs, n)
+		}
 		s := wire.Resize(x.Dirs, n)
 		at = decodeEachAlterReplicaLogDir(s, r, v, at)
 		x.Dirs = s
@@ -89,6 +92,9 @@ func decodeEachAlterReplicaLogDir(s []AlterReplicaLogDir, r *wire.Reader, v int1
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachAlterReplicaLogDirTopic(s, r, v, at)
 			x.Topics = s
@@ -140,6 +146,9 @@ func decodeEachAlterReplicaLogDirTopic(s []AlterReplicaLogDirTopic, r *wire.Read
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -201,6 +210,9 @@ func (x *AlterReplicaLogDirsResponse) decode(r *wire.Reader, v int16, at int) in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachAlterReplicaLogDirTopicResult(s, r, v, at)
 		x.Results = s
@@ -255,6 +267,9 @@ func decodeEachAlterReplicaLogDirTopicResult(s []AlterReplicaLogDirTopicResult, 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 6)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachAlterReplicaLogDirPartitionResult(s, r, v, at)
 			x.Partitions = s

@@ -38,6 +38,9 @@ func (x *DescribeLogDirsRequest) decode(r *wire.Reader, v int16, at int) int {
 		if n, at = r.GetArrayLen(at, flex, true, 3); n < 0 {
 			x.Topics = nil
 		} else {
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachDescribableLogDirTopic(s, r, v, at)
 			x.Topics = s
@@ -92,6 +95,9 @@ func decodeEachDescribableLogDirTopic(s []DescribableLogDirTopic, r *wire.Reader
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -160,6 +166,9 @@ func (x *DescribeLogDirsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 5)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachDescribeLogDirsResult(s, r, v, at)
 		x.Results = s
@@ -226,6 +235,9 @@ func decodeEachDescribeLogDirsResult(s []DescribeLogDirsResult, r *wire.Reader, 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachDescribeLogDirsTopic(s, r, v, at)
 			x.Topics = s
@@ -307,6 +319,9 @@ func decodeEachDescribeLogDirsTopic(s []DescribeLogDirsTopic, r *wire.Reader, v 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 21)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachDescribeLogDirsPartition(s, r, v, at)
 			x.Partitions = s

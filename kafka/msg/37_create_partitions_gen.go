@@ -40,6 +40,9 @@ func (x *CreatePartitionsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 7)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachCreatePartitionsTopic(s, r, v, at)
 		x.Topics = s
@@ -115,6 +118,9 @@ func decodeEachCreatePartitionsTopic(s []CreatePartitionsTopic, r *wire.Reader, 
 			if n, at = r.GetArrayLen(at, flex, true, 2); n < 0 {
 				x.Assignments = nil
 			} else {
+				if n > cap(x.Assignments) {
+					n, at = wire.GetRoom(r, at, x.Assignments, n)
+				}
 				s := wire.Resize(x.Assignments, n)
 				at = decodeEachCreatePartitionsAssignment(s, r, v, at)
 				x.Assignments = s
@@ -165,6 +171,9 @@ func decodeEachCreatePartitionsAssignment(s []CreatePartitionsAssignment, r *wir
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.BrokerIds) {
+				n, at = wire.GetRoom(r, at, x.BrokerIds, n)
+			}
 			s := wire.Resize(x.BrokerIds, n)
 			at = r.GetInt32s(at, s)
 			x.BrokerIds = s
@@ -222,6 +231,9 @@ func (x *CreatePartitionsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 5)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachCreatePartitionsTopicResult(s, r, v, at)
 		x.Results = s

@@ -52,6 +52,9 @@ func (x *CreateDelegationTokenRequest) decode(r *wire.Reader, v int16, at int) i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Renewers) {
+			n, at = wire.GetRoom(r, at, x.Renewers, n)
+		}
 		s := wire.Resize(x.Renewers, n)
 		at = decodeEachCreatableRenewers(s, r, v, at)
 		x.Renewers = s

@@ -38,6 +38,9 @@ func (x *DescribeDelegationTokenRequest) decode(r *wire.Reader, v int16, at int)
 		if n, at = r.GetArrayLen(at, flex, true, 3); n < 0 {
 			x.Owners = nil
 		} else {
+			if n > cap(x.Owners) {
+				n, at = wire.GetRoom(r, at, x.Owners, n)
+			}
 			s := wire.Resize(x.Owners, n)
 			at = decodeEachDescribeDelegationTokenOwner(s, r, v, at)
 			x.Owners = s
@@ -151,6 +154,9 @@ func (x *DescribeDelegationTokenResponse) decode(r *wire.Reader, v int16, at int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 30)
+		if n > cap(x.Tokens) {
+			n, at = wire.GetRoom(r, at, x.Tokens, n)
+		}
 		s := wire.Resize(x.Tokens, n)
 		at = decodeEachDescribedDelegationToken(s, r, v, at)
 		x.Tokens = s
@@ -245,6 +251,9 @@ func decodeEachDescribedDelegationToken(s []DescribedDelegationToken, r *wire.Re
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Renewers) {
+				n, at = wire.GetRoom(r, at, x.Renewers, n)
+			}
 			s := wire.Resize(x.Renewers, n)
 			at = decodeEachDescribedDelegationTokenRenewer(s, r, v, at)
 			x.Renewers = s

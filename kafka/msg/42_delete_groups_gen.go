@@ -32,6 +32,9 @@ func (x *DeleteGroupsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 1)
+		if n > cap(x.GroupsNames) {
+			n, at = wire.GetRoom(r, at, x.GroupsNames, n)
+		}
 		s := wire.Resize(x.GroupsNames, n)
 		for i := range s {
 			s[i], at = r.GetString(at, flex)
@@ -104,6 +107,9 @@ func (x *DeleteGroupsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachDeletableGroupResult(s, r, v, at)
 		x.Results = s

@@ -47,6 +47,9 @@ func (x *ElectLeadersRequest) decode(r *wire.Reader, v int16, at int) int {
 		if n, at = r.GetArrayLen(at, flex, true, 3); n < 0 {
 			x.TopicPartitions = nil
 		} else {
+			if n > cap(x.TopicPartitions) {
+				n, at = wire.GetRoom(r, at, x.TopicPartitions, n)
+			}
 			s := wire.Resize(x.TopicPartitions, n)
 			at = decodeEachElectLeadersRequestTopicPartitions(s, r, v, at)
 			x.TopicPartitions = s
@@ -110,6 +113,9 @@ func decodeEachElectLeadersRequestTopicPartitions(s []ElectLeadersRequestTopicPa
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -178,6 +184,9 @@ func (x *ElectLeadersResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.ReplicaElectionResults) {
+			n, at = wire.GetRoom(r, at, x.ReplicaElectionResults, n)
+		}
 		s := wire.Resize(x.ReplicaElectionResults, n)
 		at = decodeEachReplicaElectionResult(s, r, v, at)
 		x.ReplicaElectionResults = s
@@ -239,6 +248,9 @@ func decodeEachReplicaElectionResult(s []ReplicaElectionResult, r *wire.Reader, 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 8)
+			if n > cap(x.PartitionResult) {
+				n, at = wire.GetRoom(r, at, x.PartitionResult, n)
+			}
 			s := wire.Resize(x.PartitionResult, n)
 			at = decodeEachPartitionResult(s, r, v, at)
 			x.PartitionResult = s

@@ -34,6 +34,9 @@ func (x *IncrementalAlterConfigsRequest) decode(r *wire.Reader, v int16, at int)
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
+		if n > cap(x.Resources) {
+			n, at = wire.GetRoom(r, at, x.Resources, n)
+		}
 		s := wire.Resize(x.Resources, n)
 		at = decodeEachIncrementalAlterConfigsRequestAlterConfigsResource(s, r, v, at)
 		x.Resources = s
@@ -92,6 +95,9 @@ func decodeEachIncrementalAlterConfigsRequestAlterConfigsResource(s []Incrementa
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.Configs) {
+				n, at = wire.GetRoom(r, at, x.Configs, n)
+			}
 			s := wire.Resize(x.Configs, n)
 			at = decodeEachIncrementalAlterConfigsRequestAlterableConfig(s, r, v, at)
 			x.Configs = s
@@ -209,6 +215,9 @@ func (x *IncrementalAlterConfigsResponse) decode(r *wire.Reader, v int16, at int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 6)
+		if n > cap(x.Responses) {
+			n, at = wire.GetRoom(r, at, x.Responses, n)
+		}
 		s := wire.Resize(x.Responses, n)
 		at = decodeEachIncrementalAlterConfigsResponseAlterConfigsResourceResponse(s, r, v, at)
 		x.Responses = s

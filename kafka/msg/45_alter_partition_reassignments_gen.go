@@ -45,6 +45,9 @@ func (x *AlterPartitionReassignmentsRequest) decode(r *wire.Reader, v int16, at 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachReassignableTopic(s, r, v, at)
 		x.Topics = s
@@ -100,6 +103,9 @@ func decodeEachReassignableTopic(s []ReassignableTopic, r *wire.Reader, v int16,
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 6)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachReassignablePartition(s, r, v, at)
 			x.Partitions = s
@@ -147,6 +153,9 @@ func decodeEachReassignablePartition(s []ReassignablePartition, r *wire.Reader, 
 			if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
 				x.Replicas = nil
 			} else {
+				if n > cap(x.Replicas) {
+					n, at = wire.GetRoom(r, at, x.Replicas, n)
+				}
 				s := wire.Resize(x.Replicas, n)
 				at = r.GetInt32s(at, s)
 				x.Replicas = s
@@ -213,6 +222,9 @@ func (x *AlterPartitionReassignmentsResponse) decode(r *wire.Reader, v int16, at
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Responses) {
+			n, at = wire.GetRoom(r, at, x.Responses, n)
+		}
 		s := wire.Resize(x.Responses, n)
 		at = decodeEachReassignableTopicResponse(s, r, v, at)
 		x.Responses = s
@@ -273,6 +285,9 @@ func decodeEachReassignableTopicResponse(s []ReassignableTopicResponse, r *wire.
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 8)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachReassignablePartitionResponse(s, r, v, at)
 			x.Partitions = s

@@ -40,6 +40,9 @@ func (x *ListPartitionReassignmentsRequest) decode(r *wire.Reader, v int16, at i
 		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 			x.Topics = nil
 		} else {
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachListPartitionReassignmentsTopics(s, r, v, at)
 			x.Topics = s
@@ -89,6 +92,9 @@ func decodeEachListPartitionReassignmentsTopics(s []ListPartitionReassignmentsTo
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.PartitionIndexes) {
+				n, at = wire.GetRoom(r, at, x.PartitionIndexes, n)
+			}
 			s := wire.Resize(x.PartitionIndexes, n)
 			at = r.GetInt32s(at, s)
 			x.PartitionIndexes = s
@@ -156,6 +162,9 @@ func (x *ListPartitionReassignmentsResponse) decode(r *wire.Reader, v int16, at 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachOngoingTopicReassignment(s, r, v, at)
 		x.Topics = s
@@ -217,6 +226,9 @@ func decodeEachOngoingTopicReassignment(s []OngoingTopicReassignment, r *wire.Re
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 8)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachOngoingPartitionReassignment(s, r, v, at)
 			x.Partitions = s
@@ -266,6 +278,9 @@ func decodeEachOngoingPartitionReassignment(s []OngoingPartitionReassignment, r 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Replicas) {
+				n, at = wire.GetRoom(r, at, x.Replicas, n)
+			}
 			s := wire.Resize(x.Replicas, n)
 			at = r.GetInt32s(at, s)
 			x.Replicas = s
@@ -273,6 +288,9 @@ func decodeEachOngoingPartitionReassignment(s []OngoingPartitionReassignment, r 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.AddingReplicas) {
+				n, at = wire.GetRoom(r, at, x.AddingReplicas, n)
+			}
 			s := wire.Resize(x.AddingReplicas, n)
 			at = r.GetInt32s(at, s)
 			x.AddingReplicas = s
@@ -280,6 +298,9 @@ func decodeEachOngoingPartitionReassignment(s []OngoingPartitionReassignment, r 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.RemovingReplicas) {
+				n, at = wire.GetRoom(r, at, x.RemovingReplicas, n)
+			}
 			s := wire.Resize(x.RemovingReplicas, n)
 			at = r.GetInt32s(at, s)
 			x.RemovingReplicas = s

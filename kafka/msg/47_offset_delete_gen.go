@@ -38,6 +38,9 @@ func (x *OffsetDeleteRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, false, false, 6)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachOffsetDeleteRequestTopic(s, r, v, at)
 		x.Topics = s
@@ -86,6 +89,9 @@ func decodeEachOffsetDeleteRequestTopic(s []OffsetDeleteRequestTopic, r *wire.Re
 		{
 			var n int
 			n, at = r.GetArrayLen(at, false, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachOffsetDeleteRequestPartition(s, r, v, at)
 			x.Partitions = s
@@ -175,6 +181,9 @@ func (x *OffsetDeleteResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, false, false, 6)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachOffsetDeleteResponseTopic(s, r, v, at)
 		x.Topics = s
@@ -225,6 +234,9 @@ func decodeEachOffsetDeleteResponseTopic(s []OffsetDeleteResponseTopic, r *wire.
 		{
 			var n int
 			n, at = r.GetArrayLen(at, false, false, 6)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachOffsetDeleteResponsePartition(s, r, v, at)
 			x.Partitions = s

@@ -38,6 +38,9 @@ func (x *DescribeClientQuotasRequest) decode(r *wire.Reader, v int16, at int) in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 4)
+		if n > cap(x.Components) {
+			n, at = wire.GetRoom(r, at, x.Components, n)
+		}
 		s := wire.Resize(x.Components, n)
 		at = decodeEachComponentData(s, r, v, at)
 		x.Components = s
@@ -172,6 +175,9 @@ func (x *DescribeClientQuotasResponse) decode(r *wire.Reader, v int16, at int) i
 		if n, at = r.GetArrayLen(at, flex, true, 3); n < 0 {
 			x.Entries = nil
 		} else {
+			if n > cap(x.Entries) {
+				n, at = wire.GetRoom(r, at, x.Entries, n)
+			}
 			s := wire.Resize(x.Entries, n)
 			at = decodeEachDescribeClientQuotasResponseEntryData(s, r, v, at)
 			x.Entries = s
@@ -239,6 +245,9 @@ func decodeEachDescribeClientQuotasResponseEntryData(s []DescribeClientQuotasRes
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Entity) {
+				n, at = wire.GetRoom(r, at, x.Entity, n)
+			}
 			s := wire.Resize(x.Entity, n)
 			at = decodeEachDescribeClientQuotasResponseEntityData(s, r, v, at)
 			x.Entity = s
@@ -246,6 +255,9 @@ func decodeEachDescribeClientQuotasResponseEntryData(s []DescribeClientQuotasRes
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 10)
+			if n > cap(x.Values) {
+				n, at = wire.GetRoom(r, at, x.Values, n)
+			}
 			s := wire.Resize(x.Values, n)
 			at = decodeEachValueData(s, r, v, at)
 			x.Values = s

@@ -34,6 +34,9 @@ func (x *AlterClientQuotasRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Entries) {
+			n, at = wire.GetRoom(r, at, x.Entries, n)
+		}
 		s := wire.Resize(x.Entries, n)
 		at = decodeEachAlterClientQuotasRequestEntryData(s, r, v, at)
 		x.Entries = s
@@ -88,6 +91,9 @@ func decodeEachAlterClientQuotasRequestEntryData(s []AlterClientQuotasRequestEnt
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Entity) {
+				n, at = wire.GetRoom(r, at, x.Entity, n)
+			}
 			s := wire.Resize(x.Entity, n)
 			at = decodeEachAlterClientQuotasRequestEntityData(s, r, v, at)
 			x.Entity = s
@@ -95,6 +101,9 @@ func decodeEachAlterClientQuotasRequestEntryData(s []AlterClientQuotasRequestEnt
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 11)
+			if n > cap(x.Ops) {
+				n, at = wire.GetRoom(r, at, x.Ops, n)
+			}
 			s := wire.Resize(x.Ops, n)
 			at = decodeEachOpData(s, r, v, at)
 			x.Ops = s
@@ -253,6 +262,9 @@ func (x *AlterClientQuotasResponse) decode(r *wire.Reader, v int16, at int) int 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 5)
+		if n > cap(x.Entries) {
+			n, at = wire.GetRoom(r, at, x.Entries, n)
+		}
 		s := wire.Resize(x.Entries, n)
 		at = decodeEachAlterClientQuotasResponseEntryData(s, r, v, at)
 		x.Entries = s
@@ -310,6 +322,9 @@ func decodeEachAlterClientQuotasResponseEntryData(s []AlterClientQuotasResponseE
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 3)
+			if n > cap(x.Entity) {
+				n, at = wire.GetRoom(r, at, x.Entity, n)
+			}
 			s := wire.Resize(x.Entity, n)
 			at = decodeEachAlterClientQuotasResponseEntityData(s, r, v, at)
 			x.Entity = s

@@ -37,6 +37,9 @@ func (x *DescribeUserScramCredentialsRequest) decode(r *wire.Reader, v int16, at
 		if n, at = r.GetArrayLen(at, true, true, 2); n < 0 {
 			x.Users = nil
 		} else {
+			if n > cap(x.Users) {
+				n, at = wire.GetRoom(r, at, x.Users, n)
+			}
 			s := wire.Resize(x.Users, n)
 			at = decodeEachUserName(s, r, v, at)
 			x.Users = s
@@ -141,6 +144,9 @@ func (x *DescribeUserScramCredentialsResponse) decode(r *wire.Reader, v int16, a
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 6)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachDescribeUserScramCredentialsResult(s, r, v, at)
 		x.Results = s
@@ -208,6 +214,9 @@ func decodeEachDescribeUserScramCredentialsResult(s []DescribeUserScramCredentia
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 6)
+			if n > cap(x.CredentialInfos) {
+				n, at = wire.GetRoom(r, at, x.CredentialInfos, n)
+			}
 			s := wire.Resize(x.CredentialInfos, n)
 			at = decodeEachCredentialInfo(s, r, v, at)
 			x.CredentialInfos = s

@@ -37,6 +37,9 @@ func (x *AlterUserScramCredentialsRequest) decode(r *wire.Reader, v int16, at in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Deletions) {
+			n, at = wire.GetRoom(r, at, x.Deletions, n)
+		}
 		s := wire.Resize(x.Deletions, n)
 		at = decodeEachScramCredentialDeletion(s, r, v, at)
 		x.Deletions = s
@@ -44,6 +47,9 @@ func (x *AlterUserScramCredentialsRequest) decode(r *wire.Reader, v int16, at in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 9)
+		if n > cap(x.Upsertions) {
+			n, at = wire.GetRoom(r, at, x.Upsertions, n)
+		}
 		s := wire.Resize(x.Upsertions, n)
 		at = decodeEachScramCredentialUpsertion(s, r, v, at)
 		x.Upsertions = s
@@ -201,6 +207,9 @@ func (x *AlterUserScramCredentialsResponse) decode(r *wire.Reader, v int16, at i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 5)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachAlterUserScramCredentialsResult(s, r, v, at)
 		x.Results = s

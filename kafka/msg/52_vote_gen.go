@@ -45,6 +45,9 @@ func (x *VoteRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachVoteRequestTopicData(s, r, v, at)
 		x.Topics = s
@@ -103,6 +106,9 @@ func decodeEachVoteRequestTopicData(s []VoteRequestTopicData, r *wire.Reader, v 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 25)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachVoteRequestPartitionData(s, r, v, at)
 			x.Partitions = s
@@ -265,6 +271,9 @@ func (x *VoteResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachVoteResponseTopicData(s, r, v, at)
 		x.Topics = s
@@ -280,6 +289,9 @@ func (x *VoteResponse) decode(r *wire.Reader, v int16, at int) int {
 			{
 				var n int
 				n, at = r.GetArrayLen(at, true, false, 8)
+				if n > cap(x.NodeEndpoints) {
+					n, at = wire.GetRoom(r, at, x.NodeEndpoints, n)
+				}
 				s := wire.Resize(x.NodeEndpoints, n)
 				at = decodeEachVoteResponseNodeEndpoint(s, r, v, at)
 				x.NodeEndpoints = s
@@ -352,6 +364,9 @@ func decodeEachVoteResponseTopicData(s []VoteResponseTopicData, r *wire.Reader, 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 16)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachVoteResponsePartitionData(s, r, v, at)
 			x.Partitions = s

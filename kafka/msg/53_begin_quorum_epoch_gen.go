@@ -48,6 +48,9 @@ func (x *BeginQuorumEpochRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachBeginQuorumEpochRequestTopicData(s, r, v, at)
 		x.Topics = s
@@ -56,6 +59,9 @@ func (x *BeginQuorumEpochRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 5)
+			if n > cap(x.LeaderEndpoints) {
+				n, at = wire.GetRoom(r, at, x.LeaderEndpoints, n)
+			}
 			s := wire.Resize(x.LeaderEndpoints, n)
 			at = decodeEachBeginQuorumEpochRequestLeaderEndpoint(s, r, v, at)
 			x.LeaderEndpoints = s
@@ -128,6 +134,9 @@ func decodeEachBeginQuorumEpochRequestTopicData(s []BeginQuorumEpochRequestTopic
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 12)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachBeginQuorumEpochRequestPartitionData(s, r, v, at)
 			x.Partitions = s
@@ -299,6 +308,9 @@ func (x *BeginQuorumEpochResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachBeginQuorumEpochResponseTopicData(s, r, v, at)
 		x.Topics = s
@@ -315,6 +327,9 @@ func (x *BeginQuorumEpochResponse) decode(r *wire.Reader, v int16, at int) int {
 				{
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 8)
+					if n > cap(x.NodeEndpoints) {
+						n, at = wire.GetRoom(r, at, x.NodeEndpoints, n)
+					}
 					s := wire.Resize(x.NodeEndpoints, n)
 					at = decodeEachBeginQuorumEpochResponseNodeEndpoint(s, r, v, at)
 					x.NodeEndpoints = s
@@ -392,6 +407,9 @@ func decodeEachBeginQuorumEpochResponseTopicData(s []BeginQuorumEpochResponseTop
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachBeginQuorumEpochResponsePartitionData(s, r, v, at)
 			x.Partitions = s

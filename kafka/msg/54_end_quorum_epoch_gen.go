@@ -41,6 +41,9 @@ func (x *EndQuorumEpochRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachEndQuorumEpochRequestTopicData(s, r, v, at)
 		x.Topics = s
@@ -49,6 +52,9 @@ func (x *EndQuorumEpochRequest) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 5)
+			if n > cap(x.LeaderEndpoints) {
+				n, at = wire.GetRoom(r, at, x.LeaderEndpoints, n)
+			}
 			s := wire.Resize(x.LeaderEndpoints, n)
 			at = decodeEachEndQuorumEpochRequestLeaderEndpoint(s, r, v, at)
 			x.LeaderEndpoints = s
@@ -118,6 +124,9 @@ func decodeEachEndQuorumEpochRequestTopicData(s []EndQuorumEpochRequestTopicData
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachEndQuorumEpochRequestPartitionData(s, r, v, at)
 			x.Partitions = s
@@ -184,6 +193,9 @@ func decodeEachEndQuorumEpochRequestPartitionData(s []EndQuorumEpochRequestParti
 			{
 				var n int
 				n, at = r.GetArrayLen(at, flex, false, 4)
+				if n > cap(x.PreferredSuccessors) {
+					n, at = wire.GetRoom(r, at, x.PreferredSuccessors, n)
+				}
 				s := wire.Resize(x.PreferredSuccessors, n)
 				at = r.GetInt32s(at, s)
 				x.PreferredSuccessors = s
@@ -195,6 +207,9 @@ func decodeEachEndQuorumEpochRequestPartitionData(s []EndQuorumEpochRequestParti
 			{
 				var n int
 				n, at = r.GetArrayLen(at, flex, false, 21)
+				if n > cap(x.PreferredCandidates) {
+					n, at = wire.GetRoom(r, at, x.PreferredCandidates, n)
+				}
 				s := wire.Resize(x.PreferredCandidates, n)
 				at = decodeEachReplicaInfo(s, r, v, at)
 				x.PreferredCandidates = s
@@ -358,6 +373,9 @@ func (x *EndQuorumEpochResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachEndQuorumEpochResponseTopicData(s, r, v, at)
 		x.Topics = s
@@ -374,6 +392,9 @@ func (x *EndQuorumEpochResponse) decode(r *wire.Reader, v int16, at int) int {
 				{
 					var n int
 					n, at = r.GetArrayLen(at, true, false, 8)
+					if n > cap(x.NodeEndpoints) {
+						n, at = wire.GetRoom(r, at, x.NodeEndpoints, n)
+					}
 					s := wire.Resize(x.NodeEndpoints, n)
 					at = decodeEachEndQuorumEpochResponseNodeEndpoint(s, r, v, at)
 					x.NodeEndpoints = s
@@ -451,6 +472,9 @@ func decodeEachEndQuorumEpochResponseTopicData(s []EndQuorumEpochResponseTopicDa
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 14)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachEndQuorumEpochResponsePartitionData(s, r, v, at)
 			x.Partitions = s

@@ -35,6 +35,9 @@ func (x *DescribeQuorumRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachDescribeQuorumRequestTopicData(s, r, v, at)
 		x.Topics = s
@@ -82,6 +85,9 @@ func decodeEachDescribeQuorumRequestTopicData(s []DescribeQuorumRequestTopicData
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 5)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachDescribeQuorumRequestPartitionData(s, r, v, at)
 			x.Partitions = s
@@ -176,6 +182,9 @@ func (x *DescribeQuorumResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachDescribeQuorumResponseTopicData(s, r, v, at)
 		x.Topics = s
@@ -184,6 +193,9 @@ func (x *DescribeQuorumResponse) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 6)
+			if n > cap(x.Nodes) {
+				n, at = wire.GetRoom(r, at, x.Nodes, n)
+			}
 			s := wire.Resize(x.Nodes, n)
 			at = decodeEachNode(s, r, v, at)
 			x.Nodes = s
@@ -254,6 +266,9 @@ func decodeEachDescribeQuorumResponseTopicData(s []DescribeQuorumResponseTopicDa
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 25)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachDescribeQuorumResponsePartitionData(s, r, v, at)
 			x.Partitions = s
@@ -332,6 +347,9 @@ func decodeEachDescribeQuorumResponsePartitionData(s []DescribeQuorumResponsePar
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 13)
+			if n > cap(x.CurrentVoters) {
+				n, at = wire.GetRoom(r, at, x.CurrentVoters, n)
+			}
 			s := wire.Resize(x.CurrentVoters, n)
 			at = decodeEachDescribeQuorumResponseReplicaState(s, r, v, at)
 			x.CurrentVoters = s
@@ -339,6 +357,9 @@ func decodeEachDescribeQuorumResponsePartitionData(s []DescribeQuorumResponsePar
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 13)
+			if n > cap(x.Observers) {
+				n, at = wire.GetRoom(r, at, x.Observers, n)
+			}
 			s := wire.Resize(x.Observers, n)
 			at = decodeEachDescribeQuorumResponseReplicaState(s, r, v, at)
 			x.Observers = s
@@ -406,6 +427,9 @@ func decodeEachNode(s []Node, r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 5)
+			if n > cap(x.Listeners) {
+				n, at = wire.GetRoom(r, at, x.Listeners, n)
+			}
 			s := wire.Resize(x.Listeners, n)
 			at = decodeEachListener(s, r, v, at)
 			x.Listeners = s

@@ -47,6 +47,9 @@ func (x *AlterPartitionRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachAlterPartitionRequestTopicData(s, r, v, at)
 		x.Topics = s
@@ -111,6 +114,9 @@ func decodeEachAlterPartitionRequestTopicData(s []AlterPartitionRequestTopicData
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 14)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachAlterPartitionRequestPartitionData(s, r, v, at)
 			x.Partitions = s
@@ -177,6 +183,9 @@ func decodeEachAlterPartitionRequestPartitionData(s []AlterPartitionRequestParti
 			{
 				var n int
 				n, at = r.GetArrayLen(at, true, false, 4)
+				if n > cap(x.NewIsr) {
+					n, at = wire.GetRoom(r, at, x.NewIsr, n)
+				}
 				s := wire.Resize(x.NewIsr, n)
 				at = r.GetInt32s(at, s)
 				x.NewIsr = s
@@ -188,6 +197,9 @@ func decodeEachAlterPartitionRequestPartitionData(s []AlterPartitionRequestParti
 			{
 				var n int
 				n, at = r.GetArrayLen(at, true, false, 13)
+				if n > cap(x.NewIsrWithEpochs) {
+					n, at = wire.GetRoom(r, at, x.NewIsrWithEpochs, n)
+				}
 				s := wire.Resize(x.NewIsrWithEpochs, n)
 				at = decodeEachBrokerState(s, r, v, at)
 				x.NewIsrWithEpochs = s
@@ -329,6 +341,9 @@ func (x *AlterPartitionResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachAlterPartitionResponseTopicData(s, r, v, at)
 		x.Topics = s
@@ -393,6 +408,9 @@ func decodeEachAlterPartitionResponseTopicData(s []AlterPartitionResponseTopicDa
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 20)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachAlterPartitionResponsePartitionData(s, r, v, at)
 			x.Partitions = s
@@ -462,6 +480,9 @@ func decodeEachAlterPartitionResponsePartitionData(s []AlterPartitionResponsePar
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Isr) {
+				n, at = wire.GetRoom(r, at, x.Isr, n)
+			}
 			s := wire.Resize(x.Isr, n)
 			at = r.GetInt32s(at, s)
 			x.Isr = s

@@ -40,6 +40,9 @@ func (x *UpdateFeaturesRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 5)
+		if n > cap(x.FeatureUpdates) {
+			n, at = wire.GetRoom(r, at, x.FeatureUpdates, n)
+		}
 		s := wire.Resize(x.FeatureUpdates, n)
 		at = decodeEachFeatureUpdateKey(s, r, v, at)
 		x.FeatureUpdates = s
@@ -189,6 +192,9 @@ func (x *UpdateFeaturesResponse) decode(r *wire.Reader, v int16, at int) int {
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 5)
+			if n > cap(x.Results) {
+				n, at = wire.GetRoom(r, at, x.Results, n)
+			}
 			s := wire.Resize(x.Results, n)
 			at = decodeEachUpdatableFeatureResult(s, r, v, at)
 			x.Results = s

@@ -50,6 +50,9 @@ func (x *FetchSnapshotRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachFetchSnapshotRequestTopicSnapshot(s, r, v, at)
 		x.Topics = s
@@ -136,6 +139,9 @@ func decodeEachFetchSnapshotRequestTopicSnapshot(s []FetchSnapshotRequestTopicSn
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 30)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachFetchSnapshotRequestPartitionSnapshot(s, r, v, at)
 			x.Partitions = s
@@ -323,6 +329,9 @@ func (x *FetchSnapshotResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachFetchSnapshotResponseTopicSnapshot(s, r, v, at)
 		x.Topics = s
@@ -338,6 +347,9 @@ func (x *FetchSnapshotResponse) decode(r *wire.Reader, v int16, at int) int {
 			{
 				var n int
 				n, at = r.GetArrayLen(at, true, false, 8)
+				if n > cap(x.NodeEndpoints) {
+					n, at = wire.GetRoom(r, at, x.NodeEndpoints, n)
+				}
 				s := wire.Resize(x.NodeEndpoints, n)
 				at = decodeEachFetchSnapshotResponseNodeEndpoint(s, r, v, at)
 				x.NodeEndpoints = s
@@ -415,6 +427,9 @@ func decodeEachFetchSnapshotResponseTopicSnapshot(s []FetchSnapshotResponseTopic
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 37)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachFetchSnapshotResponsePartitionSnapshot(s, r, v, at)
 			x.Partitions = s

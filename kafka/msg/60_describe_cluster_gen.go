@@ -140,6 +140,9 @@ func (x *DescribeClusterResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 11)
+		if n > cap(x.Brokers) {
+			n, at = wire.GetRoom(r, at, x.Brokers, n)
+		}
 		s := wire.Resize(x.Brokers, n)
 		at = decodeEachDescribeClusterBroker(s, r, v, at)
 		x.Brokers = s

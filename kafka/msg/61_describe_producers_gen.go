@@ -35,6 +35,9 @@ func (x *DescribeProducersRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachDescribeProducersRequestTopicRequest(s, r, v, at)
 		x.Topics = s
@@ -82,6 +85,9 @@ func decodeEachDescribeProducersRequestTopicRequest(s []DescribeProducersRequest
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.PartitionIndexes) {
+				n, at = wire.GetRoom(r, at, x.PartitionIndexes, n)
+			}
 			s := wire.Resize(x.PartitionIndexes, n)
 			at = r.GetInt32s(at, s)
 			x.PartitionIndexes = s
@@ -137,6 +143,9 @@ func (x *DescribeProducersResponse) decode(r *wire.Reader, v int16, at int) int 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachTopicResponse(s, r, v, at)
 		x.Topics = s
@@ -185,6 +194,9 @@ func decodeEachTopicResponse(s []TopicResponse, r *wire.Reader, v int16, at int)
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 9)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachPartitionResponse(s, r, v, at)
 			x.Partitions = s
@@ -242,6 +254,9 @@ func decodeEachPartitionResponse(s []PartitionResponse, r *wire.Reader, v int16,
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 37)
+			if n > cap(x.ActiveProducers) {
+				n, at = wire.GetRoom(r, at, x.ActiveProducers, n)
+			}
 			s := wire.Resize(x.ActiveProducers, n)
 			at = decodeEachProducerState(s, r, v, at)
 			x.ActiveProducers = s

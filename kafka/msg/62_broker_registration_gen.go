@@ -54,6 +54,9 @@ func (x *BrokerRegistrationRequest) decode(r *wire.Reader, v int16, at int) int 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 7)
+		if n > cap(x.Listeners) {
+			n, at = wire.GetRoom(r, at, x.Listeners, n)
+		}
 		s := wire.Resize(x.Listeners, n)
 		at = decodeEachBrokerRegistrationRequestListener(s, r, v, at)
 		x.Listeners = s
@@ -61,6 +64,9 @@ func (x *BrokerRegistrationRequest) decode(r *wire.Reader, v int16, at int) int 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 6)
+		if n > cap(x.Features) {
+			n, at = wire.GetRoom(r, at, x.Features, n)
+		}
 		s := wire.Resize(x.Features, n)
 		at = decodeEachBrokerRegistrationRequestFeature(s, r, v, at)
 		x.Features = s
@@ -75,6 +81,9 @@ func (x *BrokerRegistrationRequest) decode(r *wire.Reader, v int16, at int) int 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 16)
+			if n > cap(x.LogDirs) {
+				n, at = wire.GetRoom(r, at, x.LogDirs, n)
+			}
 			s := wire.Resize(x.LogDirs, n)
 			for i := range s {
 				s[i], at = r.GetUUID(at)

@@ -67,6 +67,9 @@ func (x *BrokerHeartbeatRequest) decode(r *wire.Reader, v int16, at int) int {
 			{
 				var n int
 				n, at = r.GetArrayLen(at, true, false, 16)
+				if n > cap(x.OfflineLogDirs) {
+					n, at = wire.GetRoom(r, at, x.OfflineLogDirs, n)
+				}
 				s := wire.Resize(x.OfflineLogDirs, n)
 				for i := range s {
 					s[i], at = r.GetUUID(at)
@@ -80,6 +83,9 @@ func (x *BrokerHeartbeatRequest) decode(r *wire.Reader, v int16, at int) int {
 				if n, at = r.GetArrayLen(at, true, v >= 2, 16); n < 0 {
 					x.CordonedLogDirs = nil
 				} else {
+					if n > cap(x.CordonedLogDirs) {
+						n, at = wire.GetRoom(r, at, x.CordonedLogDirs, n)
+					}
 					s := wire.Resize(x.CordonedLogDirs, n)
 					for i := range s {
 						s[i], at = r.GetUUID(at)

@@ -35,6 +35,9 @@ func (x *DescribeTransactionsRequest) decode(r *wire.Reader, v int16, at int) in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.TransactionalIds) {
+			n, at = wire.GetRoom(r, at, x.TransactionalIds, n)
+		}
 		s := wire.Resize(x.TransactionalIds, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -101,6 +104,9 @@ func (x *DescribeTransactionsResponse) decode(r *wire.Reader, v int16, at int) i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 28)
+		if n > cap(x.TransactionStates) {
+			n, at = wire.GetRoom(r, at, x.TransactionStates, n)
+		}
 		s := wire.Resize(x.TransactionStates, n)
 		at = decodeEachDescribeTransactionsResponseTransactionState(s, r, v, at)
 		x.TransactionStates = s
@@ -173,6 +179,9 @@ func decodeEachDescribeTransactionsResponseTransactionState(s []DescribeTransact
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 3)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachDescribeTransactionsResponseTopicData(s, r, v, at)
 			x.Topics = s
@@ -231,6 +240,9 @@ func decodeEachDescribeTransactionsResponseTopicData(s []DescribeTransactionsRes
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s

@@ -41,6 +41,9 @@ func (x *ListTransactionsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.StateFilters) {
+			n, at = wire.GetRoom(r, at, x.StateFilters, n)
+		}
 		s := wire.Resize(x.StateFilters, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -50,6 +53,9 @@ func (x *ListTransactionsRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 8)
+		if n > cap(x.ProducerIdFilters) {
+			n, at = wire.GetRoom(r, at, x.ProducerIdFilters, n)
+		}
 		s := wire.Resize(x.ProducerIdFilters, n)
 		for i := range s {
 			s[i], at = r.GetInt64(at)
@@ -162,6 +168,9 @@ func (x *ListTransactionsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.UnknownStateFilters) {
+			n, at = wire.GetRoom(r, at, x.UnknownStateFilters, n)
+		}
 		s := wire.Resize(x.UnknownStateFilters, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -171,6 +180,9 @@ func (x *ListTransactionsResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 11)
+		if n > cap(x.TransactionStates) {
+			n, at = wire.GetRoom(r, at, x.TransactionStates, n)
+		}
 		s := wire.Resize(x.TransactionStates, n)
 		at = decodeEachListTransactionsResponseTransactionState(s, r, v, at)
 		x.TransactionStates = s

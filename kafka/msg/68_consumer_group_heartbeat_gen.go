@@ -61,6 +61,9 @@ func (x *ConsumerGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) 
 		if n, at = r.GetArrayLen(at, true, true, 1); n < 0 {
 			x.SubscribedTopicNames = nil
 		} else {
+			if n > cap(x.SubscribedTopicNames) {
+				n, at = wire.GetRoom(r, at, x.SubscribedTopicNames, n)
+			}
 			s := wire.Resize(x.SubscribedTopicNames, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -79,6 +82,9 @@ func (x *ConsumerGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) 
 		if n, at = r.GetArrayLen(at, true, true, 18); n < 0 {
 			x.TopicPartitions = nil
 		} else {
+			if n > cap(x.TopicPartitions) {
+				n, at = wire.GetRoom(r, at, x.TopicPartitions, n)
+			}
 			s := wire.Resize(x.TopicPartitions, n)
 			at = decodeEachConsumerGroupHeartbeatRequestTopicPartitions(s, r, v, at)
 			x.TopicPartitions = s
@@ -184,6 +190,9 @@ func decodeEachConsumerGroupHeartbeatRequestTopicPartitions(s []ConsumerGroupHea
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -340,6 +349,9 @@ func (x *ConsumerGroupHeartbeatResponseAssignment) decode(r *wire.Reader, v int1
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.TopicPartitions) {
+			n, at = wire.GetRoom(r, at, x.TopicPartitions, n)
+		}
 		s := wire.Resize(x.TopicPartitions, n)
 		at = decodeEachConsumerGroupHeartbeatResponseTopicPartitions(s, r, v, at)
 		x.TopicPartitions = s
@@ -377,6 +389,9 @@ func decodeEachConsumerGroupHeartbeatResponseTopicPartitions(s []ConsumerGroupHe
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s

@@ -37,6 +37,9 @@ func (x *ConsumerGroupDescribeRequest) decode(r *wire.Reader, v int16, at int) i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.GroupIds) {
+			n, at = wire.GetRoom(r, at, x.GroupIds, n)
+		}
 		s := wire.Resize(x.GroupIds, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -105,6 +108,9 @@ func (x *ConsumerGroupDescribeResponse) decode(r *wire.Reader, v int16, at int) 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 20)
+		if n > cap(x.Groups) {
+			n, at = wire.GetRoom(r, at, x.Groups, n)
+		}
 		s := wire.Resize(x.Groups, n)
 		at = decodeEachConsumerGroupDescribeResponseDescribedGroup(s, r, v, at)
 		x.Groups = s
@@ -179,6 +185,9 @@ func decodeEachConsumerGroupDescribeResponseDescribedGroup(s []ConsumerGroupDesc
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 16)
+			if n > cap(x.Members) {
+				n, at = wire.GetRoom(r, at, x.Members, n)
+			}
 			s := wire.Resize(x.Members, n)
 			at = decodeEachConsumerGroupDescribeResponseMember(s, r, v, at)
 			x.Members = s
@@ -272,6 +281,9 @@ func decodeEachConsumerGroupDescribeResponseMember(s []ConsumerGroupDescribeResp
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.SubscribedTopicNames) {
+				n, at = wire.GetRoom(r, at, x.SubscribedTopicNames, n)
+			}
 			s := wire.Resize(x.SubscribedTopicNames, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -375,6 +387,9 @@ func decodeEachConsumerGroupDescribeResponseTopicPartitions(s []ConsumerGroupDes
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -415,6 +430,9 @@ func (x *ConsumerGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 19)
+		if n > cap(x.TopicPartitions) {
+			n, at = wire.GetRoom(r, at, x.TopicPartitions, n)
+		}
 		s := wire.Resize(x.TopicPartitions, n)
 		at = decodeEachConsumerGroupDescribeResponseTopicPartitions(s, r, v, at)
 		x.TopicPartitions = s

@@ -52,6 +52,9 @@ func (x *ControllerRegistrationRequest) decode(r *wire.Reader, v int16, at int) 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 7)
+		if n > cap(x.Listeners) {
+			n, at = wire.GetRoom(r, at, x.Listeners, n)
+		}
 		s := wire.Resize(x.Listeners, n)
 		at = decodeEachControllerRegistrationRequestListener(s, r, v, at)
 		x.Listeners = s
@@ -59,6 +62,9 @@ func (x *ControllerRegistrationRequest) decode(r *wire.Reader, v int16, at int) 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 6)
+		if n > cap(x.Features) {
+			n, at = wire.GetRoom(r, at, x.Features, n)
+		}
 		s := wire.Resize(x.Features, n)
 		at = decodeEachControllerRegistrationRequestFeature(s, r, v, at)
 		x.Features = s

@@ -108,6 +108,9 @@ func (x *GetTelemetrySubscriptionsResponse) decode(r *wire.Reader, v int16, at i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.AcceptedCompressionTypes) {
+			n, at = wire.GetRoom(r, at, x.AcceptedCompressionTypes, n)
+		}
 		s := wire.Resize(x.AcceptedCompressionTypes, n)
 		for i := range s {
 			s[i], at = r.GetInt8(at)
@@ -126,6 +129,9 @@ func (x *GetTelemetrySubscriptionsResponse) decode(r *wire.Reader, v int16, at i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.RequestedMetrics) {
+			n, at = wire.GetRoom(r, at, x.RequestedMetrics, n)
+		}
 		s := wire.Resize(x.RequestedMetrics, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)

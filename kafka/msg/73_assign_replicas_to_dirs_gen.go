@@ -47,6 +47,9 @@ func (x *AssignReplicasToDirsRequest) decode(r *wire.Reader, v int16, at int) in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Directories) {
+			n, at = wire.GetRoom(r, at, x.Directories, n)
+		}
 		s := wire.Resize(x.Directories, n)
 		at = decodeEachAssignReplicasToDirsRequestDirectoryData(s, r, v, at)
 		x.Directories = s
@@ -100,6 +103,9 @@ func decodeEachAssignReplicasToDirsRequestDirectoryData(s []AssignReplicasToDirs
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 18)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachAssignReplicasToDirsRequestTopicData(s, r, v, at)
 			x.Topics = s
@@ -142,6 +148,9 @@ func decodeEachAssignReplicasToDirsRequestTopicData(s []AssignReplicasToDirsRequ
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 5)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachAssignReplicasToDirsRequestPartitionData(s, r, v, at)
 			x.Partitions = s
@@ -233,6 +242,9 @@ func (x *AssignReplicasToDirsResponse) decode(r *wire.Reader, v int16, at int) i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Directories) {
+			n, at = wire.GetRoom(r, at, x.Directories, n)
+		}
 		s := wire.Resize(x.Directories, n)
 		at = decodeEachAssignReplicasToDirsResponseDirectoryData(s, r, v, at)
 		x.Directories = s
@@ -286,6 +298,9 @@ func decodeEachAssignReplicasToDirsResponseDirectoryData(s []AssignReplicasToDir
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 18)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachAssignReplicasToDirsResponseTopicData(s, r, v, at)
 			x.Topics = s
@@ -328,6 +343,9 @@ func decodeEachAssignReplicasToDirsResponseTopicData(s []AssignReplicasToDirsRes
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 7)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachAssignReplicasToDirsResponsePartitionData(s, r, v, at)
 			x.Partitions = s

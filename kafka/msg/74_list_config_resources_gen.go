@@ -36,6 +36,9 @@ func (x *ListConfigResourcesRequest) decode(r *wire.Reader, v int16, at int) int
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.ResourceTypes) {
+				n, at = wire.GetRoom(r, at, x.ResourceTypes, n)
+			}
 			s := wire.Resize(x.ResourceTypes, n)
 			for i := range s {
 				s[i], at = r.GetInt8(at)
@@ -115,6 +118,9 @@ func (x *ListConfigResourcesResponse) decode(r *wire.Reader, v int16, at int) in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 2)
+		if n > cap(x.ConfigResources) {
+			n, at = wire.GetRoom(r, at, x.ConfigResources, n)
+		}
 		s := wire.Resize(x.ConfigResources, n)
 		at = decodeEachConfigResource(s, r, v, at)
 		x.ConfigResources = s

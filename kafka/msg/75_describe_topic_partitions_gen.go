@@ -39,6 +39,9 @@ func (x *DescribeTopicPartitionsRequest) decode(r *wire.Reader, v int16, at int)
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 2)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachDescribeTopicPartitionsRequestTopicRequest(s, r, v, at)
 		x.Topics = s
@@ -182,6 +185,9 @@ func (x *DescribeTopicPartitionsResponse) decode(r *wire.Reader, v int16, at int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 26)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachDescribeTopicPartitionsResponseTopic(s, r, v, at)
 		x.Topics = s
@@ -263,6 +269,9 @@ func decodeEachDescribeTopicPartitionsResponseTopic(s []DescribeTopicPartitionsR
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 20)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachDescribeTopicPartitionsResponsePartition(s, r, v, at)
 			x.Partitions = s
@@ -347,6 +356,9 @@ func decodeEachDescribeTopicPartitionsResponsePartition(s []DescribeTopicPartiti
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.ReplicaNodes) {
+				n, at = wire.GetRoom(r, at, x.ReplicaNodes, n)
+			}
 			s := wire.Resize(x.ReplicaNodes, n)
 			at = r.GetInt32s(at, s)
 			x.ReplicaNodes = s
@@ -354,6 +366,9 @@ func decodeEachDescribeTopicPartitionsResponsePartition(s []DescribeTopicPartiti
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.IsrNodes) {
+				n, at = wire.GetRoom(r, at, x.IsrNodes, n)
+			}
 			s := wire.Resize(x.IsrNodes, n)
 			at = r.GetInt32s(at, s)
 			x.IsrNodes = s
@@ -363,6 +378,9 @@ func decodeEachDescribeTopicPartitionsResponsePartition(s []DescribeTopicPartiti
 			if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
 				x.EligibleLeaderReplicas = nil
 			} else {
+				if n > cap(x.EligibleLeaderReplicas) {
+					n, at = wire.GetRoom(r, at, x.EligibleLeaderReplicas, n)
+				}
 				s := wire.Resize(x.EligibleLeaderReplicas, n)
 				at = r.GetInt32s(at, s)
 				x.EligibleLeaderReplicas = s
@@ -373,6 +391,9 @@ func decodeEachDescribeTopicPartitionsResponsePartition(s []DescribeTopicPartiti
 			if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
 				x.LastKnownElr = nil
 			} else {
+				if n > cap(x.LastKnownElr) {
+					n, at = wire.GetRoom(r, at, x.LastKnownElr, n)
+				}
 				s := wire.Resize(x.LastKnownElr, n)
 				at = r.GetInt32s(at, s)
 				x.LastKnownElr = s
@@ -381,6 +402,9 @@ func decodeEachDescribeTopicPartitionsResponsePartition(s []DescribeTopicPartiti
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.OfflineReplicas) {
+				n, at = wire.GetRoom(r, at, x.OfflineReplicas, n)
+			}
 			s := wire.Resize(x.OfflineReplicas, n)
 			at = r.GetInt32s(at, s)
 			x.OfflineReplicas = s

@@ -49,6 +49,9 @@ func (x *ShareGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) int
 		if n, at = r.GetArrayLen(at, true, true, 1); n < 0 {
 			x.SubscribedTopicNames = nil
 		} else {
+			if n > cap(x.SubscribedTopicNames) {
+				n, at = wire.GetRoom(r, at, x.SubscribedTopicNames, n)
+			}
 			s := wire.Resize(x.SubscribedTopicNames, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -237,6 +240,9 @@ func (x *ShareGroupHeartbeatResponseAssignment) decode(r *wire.Reader, v int16, 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.TopicPartitions) {
+			n, at = wire.GetRoom(r, at, x.TopicPartitions, n)
+		}
 		s := wire.Resize(x.TopicPartitions, n)
 		at = decodeEachShareGroupHeartbeatResponseTopicPartitions(s, r, v, at)
 		x.TopicPartitions = s
@@ -274,6 +280,9 @@ func decodeEachShareGroupHeartbeatResponseTopicPartitions(s []ShareGroupHeartbea
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s

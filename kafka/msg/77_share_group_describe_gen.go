@@ -37,6 +37,9 @@ func (x *ShareGroupDescribeRequest) decode(r *wire.Reader, v int16, at int) int 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.GroupIds) {
+			n, at = wire.GetRoom(r, at, x.GroupIds, n)
+		}
 		s := wire.Resize(x.GroupIds, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -105,6 +108,9 @@ func (x *ShareGroupDescribeResponse) decode(r *wire.Reader, v int16, at int) int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 20)
+		if n > cap(x.Groups) {
+			n, at = wire.GetRoom(r, at, x.Groups, n)
+		}
 		s := wire.Resize(x.Groups, n)
 		at = decodeEachShareGroupDescribeResponseDescribedGroup(s, r, v, at)
 		x.Groups = s
@@ -179,6 +185,9 @@ func decodeEachShareGroupDescribeResponseDescribedGroup(s []ShareGroupDescribeRe
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 12)
+			if n > cap(x.Members) {
+				n, at = wire.GetRoom(r, at, x.Members, n)
+			}
 			s := wire.Resize(x.Members, n)
 			at = decodeEachShareGroupDescribeResponseMember(s, r, v, at)
 			x.Members = s
@@ -263,6 +272,9 @@ func decodeEachShareGroupDescribeResponseMember(s []ShareGroupDescribeResponseMe
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.SubscribedTopicNames) {
+				n, at = wire.GetRoom(r, at, x.SubscribedTopicNames, n)
+			}
 			s := wire.Resize(x.SubscribedTopicNames, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -330,6 +342,9 @@ func (x *ShareGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16, a
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 19)
+		if n > cap(x.TopicPartitions) {
+			n, at = wire.GetRoom(r, at, x.TopicPartitions, n)
+		}
 		s := wire.Resize(x.TopicPartitions, n)
 		at = decodeEachShareGroupDescribeResponseTopicPartitions(s, r, v, at)
 		x.TopicPartitions = s
@@ -370,6 +385,9 @@ func decodeEachShareGroupDescribeResponseTopicPartitions(s []ShareGroupDescribeR
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s

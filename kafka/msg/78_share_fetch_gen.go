@@ -95,6 +95,9 @@ func (x *ShareFetchRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachShareFetchRequestFetchTopic(s, r, v, at)
 		x.Topics = s
@@ -102,6 +105,9 @@ func (x *ShareFetchRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.ForgottenTopicsData) {
+			n, at = wire.GetRoom(r, at, x.ForgottenTopicsData, n)
+		}
 		s := wire.Resize(x.ForgottenTopicsData, n)
 		at = decodeEachShareFetchRequestForgottenTopic(s, r, v, at)
 		x.ForgottenTopicsData = s
@@ -206,6 +212,9 @@ func decodeEachShareFetchRequestFetchTopic(s []ShareFetchRequestFetchTopic, r *w
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 6)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachShareFetchRequestFetchPartition(s, r, v, at)
 			x.Partitions = s
@@ -255,6 +264,9 @@ func decodeEachShareFetchRequestFetchPartition(s []ShareFetchRequestFetchPartiti
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 18)
+			if n > cap(x.AcknowledgementBatches) {
+				n, at = wire.GetRoom(r, at, x.AcknowledgementBatches, n)
+			}
 			s := wire.Resize(x.AcknowledgementBatches, n)
 			at = decodeEachShareFetchRequestAcknowledgementBatch(s, r, v, at)
 			x.AcknowledgementBatches = s
@@ -309,6 +321,9 @@ func decodeEachShareFetchRequestAcknowledgementBatch(s []ShareFetchRequestAcknow
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.AcknowledgeTypes) {
+				n, at = wire.GetRoom(r, at, x.AcknowledgeTypes, n)
+			}
 			s := wire.Resize(x.AcknowledgeTypes, n)
 			for i := range s {
 				s[i], at = r.GetInt8(at)
@@ -359,6 +374,9 @@ func decodeEachShareFetchRequestForgottenTopic(s []ShareFetchRequestForgottenTop
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -432,6 +450,9 @@ func (x *ShareFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Responses) {
+			n, at = wire.GetRoom(r, at, x.Responses, n)
+		}
 		s := wire.Resize(x.Responses, n)
 		at = decodeEachShareFetchableTopicResponse(s, r, v, at)
 		x.Responses = s
@@ -439,6 +460,9 @@ func (x *ShareFetchResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 11)
+		if n > cap(x.NodeEndpoints) {
+			n, at = wire.GetRoom(r, at, x.NodeEndpoints, n)
+		}
 		s := wire.Resize(x.NodeEndpoints, n)
 		at = decodeEachShareFetchResponseNodeEndpoint(s, r, v, at)
 		x.NodeEndpoints = s
@@ -510,6 +534,9 @@ func decodeEachShareFetchableTopicResponse(s []ShareFetchableTopicResponse, r *w
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 22)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachShareFetchResponsePartitionData(s, r, v, at)
 			x.Partitions = s
@@ -576,6 +603,9 @@ func decodeEachShareFetchResponsePartitionData(s []ShareFetchResponsePartitionDa
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 19)
+			if n > cap(x.AcquiredRecords) {
+				n, at = wire.GetRoom(r, at, x.AcquiredRecords, n)
+			}
 			s := wire.Resize(x.AcquiredRecords, n)
 			at = decodeEachAcquiredRecords(s, r, v, at)
 			x.AcquiredRecords = s

@@ -51,6 +51,9 @@ func (x *ShareAcknowledgeRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachAcknowledgeTopic(s, r, v, at)
 		x.Topics = s
@@ -122,6 +125,9 @@ func decodeEachAcknowledgeTopic(s []AcknowledgeTopic, r *wire.Reader, v int16, a
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 6)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachAcknowledgePartition(s, r, v, at)
 			x.Partitions = s
@@ -164,6 +170,9 @@ func decodeEachAcknowledgePartition(s []AcknowledgePartition, r *wire.Reader, v 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 18)
+			if n > cap(x.AcknowledgementBatches) {
+				n, at = wire.GetRoom(r, at, x.AcknowledgementBatches, n)
+			}
 			s := wire.Resize(x.AcknowledgementBatches, n)
 			at = decodeEachShareAcknowledgeRequestAcknowledgementBatch(s, r, v, at)
 			x.AcknowledgementBatches = s
@@ -215,6 +224,9 @@ func decodeEachShareAcknowledgeRequestAcknowledgementBatch(s []ShareAcknowledgeR
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.AcknowledgeTypes) {
+				n, at = wire.GetRoom(r, at, x.AcknowledgeTypes, n)
+			}
 			s := wire.Resize(x.AcknowledgeTypes, n)
 			for i := range s {
 				s[i], at = r.GetInt8(at)
@@ -297,6 +309,9 @@ func (x *ShareAcknowledgeResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Responses) {
+			n, at = wire.GetRoom(r, at, x.Responses, n)
+		}
 		s := wire.Resize(x.Responses, n)
 		at = decodeEachShareAcknowledgeTopicResponse(s, r, v, at)
 		x.Responses = s
@@ -304,6 +319,9 @@ func (x *ShareAcknowledgeResponse) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 11)
+		if n > cap(x.NodeEndpoints) {
+			n, at = wire.GetRoom(r, at, x.NodeEndpoints, n)
+		}
 		s := wire.Resize(x.NodeEndpoints, n)
 		at = decodeEachShareAcknowledgeResponseNodeEndpoint(s, r, v, at)
 		x.NodeEndpoints = s
@@ -371,6 +389,9 @@ func decodeEachShareAcknowledgeTopicResponse(s []ShareAcknowledgeTopicResponse, 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 17)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachShareAcknowledgeResponsePartitionData(s, r, v, at)
 			x.Partitions = s

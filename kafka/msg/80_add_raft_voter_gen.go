@@ -55,6 +55,9 @@ func (x *AddRaftVoterRequest) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 5)
+		if n > cap(x.Listeners) {
+			n, at = wire.GetRoom(r, at, x.Listeners, n)
+		}
 		s := wire.Resize(x.Listeners, n)
 		at = decodeEachAddRaftVoterRequestListener(s, r, v, at)
 		x.Listeners = s

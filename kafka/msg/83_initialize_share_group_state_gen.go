@@ -38,6 +38,9 @@ func (x *InitializeShareGroupStateRequest) decode(r *wire.Reader, v int16, at in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachInitializeStateData(s, r, v, at)
 		x.Topics = s
@@ -89,6 +92,9 @@ func decodeEachInitializeStateData(s []InitializeStateData, r *wire.Reader, v in
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 17)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachInitializeShareGroupStateRequestPartitionData(s, r, v, at)
 			x.Partitions = s
@@ -186,6 +192,9 @@ func (x *InitializeShareGroupStateResponse) decode(r *wire.Reader, v int16, at i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachInitializeStateResult(s, r, v, at)
 		x.Results = s
@@ -233,6 +242,9 @@ func decodeEachInitializeStateResult(s []InitializeStateResult, r *wire.Reader, 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 8)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachInitializeShareGroupStateResponsePartitionResult(s, r, v, at)
 			x.Partitions = s

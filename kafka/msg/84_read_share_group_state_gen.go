@@ -38,6 +38,9 @@ func (x *ReadShareGroupStateRequest) decode(r *wire.Reader, v int16, at int) int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachReadStateData(s, r, v, at)
 		x.Topics = s
@@ -89,6 +92,9 @@ func decodeEachReadStateData(s []ReadStateData, r *wire.Reader, v int16, at int)
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 9)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachReadShareGroupStateRequestPartitionData(s, r, v, at)
 			x.Partitions = s
@@ -182,6 +188,9 @@ func (x *ReadShareGroupStateResponse) decode(r *wire.Reader, v int16, at int) in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachReadStateResult(s, r, v, at)
 		x.Results = s
@@ -229,6 +238,9 @@ func decodeEachReadStateResult(s []ReadStateResult, r *wire.Reader, v int16, at 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 21)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachReadShareGroupStateResponsePartitionResult(s, r, v, at)
 			x.Partitions = s
@@ -295,6 +307,9 @@ func decodeEachReadShareGroupStateResponsePartitionResult(s []ReadShareGroupStat
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 20)
+			if n > cap(x.StateBatches) {
+				n, at = wire.GetRoom(r, at, x.StateBatches, n)
+			}
 			s := wire.Resize(x.StateBatches, n)
 			at = decodeEachReadShareGroupStateResponseStateBatch(s, r, v, at)
 			x.StateBatches = s

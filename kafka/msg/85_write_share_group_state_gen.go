@@ -38,6 +38,9 @@ func (x *WriteShareGroupStateRequest) decode(r *wire.Reader, v int16, at int) in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachWriteStateData(s, r, v, at)
 		x.Topics = s
@@ -89,6 +92,9 @@ func decodeEachWriteStateData(s []WriteStateData, r *wire.Reader, v int16, at in
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 22)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachWriteShareGroupStateRequestPartitionData(s, r, v, at)
 			x.Partitions = s
@@ -153,6 +159,9 @@ func decodeEachWriteShareGroupStateRequestPartitionData(s []WriteShareGroupState
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 20)
+			if n > cap(x.StateBatches) {
+				n, at = wire.GetRoom(r, at, x.StateBatches, n)
+			}
 			s := wire.Resize(x.StateBatches, n)
 			at = decodeEachWriteShareGroupStateRequestStateBatch(s, r, v, at)
 			x.StateBatches = s
@@ -264,6 +273,9 @@ func (x *WriteShareGroupStateResponse) decode(r *wire.Reader, v int16, at int) i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachWriteStateResult(s, r, v, at)
 		x.Results = s
@@ -311,6 +323,9 @@ func decodeEachWriteStateResult(s []WriteStateResult, r *wire.Reader, v int16, a
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 8)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachWriteShareGroupStateResponsePartitionResult(s, r, v, at)
 			x.Partitions = s

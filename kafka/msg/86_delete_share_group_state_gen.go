@@ -38,6 +38,9 @@ func (x *DeleteShareGroupStateRequest) decode(r *wire.Reader, v int16, at int) i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachDeleteStateData(s, r, v, at)
 		x.Topics = s
@@ -89,6 +92,9 @@ func decodeEachDeleteStateData(s []DeleteStateData, r *wire.Reader, v int16, at 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 5)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachDeleteShareGroupStateRequestPartitionData(s, r, v, at)
 			x.Partitions = s
@@ -168,6 +174,9 @@ func (x *DeleteShareGroupStateResponse) decode(r *wire.Reader, v int16, at int) 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachDeleteStateResult(s, r, v, at)
 		x.Results = s
@@ -215,6 +224,9 @@ func decodeEachDeleteStateResult(s []DeleteStateResult, r *wire.Reader, v int16,
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 8)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachDeleteShareGroupStateResponsePartitionResult(s, r, v, at)
 			x.Partitions = s

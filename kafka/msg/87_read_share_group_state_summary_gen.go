@@ -38,6 +38,9 @@ func (x *ReadShareGroupStateSummaryRequest) decode(r *wire.Reader, v int16, at i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachReadStateSummaryData(s, r, v, at)
 		x.Topics = s
@@ -89,6 +92,9 @@ func decodeEachReadStateSummaryData(s []ReadStateSummaryData, r *wire.Reader, v 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 9)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachReadShareGroupStateSummaryRequestPartitionData(s, r, v, at)
 			x.Partitions = s
@@ -182,6 +188,9 @@ func (x *ReadShareGroupStateSummaryResponse) decode(r *wire.Reader, v int16, at 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.Results) {
+			n, at = wire.GetRoom(r, at, x.Results, n)
+		}
 		s := wire.Resize(x.Results, n)
 		at = decodeEachReadStateSummaryResult(s, r, v, at)
 		x.Results = s
@@ -229,6 +238,9 @@ func decodeEachReadStateSummaryResult(s []ReadStateSummaryResult, r *wire.Reader
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 24)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachReadShareGroupStateSummaryResponsePartitionResult(s, r, v, at)
 			x.Partitions = s

@@ -93,6 +93,9 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 			x.ActiveTasks = nil
 		} else {
+			if n > cap(x.ActiveTasks) {
+				n, at = wire.GetRoom(r, at, x.ActiveTasks, n)
+			}
 			s := wire.Resize(x.ActiveTasks, n)
 			at = decodeEachStreamsGroupHeartbeatRequestTaskIds(s, r, v, at)
 			x.ActiveTasks = s
@@ -103,6 +106,9 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 			x.StandbyTasks = nil
 		} else {
+			if n > cap(x.StandbyTasks) {
+				n, at = wire.GetRoom(r, at, x.StandbyTasks, n)
+			}
 			s := wire.Resize(x.StandbyTasks, n)
 			at = decodeEachStreamsGroupHeartbeatRequestTaskIds(s, r, v, at)
 			x.StandbyTasks = s
@@ -113,6 +119,9 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 			x.WarmupTasks = nil
 		} else {
+			if n > cap(x.WarmupTasks) {
+				n, at = wire.GetRoom(r, at, x.WarmupTasks, n)
+			}
 			s := wire.Resize(x.WarmupTasks, n)
 			at = decodeEachStreamsGroupHeartbeatRequestTaskIds(s, r, v, at)
 			x.WarmupTasks = s
@@ -135,6 +144,9 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 			x.ClientTags = nil
 		} else {
+			if n > cap(x.ClientTags) {
+				n, at = wire.GetRoom(r, at, x.ClientTags, n)
+			}
 			s := wire.Resize(x.ClientTags, n)
 			at = decodeEachStreamsGroupHeartbeatRequestKeyValue(s, r, v, at)
 			x.ClientTags = s
@@ -145,6 +157,9 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 		if n, at = r.GetArrayLen(at, true, true, 14); n < 0 {
 			x.TaskOffsets = nil
 		} else {
+			if n > cap(x.TaskOffsets) {
+				n, at = wire.GetRoom(r, at, x.TaskOffsets, n)
+			}
 			s := wire.Resize(x.TaskOffsets, n)
 			at = decodeEachStreamsGroupHeartbeatRequestTaskOffset(s, r, v, at)
 			x.TaskOffsets = s
@@ -155,6 +170,9 @@ func (x *StreamsGroupHeartbeatRequest) decode(r *wire.Reader, v int16, at int) i
 		if n, at = r.GetArrayLen(at, true, true, 14); n < 0 {
 			x.TaskEndOffsets = nil
 		} else {
+			if n > cap(x.TaskEndOffsets) {
+				n, at = wire.GetRoom(r, at, x.TaskEndOffsets, n)
+			}
 			s := wire.Resize(x.TaskEndOffsets, n)
 			at = decodeEachStreamsGroupHeartbeatRequestTaskOffset(s, r, v, at)
 			x.TaskEndOffsets = s
@@ -269,6 +287,9 @@ func (x *StreamsGroupHeartbeatRequestTopology) decode(r *wire.Reader, v int16, a
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 8)
+		if n > cap(x.Subtopologies) {
+			n, at = wire.GetRoom(r, at, x.Subtopologies, n)
+		}
 		s := wire.Resize(x.Subtopologies, n)
 		at = decodeEachStreamsGroupHeartbeatRequestSubtopology(s, r, v, at)
 		x.Subtopologies = s
@@ -317,6 +338,9 @@ func decodeEachStreamsGroupHeartbeatRequestSubtopology(s []StreamsGroupHeartbeat
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.SourceTopics) {
+				n, at = wire.GetRoom(r, at, x.SourceTopics, n)
+			}
 			s := wire.Resize(x.SourceTopics, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -326,6 +350,9 @@ func decodeEachStreamsGroupHeartbeatRequestSubtopology(s []StreamsGroupHeartbeat
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.SourceTopicRegex) {
+				n, at = wire.GetRoom(r, at, x.SourceTopicRegex, n)
+			}
 			s := wire.Resize(x.SourceTopicRegex, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -335,6 +362,9 @@ func decodeEachStreamsGroupHeartbeatRequestSubtopology(s []StreamsGroupHeartbeat
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 9)
+			if n > cap(x.StateChangelogTopics) {
+				n, at = wire.GetRoom(r, at, x.StateChangelogTopics, n)
+			}
 			s := wire.Resize(x.StateChangelogTopics, n)
 			at = decodeEachStreamsGroupHeartbeatRequestTopicInfo(s, r, v, at)
 			x.StateChangelogTopics = s
@@ -342,6 +372,9 @@ func decodeEachStreamsGroupHeartbeatRequestSubtopology(s []StreamsGroupHeartbeat
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.RepartitionSinkTopics) {
+				n, at = wire.GetRoom(r, at, x.RepartitionSinkTopics, n)
+			}
 			s := wire.Resize(x.RepartitionSinkTopics, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -351,6 +384,9 @@ func decodeEachStreamsGroupHeartbeatRequestSubtopology(s []StreamsGroupHeartbeat
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 9)
+			if n > cap(x.RepartitionSourceTopics) {
+				n, at = wire.GetRoom(r, at, x.RepartitionSourceTopics, n)
+			}
 			s := wire.Resize(x.RepartitionSourceTopics, n)
 			at = decodeEachStreamsGroupHeartbeatRequestTopicInfo(s, r, v, at)
 			x.RepartitionSourceTopics = s
@@ -358,6 +394,9 @@ func decodeEachStreamsGroupHeartbeatRequestSubtopology(s []StreamsGroupHeartbeat
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.CopartitionGroups) {
+				n, at = wire.GetRoom(r, at, x.CopartitionGroups, n)
+			}
 			s := wire.Resize(x.CopartitionGroups, n)
 			at = decodeEachCopartitionGroup(s, r, v, at)
 			x.CopartitionGroups = s
@@ -437,6 +476,9 @@ func decodeEachCopartitionGroup(s []CopartitionGroup, r *wire.Reader, v int16, a
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 2)
+			if n > cap(x.SourceTopics) {
+				n, at = wire.GetRoom(r, at, x.SourceTopics, n)
+			}
 			s := wire.Resize(x.SourceTopics, n)
 			for i := range s {
 				s[i], at = r.GetInt16(at)
@@ -446,6 +488,9 @@ func decodeEachCopartitionGroup(s []CopartitionGroup, r *wire.Reader, v int16, a
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 2)
+			if n > cap(x.SourceTopicRegex) {
+				n, at = wire.GetRoom(r, at, x.SourceTopicRegex, n)
+			}
 			s := wire.Resize(x.SourceTopicRegex, n)
 			for i := range s {
 				s[i], at = r.GetInt16(at)
@@ -455,6 +500,9 @@ func decodeEachCopartitionGroup(s []CopartitionGroup, r *wire.Reader, v int16, a
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 2)
+			if n > cap(x.RepartitionSourceTopics) {
+				n, at = wire.GetRoom(r, at, x.RepartitionSourceTopics, n)
+			}
 			s := wire.Resize(x.RepartitionSourceTopics, n)
 			for i := range s {
 				s[i], at = r.GetInt16(at)
@@ -538,6 +586,9 @@ func decodeEachStreamsGroupHeartbeatRequestTaskIds(s []StreamsGroupHeartbeatRequ
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -685,6 +736,9 @@ func decodeEachStreamsGroupHeartbeatRequestTopicInfo(s []StreamsGroupHeartbeatRe
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 3)
+			if n > cap(x.TopicConfigs) {
+				n, at = wire.GetRoom(r, at, x.TopicConfigs, n)
+			}
 			s := wire.Resize(x.TopicConfigs, n)
 			at = decodeEachStreamsGroupHeartbeatRequestKeyValue(s, r, v, at)
 			x.TopicConfigs = s
@@ -805,6 +859,9 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 			x.Status = nil
 		} else {
+			if n > cap(x.Status) {
+				n, at = wire.GetRoom(r, at, x.Status, n)
+			}
 			s := wire.Resize(x.Status, n)
 			at = decodeEachStatus(s, r, v, at)
 			x.Status = s
@@ -815,6 +872,9 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 			x.ActiveTasks = nil
 		} else {
+			if n > cap(x.ActiveTasks) {
+				n, at = wire.GetRoom(r, at, x.ActiveTasks, n)
+			}
 			s := wire.Resize(x.ActiveTasks, n)
 			at = decodeEachStreamsGroupHeartbeatResponseTaskIds(s, r, v, at)
 			x.ActiveTasks = s
@@ -825,6 +885,9 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 			x.StandbyTasks = nil
 		} else {
+			if n > cap(x.StandbyTasks) {
+				n, at = wire.GetRoom(r, at, x.StandbyTasks, n)
+			}
 			s := wire.Resize(x.StandbyTasks, n)
 			at = decodeEachStreamsGroupHeartbeatResponseTaskIds(s, r, v, at)
 			x.StandbyTasks = s
@@ -835,6 +898,9 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 		if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 			x.WarmupTasks = nil
 		} else {
+			if n > cap(x.WarmupTasks) {
+				n, at = wire.GetRoom(r, at, x.WarmupTasks, n)
+			}
 			s := wire.Resize(x.WarmupTasks, n)
 			at = decodeEachStreamsGroupHeartbeatResponseTaskIds(s, r, v, at)
 			x.WarmupTasks = s
@@ -851,6 +917,9 @@ func (x *StreamsGroupHeartbeatResponse) decode(r *wire.Reader, v int16, at int) 
 		if n, at = r.GetArrayLen(at, true, true, 7); n < 0 {
 			x.PartitionsByUserEndpoint = nil
 		} else {
+			if n > cap(x.PartitionsByUserEndpoint) {
+				n, at = wire.GetRoom(r, at, x.PartitionsByUserEndpoint, n)
+			}
 			s := wire.Resize(x.PartitionsByUserEndpoint, n)
 			at = decodeEachEndpointToPartitions(s, r, v, at)
 			x.PartitionsByUserEndpoint = s
@@ -993,6 +1062,9 @@ func decodeEachEndpointToPartitions(s []EndpointToPartitions, r *wire.Reader, v 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 3)
+			if n > cap(x.ActivePartitions) {
+				n, at = wire.GetRoom(r, at, x.ActivePartitions, n)
+			}
 			s := wire.Resize(x.ActivePartitions, n)
 			at = decodeEachStreamsGroupHeartbeatResponseTopicPartition(s, r, v, at)
 			x.ActivePartitions = s
@@ -1000,6 +1072,9 @@ func decodeEachEndpointToPartitions(s []EndpointToPartitions, r *wire.Reader, v 
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 3)
+			if n > cap(x.StandbyPartitions) {
+				n, at = wire.GetRoom(r, at, x.StandbyPartitions, n)
+			}
 			s := wire.Resize(x.StandbyPartitions, n)
 			at = decodeEachStreamsGroupHeartbeatResponseTopicPartition(s, r, v, at)
 			x.StandbyPartitions = s
@@ -1076,6 +1151,9 @@ func decodeEachStreamsGroupHeartbeatResponseTaskIds(s []StreamsGroupHeartbeatRes
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -1120,6 +1198,9 @@ func decodeEachStreamsGroupHeartbeatResponseTopicPartition(s []StreamsGroupHeart
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s

@@ -39,6 +39,9 @@ func (x *StreamsGroupDescribeRequest) decode(r *wire.Reader, v int16, at int) in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.GroupIds) {
+			n, at = wire.GetRoom(r, at, x.GroupIds, n)
+		}
 		s := wire.Resize(x.GroupIds, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -119,6 +122,9 @@ func (x *StreamsGroupDescribeResponse) decode(r *wire.Reader, v int16, at int) i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 20)
+		if n > cap(x.Groups) {
+			n, at = wire.GetRoom(r, at, x.Groups, n)
+		}
 		s := wire.Resize(x.Groups, n)
 		at = decodeEachStreamsGroupDescribeResponseDescribedGroup(s, r, v, at)
 		x.Groups = s
@@ -209,6 +215,9 @@ func decodeEachStreamsGroupDescribeResponseDescribedGroup(s []StreamsGroupDescri
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 28)
+			if n > cap(x.Members) {
+				n, at = wire.GetRoom(r, at, x.Members, n)
+			}
 			s := wire.Resize(x.Members, n)
 			at = decodeEachStreamsGroupDescribeResponseMember(s, r, v, at)
 			x.Members = s
@@ -335,6 +344,9 @@ func (x *StreamsGroupDescribeResponseTopology) decode(r *wire.Reader, v int16, a
 		if n, at = r.GetArrayLen(at, true, true, 6); n < 0 {
 			x.Subtopologies = nil
 		} else {
+			if n > cap(x.Subtopologies) {
+				n, at = wire.GetRoom(r, at, x.Subtopologies, n)
+			}
 			s := wire.Resize(x.Subtopologies, n)
 			at = decodeEachStreamsGroupDescribeResponseSubtopology(s, r, v, at)
 			x.Subtopologies = s
@@ -380,6 +392,9 @@ func decodeEachStreamsGroupDescribeResponseSubtopology(s []StreamsGroupDescribeR
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.SourceTopics) {
+				n, at = wire.GetRoom(r, at, x.SourceTopics, n)
+			}
 			s := wire.Resize(x.SourceTopics, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -389,6 +404,9 @@ func decodeEachStreamsGroupDescribeResponseSubtopology(s []StreamsGroupDescribeR
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.RepartitionSinkTopics) {
+				n, at = wire.GetRoom(r, at, x.RepartitionSinkTopics, n)
+			}
 			s := wire.Resize(x.RepartitionSinkTopics, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -398,6 +416,9 @@ func decodeEachStreamsGroupDescribeResponseSubtopology(s []StreamsGroupDescribeR
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 9)
+			if n > cap(x.StateChangelogTopics) {
+				n, at = wire.GetRoom(r, at, x.StateChangelogTopics, n)
+			}
 			s := wire.Resize(x.StateChangelogTopics, n)
 			at = decodeEachStreamsGroupDescribeResponseTopicInfo(s, r, v, at)
 			x.StateChangelogTopics = s
@@ -405,6 +426,9 @@ func decodeEachStreamsGroupDescribeResponseSubtopology(s []StreamsGroupDescribeR
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 9)
+			if n > cap(x.RepartitionSourceTopics) {
+				n, at = wire.GetRoom(r, at, x.RepartitionSourceTopics, n)
+			}
 			s := wire.Resize(x.RepartitionSourceTopics, n)
 			at = decodeEachStreamsGroupDescribeResponseTopicInfo(s, r, v, at)
 			x.RepartitionSourceTopics = s
@@ -515,6 +539,9 @@ func decodeEachStreamsGroupDescribeResponseMember(s []StreamsGroupDescribeRespon
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 3)
+			if n > cap(x.ClientTags) {
+				n, at = wire.GetRoom(r, at, x.ClientTags, n)
+			}
 			s := wire.Resize(x.ClientTags, n)
 			at = decodeEachStreamsGroupDescribeResponseKeyValue(s, r, v, at)
 			x.ClientTags = s
@@ -522,6 +549,9 @@ func decodeEachStreamsGroupDescribeResponseMember(s []StreamsGroupDescribeRespon
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 14)
+			if n > cap(x.TaskOffsets) {
+				n, at = wire.GetRoom(r, at, x.TaskOffsets, n)
+			}
 			s := wire.Resize(x.TaskOffsets, n)
 			at = decodeEachStreamsGroupDescribeResponseTaskOffset(s, r, v, at)
 			x.TaskOffsets = s
@@ -529,6 +559,9 @@ func decodeEachStreamsGroupDescribeResponseMember(s []StreamsGroupDescribeRespon
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 14)
+			if n > cap(x.TaskEndOffsets) {
+				n, at = wire.GetRoom(r, at, x.TaskEndOffsets, n)
+			}
 			s := wire.Resize(x.TaskEndOffsets, n)
 			at = decodeEachStreamsGroupDescribeResponseTaskOffset(s, r, v, at)
 			x.TaskEndOffsets = s
@@ -650,6 +683,9 @@ func (x *StreamsGroupDescribeResponseTopologyDescription) decode(r *wire.Reader,
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Subtopologies) {
+			n, at = wire.GetRoom(r, at, x.Subtopologies, n)
+		}
 		s := wire.Resize(x.Subtopologies, n)
 		at = decodeEachStreamsGroupDescribeResponseTopologyDescriptionSubtopology(s, r, v, at)
 		x.Subtopologies = s
@@ -657,6 +693,9 @@ func (x *StreamsGroupDescribeResponseTopologyDescription) decode(r *wire.Reader,
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 15)
+		if n > cap(x.GlobalStores) {
+			n, at = wire.GetRoom(r, at, x.GlobalStores, n)
+		}
 		s := wire.Resize(x.GlobalStores, n)
 		at = decodeEachStreamsGroupDescribeResponseTopologyDescriptionGlobalStore(s, r, v, at)
 		x.GlobalStores = s
@@ -697,6 +736,9 @@ func decodeEachStreamsGroupDescribeResponseTopologyDescriptionSubtopology(s []St
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 7)
+			if n > cap(x.Nodes) {
+				n, at = wire.GetRoom(r, at, x.Nodes, n)
+			}
 			s := wire.Resize(x.Nodes, n)
 			at = decodeEachStreamsGroupDescribeResponseTopologyDescriptionNode(s, r, v, at)
 			x.Nodes = s
@@ -788,6 +830,9 @@ func decodeEachStreamsGroupDescribeResponseTopicInfo(s []StreamsGroupDescribeRes
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 3)
+			if n > cap(x.TopicConfigs) {
+				n, at = wire.GetRoom(r, at, x.TopicConfigs, n)
+			}
 			s := wire.Resize(x.TopicConfigs, n)
 			at = decodeEachStreamsGroupDescribeResponseKeyValue(s, r, v, at)
 			x.TopicConfigs = s
@@ -929,6 +974,9 @@ func (x *StreamsGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16,
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.ActiveTasks) {
+			n, at = wire.GetRoom(r, at, x.ActiveTasks, n)
+		}
 		s := wire.Resize(x.ActiveTasks, n)
 		at = decodeEachStreamsGroupDescribeResponseTaskIds(s, r, v, at)
 		x.ActiveTasks = s
@@ -936,6 +984,9 @@ func (x *StreamsGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16,
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.StandbyTasks) {
+			n, at = wire.GetRoom(r, at, x.StandbyTasks, n)
+		}
 		s := wire.Resize(x.StandbyTasks, n)
 		at = decodeEachStreamsGroupDescribeResponseTaskIds(s, r, v, at)
 		x.StandbyTasks = s
@@ -943,6 +994,9 @@ func (x *StreamsGroupDescribeResponseAssignment) decode(r *wire.Reader, v int16,
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.WarmupTasks) {
+			n, at = wire.GetRoom(r, at, x.WarmupTasks, n)
+		}
 		s := wire.Resize(x.WarmupTasks, n)
 		at = decodeEachStreamsGroupDescribeResponseTaskIds(s, r, v, at)
 		x.WarmupTasks = s
@@ -993,6 +1047,9 @@ func (x *StreamsGroupDescribeResponseTopologyDescriptionNode) decode(r *wire.Rea
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.SourceTopics) {
+			n, at = wire.GetRoom(r, at, x.SourceTopics, n)
+		}
 		s := wire.Resize(x.SourceTopics, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -1003,6 +1060,9 @@ func (x *StreamsGroupDescribeResponseTopologyDescriptionNode) decode(r *wire.Rea
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.Stores) {
+			n, at = wire.GetRoom(r, at, x.Stores, n)
+		}
 		s := wire.Resize(x.Stores, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -1012,6 +1072,9 @@ func (x *StreamsGroupDescribeResponseTopologyDescriptionNode) decode(r *wire.Rea
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.Successors) {
+			n, at = wire.GetRoom(r, at, x.Successors, n)
+		}
 		s := wire.Resize(x.Successors, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -1030,6 +1093,9 @@ func decodeEachStreamsGroupDescribeResponseTopologyDescriptionNode(s []StreamsGr
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.SourceTopics) {
+				n, at = wire.GetRoom(r, at, x.SourceTopics, n)
+			}
 			s := wire.Resize(x.SourceTopics, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -1040,6 +1106,9 @@ func decodeEachStreamsGroupDescribeResponseTopologyDescriptionNode(s []StreamsGr
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.Stores) {
+				n, at = wire.GetRoom(r, at, x.Stores, n)
+			}
 			s := wire.Resize(x.Stores, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -1049,6 +1118,9 @@ func decodeEachStreamsGroupDescribeResponseTopologyDescriptionNode(s []StreamsGr
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.Successors) {
+				n, at = wire.GetRoom(r, at, x.Successors, n)
+			}
 			s := wire.Resize(x.Successors, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -1176,6 +1248,9 @@ func decodeEachStreamsGroupDescribeResponseTaskIds(s []StreamsGroupDescribeRespo
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s

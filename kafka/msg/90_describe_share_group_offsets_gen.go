@@ -35,6 +35,9 @@ func (x *DescribeShareGroupOffsetsRequest) decode(r *wire.Reader, v int16, at in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Groups) {
+			n, at = wire.GetRoom(r, at, x.Groups, n)
+		}
 		s := wire.Resize(x.Groups, n)
 		at = decodeEachDescribeShareGroupOffsetsRequestGroup(s, r, v, at)
 		x.Groups = s
@@ -84,6 +87,9 @@ func decodeEachDescribeShareGroupOffsetsRequestGroup(s []DescribeShareGroupOffse
 			if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 				x.Topics = nil
 			} else {
+				if n > cap(x.Topics) {
+					n, at = wire.GetRoom(r, at, x.Topics, n)
+				}
 				s := wire.Resize(x.Topics, n)
 				at = decodeEachDescribeShareGroupOffsetsRequestTopic(s, r, v, at)
 				x.Topics = s
@@ -130,6 +136,9 @@ func decodeEachDescribeShareGroupOffsetsRequestTopic(s []DescribeShareGroupOffse
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -185,6 +194,9 @@ func (x *DescribeShareGroupOffsetsResponse) decode(r *wire.Reader, v int16, at i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 6)
+		if n > cap(x.Groups) {
+			n, at = wire.GetRoom(r, at, x.Groups, n)
+		}
 		s := wire.Resize(x.Groups, n)
 		at = decodeEachDescribeShareGroupOffsetsResponseGroup(s, r, v, at)
 		x.Groups = s
@@ -237,6 +249,9 @@ func decodeEachDescribeShareGroupOffsetsResponseGroup(s []DescribeShareGroupOffs
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 19)
+			if n > cap(x.Topics) {
+				n, at = wire.GetRoom(r, at, x.Topics, n)
+			}
 			s := wire.Resize(x.Topics, n)
 			at = decodeEachDescribeShareGroupOffsetsResponseTopic(s, r, v, at)
 			x.Topics = s
@@ -296,6 +311,9 @@ func decodeEachDescribeShareGroupOffsetsResponseTopic(s []DescribeShareGroupOffs
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 20)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachDescribeShareGroupOffsetsResponsePartition(s, r, v, at)
 			x.Partitions = s

@@ -38,6 +38,9 @@ func (x *AlterShareGroupOffsetsRequest) decode(r *wire.Reader, v int16, at int) 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachAlterShareGroupOffsetsRequestTopic(s, r, v, at)
 		x.Topics = s
@@ -89,6 +92,9 @@ func decodeEachAlterShareGroupOffsetsRequestTopic(s []AlterShareGroupOffsetsRequ
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 13)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachAlterShareGroupOffsetsRequestPartition(s, r, v, at)
 			x.Partitions = s
@@ -200,6 +206,9 @@ func (x *AlterShareGroupOffsetsResponse) decode(r *wire.Reader, v int16, at int)
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 19)
+		if n > cap(x.Responses) {
+			n, at = wire.GetRoom(r, at, x.Responses, n)
+		}
 		s := wire.Resize(x.Responses, n)
 		at = decodeEachAlterShareGroupOffsetsResponseTopic(s, r, v, at)
 		x.Responses = s
@@ -264,6 +273,9 @@ func decodeEachAlterShareGroupOffsetsResponseTopic(s []AlterShareGroupOffsetsRes
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 8)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = decodeEachAlterShareGroupOffsetsResponsePartition(s, r, v, at)
 			x.Partitions = s

@@ -38,6 +38,9 @@ func (x *DeleteShareGroupOffsetsRequest) decode(r *wire.Reader, v int16, at int)
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 2)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachDeleteShareGroupOffsetsRequestTopic(s, r, v, at)
 		x.Topics = s
@@ -145,6 +148,9 @@ func (x *DeleteShareGroupOffsetsResponse) decode(r *wire.Reader, v int16, at int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 21)
+		if n > cap(x.Responses) {
+			n, at = wire.GetRoom(r, at, x.Responses, n)
+		}
 		s := wire.Resize(x.Responses, n)
 		at = decodeEachDeleteShareGroupOffsetsResponseTopic(s, r, v, at)
 		x.Responses = s

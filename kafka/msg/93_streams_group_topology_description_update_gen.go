@@ -90,6 +90,9 @@ func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescription) decode
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.Subtopologies) {
+			n, at = wire.GetRoom(r, at, x.Subtopologies, n)
+		}
 		s := wire.Resize(x.Subtopologies, n)
 		at = decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSubtopology(s, r, v, at)
 		x.Subtopologies = s
@@ -97,6 +100,9 @@ func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescription) decode
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 15)
+		if n > cap(x.GlobalStores) {
+			n, at = wire.GetRoom(r, at, x.GlobalStores, n)
+		}
 		s := wire.Resize(x.GlobalStores, n)
 		at = decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionGlobalStore(s, r, v, at)
 		x.GlobalStores = s
@@ -137,6 +143,9 @@ func decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionSu
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 7)
+			if n > cap(x.Nodes) {
+				n, at = wire.GetRoom(r, at, x.Nodes, n)
+			}
 			s := wire.Resize(x.Nodes, n)
 			at = decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode(s, r, v, at)
 			x.Nodes = s
@@ -223,6 +232,9 @@ func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode) de
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.SourceTopics) {
+			n, at = wire.GetRoom(r, at, x.SourceTopics, n)
+		}
 		s := wire.Resize(x.SourceTopics, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -233,6 +245,9 @@ func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode) de
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.Stores) {
+			n, at = wire.GetRoom(r, at, x.Stores, n)
+		}
 		s := wire.Resize(x.Stores, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -242,6 +257,9 @@ func (x *StreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNode) de
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.Successors) {
+			n, at = wire.GetRoom(r, at, x.Successors, n)
+		}
 		s := wire.Resize(x.Successors, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -260,6 +278,9 @@ func decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNo
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.SourceTopics) {
+				n, at = wire.GetRoom(r, at, x.SourceTopics, n)
+			}
 			s := wire.Resize(x.SourceTopics, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -270,6 +291,9 @@ func decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNo
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.Stores) {
+				n, at = wire.GetRoom(r, at, x.Stores, n)
+			}
 			s := wire.Resize(x.Stores, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -279,6 +303,9 @@ func decodeEachStreamsGroupTopologyDescriptionUpdateRequestTopologyDescriptionNo
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.Successors) {
+				n, at = wire.GetRoom(r, at, x.Successors, n)
+			}
 			s := wire.Resize(x.Successors, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)

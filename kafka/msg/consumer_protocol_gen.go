@@ -36,6 +36,9 @@ func (x *ConsumerProtocolSubscription) decode(r *wire.Reader, v int16, at int) i
 	{
 		var n int
 		n, at = r.GetArrayLen(at, false, false, 2)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
 			s[i], at = r.GetString(at, false)
@@ -47,6 +50,9 @@ func (x *ConsumerProtocolSubscription) decode(r *wire.Reader, v int16, at int) i
 		{
 			var n int
 			n, at = r.GetArrayLen(at, false, false, 6)
+			if n > cap(x.OwnedPartitions) {
+				n, at = wire.GetRoom(r, at, x.OwnedPartitions, n)
+			}
 			s := wire.Resize(x.OwnedPartitions, n)
 			at = decodeEachConsumerProtocolSubscriptionTopicPartition(s, r, v, at)
 			x.OwnedPartitions = s
@@ -130,6 +136,9 @@ func decodeEachConsumerProtocolSubscriptionTopicPartition(s []ConsumerProtocolSu
 		{
 			var n int
 			n, at = r.GetArrayLen(at, false, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -179,6 +188,9 @@ func (x *ConsumerProtocolAssignment) decode(r *wire.Reader, v int16, at int) int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, false, false, 6)
+		if n > cap(x.AssignedPartitions) {
+			n, at = wire.GetRoom(r, at, x.AssignedPartitions, n)
+		}
 		s := wire.Resize(x.AssignedPartitions, n)
 		at = decodeEachConsumerProtocolAssignmentTopicPartition(s, r, v, at)
 		x.AssignedPartitions = s
@@ -226,6 +238,9 @@ func decodeEachConsumerProtocolAssignmentTopicPartition(s []ConsumerProtocolAssi
 		{
 			var n int
 			n, at = r.GetArrayLen(at, false, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s

@@ -188,6 +188,9 @@ func (x *LeaderChangeMessage) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 5)
+		if n > cap(x.Voters) {
+			n, at = wire.GetRoom(r, at, x.Voters, n)
+		}
 		s := wire.Resize(x.Voters, n)
 		at = decodeEachLeaderChangeMessageVoter(s, r, v, at)
 		x.Voters = s
@@ -195,6 +198,9 @@ func (x *LeaderChangeMessage) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 5)
+		if n > cap(x.GrantingVoters) {
+			n, at = wire.GetRoom(r, at, x.GrantingVoters, n)
+		}
 		s := wire.Resize(x.GrantingVoters, n)
 		at = decodeEachLeaderChangeMessageVoter(s, r, v, at)
 		x.GrantingVoters = s
@@ -404,6 +410,9 @@ func (x *VotersRecord) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 27)
+		if n > cap(x.Voters) {
+			n, at = wire.GetRoom(r, at, x.Voters, n)
+		}
 		s := wire.Resize(x.Voters, n)
 		at = decodeEachVotersRecordVoter(s, r, v, at)
 		x.Voters = s
@@ -463,6 +472,9 @@ func decodeEachVotersRecordVoter(s []VotersRecordVoter, r *wire.Reader, v int16,
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 5)
+			if n > cap(x.Endpoints) {
+				n, at = wire.GetRoom(r, at, x.Endpoints, n)
+			}
 			s := wire.Resize(x.Endpoints, n)
 			at = decodeEachVotersRecordEndpoint(s, r, v, at)
 			x.Endpoints = s

@@ -372,6 +372,9 @@ func (x *GroupMetadataValue) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, flex, false, 15)
+		if n > cap(x.Members) {
+			n, at = wire.GetRoom(r, at, x.Members, n)
+		}
 		s := wire.Resize(x.Members, n)
 		at = decodeEachMemberMetadata(s, r, v, at)
 		x.Members = s
@@ -708,6 +711,9 @@ func (x *ConsumerGroupPartitionMetadataValue) decode(r *wire.Reader, v int16, at
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 23)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		at = decodeEachTopicMetadata(s, r, v, at)
 		x.Topics = s
@@ -761,6 +767,9 @@ func decodeEachTopicMetadata(s []TopicMetadata, r *wire.Reader, v int16, at int)
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 6)
+			if n > cap(x.PartitionMetadata) {
+				n, at = wire.GetRoom(r, at, x.PartitionMetadata, n)
+			}
 			s := wire.Resize(x.PartitionMetadata, n)
 			at = decodeEachPartitionMetadata(s, r, v, at)
 			x.PartitionMetadata = s
@@ -808,6 +817,9 @@ func decodeEachPartitionMetadata(s []PartitionMetadata, r *wire.Reader, v int16,
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.Racks) {
+				n, at = wire.GetRoom(r, at, x.Racks, n)
+			}
 			s := wire.Resize(x.Racks, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -935,6 +947,9 @@ func (x *ConsumerGroupMemberMetadataValue) decode(r *wire.Reader, v int16, at in
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.SubscribedTopicNames) {
+			n, at = wire.GetRoom(r, at, x.SubscribedTopicNames, n)
+		}
 		s := wire.Resize(x.SubscribedTopicNames, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -1072,6 +1087,9 @@ func (x *ClassicMemberMetadata) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.SupportedProtocols) {
+			n, at = wire.GetRoom(r, at, x.SupportedProtocols, n)
+		}
 		s := wire.Resize(x.SupportedProtocols, n)
 		at = decodeEachClassicProtocol(s, r, v, at)
 		x.SupportedProtocols = s
@@ -1322,6 +1340,9 @@ func (x *ConsumerGroupTargetAssignmentMemberValue) decode(r *wire.Reader, v int1
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.TopicPartitions) {
+			n, at = wire.GetRoom(r, at, x.TopicPartitions, n)
+		}
 		s := wire.Resize(x.TopicPartitions, n)
 		at = decodeEachConsumerGroupTargetAssignmentMemberValueTopicPartition(s, r, v, at)
 		x.TopicPartitions = s
@@ -1369,6 +1390,9 @@ func decodeEachConsumerGroupTargetAssignmentMemberValueTopicPartition(s []Consum
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -1484,6 +1508,9 @@ func (x *ConsumerGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.AssignedPartitions) {
+			n, at = wire.GetRoom(r, at, x.AssignedPartitions, n)
+		}
 		s := wire.Resize(x.AssignedPartitions, n)
 		at = decodeEachConsumerGroupCurrentMemberAssignmentValueTopicPartitions(s, r, v, at)
 		x.AssignedPartitions = s
@@ -1491,6 +1518,9 @@ func (x *ConsumerGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.PartitionsPendingRevocation) {
+			n, at = wire.GetRoom(r, at, x.PartitionsPendingRevocation, n)
+		}
 		s := wire.Resize(x.PartitionsPendingRevocation, n)
 		at = decodeEachConsumerGroupCurrentMemberAssignmentValueTopicPartitions(s, r, v, at)
 		x.PartitionsPendingRevocation = s
@@ -1550,6 +1580,9 @@ func decodeEachConsumerGroupCurrentMemberAssignmentValueTopicPartitions(s []Cons
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -1567,6 +1600,9 @@ func decodeEachConsumerGroupCurrentMemberAssignmentValueTopicPartitions(s []Cons
 					if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
 						x.AssignmentEpochs = nil
 					} else {
+						if n > cap(x.AssignmentEpochs) {
+							n, at = wire.GetRoom(r, at, x.AssignmentEpochs, n)
+						}
 						s := wire.Resize(x.AssignmentEpochs, n)
 						at = r.GetInt32s(at, s)
 						x.AssignmentEpochs = s
@@ -1694,6 +1730,9 @@ func (x *ShareGroupMemberMetadataValue) decode(r *wire.Reader, v int16, at int) 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.SubscribedTopicNames) {
+			n, at = wire.GetRoom(r, at, x.SubscribedTopicNames, n)
+		}
 		s := wire.Resize(x.SubscribedTopicNames, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -2043,6 +2082,9 @@ func (x *ShareGroupTargetAssignmentMemberValue) decode(r *wire.Reader, v int16, 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.TopicPartitions) {
+			n, at = wire.GetRoom(r, at, x.TopicPartitions, n)
+		}
 		s := wire.Resize(x.TopicPartitions, n)
 		at = decodeEachShareGroupTargetAssignmentMemberValueTopicPartition(s, r, v, at)
 		x.TopicPartitions = s
@@ -2090,6 +2132,9 @@ func decodeEachShareGroupTargetAssignmentMemberValueTopicPartition(s []ShareGrou
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -2203,6 +2248,9 @@ func (x *ShareGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int16,
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.AssignedPartitions) {
+			n, at = wire.GetRoom(r, at, x.AssignedPartitions, n)
+		}
 		s := wire.Resize(x.AssignedPartitions, n)
 		at = decodeEachShareGroupCurrentMemberAssignmentValueTopicPartitions(s, r, v, at)
 		x.AssignedPartitions = s
@@ -2257,6 +2305,9 @@ func decodeEachShareGroupCurrentMemberAssignmentValueTopicPartitions(s []ShareGr
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -2352,6 +2403,9 @@ func (x *ShareGroupStatePartitionMetadataValue) decode(r *wire.Reader, v int16, 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 19)
+		if n > cap(x.InitializingTopics) {
+			n, at = wire.GetRoom(r, at, x.InitializingTopics, n)
+		}
 		s := wire.Resize(x.InitializingTopics, n)
 		at = decodeEachTopicPartitionsInfo(s, r, v, at)
 		x.InitializingTopics = s
@@ -2359,6 +2413,9 @@ func (x *ShareGroupStatePartitionMetadataValue) decode(r *wire.Reader, v int16, 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 19)
+		if n > cap(x.InitializedTopics) {
+			n, at = wire.GetRoom(r, at, x.InitializedTopics, n)
+		}
 		s := wire.Resize(x.InitializedTopics, n)
 		at = decodeEachTopicPartitionsInfo(s, r, v, at)
 		x.InitializedTopics = s
@@ -2366,6 +2423,9 @@ func (x *ShareGroupStatePartitionMetadataValue) decode(r *wire.Reader, v int16, 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 18)
+		if n > cap(x.DeletingTopics) {
+			n, at = wire.GetRoom(r, at, x.DeletingTopics, n)
+		}
 		s := wire.Resize(x.DeletingTopics, n)
 		at = decodeEachShareGroupStatePartitionMetadataValueTopicInfo(s, r, v, at)
 		x.DeletingTopics = s
@@ -2459,6 +2519,9 @@ func decodeEachTopicPartitionsInfo(s []TopicPartitionsInfo, r *wire.Reader, v in
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -2565,6 +2628,9 @@ func (x *ConsumerGroupRegularExpressionValue) decode(r *wire.Reader, v int16, at
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 1)
+		if n > cap(x.Topics) {
+			n, at = wire.GetRoom(r, at, x.Topics, n)
+		}
 		s := wire.Resize(x.Topics, n)
 		for i := range s {
 			s[i], at = r.GetString(at, true)
@@ -2718,6 +2784,9 @@ func (x *StreamsGroupMetadataValue) decode(r *wire.Reader, v int16, at int) int 
 				if n, at = r.GetArrayLen(at, true, true, 3); n < 0 {
 					x.LastAssignmentConfigs = nil
 				} else {
+					if n > cap(x.LastAssignmentConfigs) {
+						n, at = wire.GetRoom(r, at, x.LastAssignmentConfigs, n)
+					}
 					s := wire.Resize(x.LastAssignmentConfigs, n)
 					at = decodeEachLastAssignmentConfig(s, r, v, at)
 					x.LastAssignmentConfigs = s
@@ -2964,6 +3033,9 @@ func (x *StreamsGroupMemberMetadataValue) decode(r *wire.Reader, v int16, at int
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.ClientTags) {
+			n, at = wire.GetRoom(r, at, x.ClientTags, n)
+		}
 		s := wire.Resize(x.ClientTags, n)
 		at = decodeEachStreamsGroupMemberMetadataValueKeyValue(s, r, v, at)
 		x.ClientTags = s
@@ -3301,6 +3373,9 @@ func (x *StreamsGroupTargetAssignmentMemberValue) decode(r *wire.Reader, v int16
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.ActiveTasks) {
+			n, at = wire.GetRoom(r, at, x.ActiveTasks, n)
+		}
 		s := wire.Resize(x.ActiveTasks, n)
 		at = decodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(s, r, v, at)
 		x.ActiveTasks = s
@@ -3308,6 +3383,9 @@ func (x *StreamsGroupTargetAssignmentMemberValue) decode(r *wire.Reader, v int16
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.StandbyTasks) {
+			n, at = wire.GetRoom(r, at, x.StandbyTasks, n)
+		}
 		s := wire.Resize(x.StandbyTasks, n)
 		at = decodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(s, r, v, at)
 		x.StandbyTasks = s
@@ -3315,6 +3393,9 @@ func (x *StreamsGroupTargetAssignmentMemberValue) decode(r *wire.Reader, v int16
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.WarmupTasks) {
+			n, at = wire.GetRoom(r, at, x.WarmupTasks, n)
+		}
 		s := wire.Resize(x.WarmupTasks, n)
 		at = decodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(s, r, v, at)
 		x.WarmupTasks = s
@@ -3368,6 +3449,9 @@ func decodeEachStreamsGroupTargetAssignmentMemberValueTaskIds(s []StreamsGroupTa
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -3494,6 +3578,9 @@ func (x *StreamsGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int1
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.ActiveTasks) {
+			n, at = wire.GetRoom(r, at, x.ActiveTasks, n)
+		}
 		s := wire.Resize(x.ActiveTasks, n)
 		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.ActiveTasks = s
@@ -3501,6 +3588,9 @@ func (x *StreamsGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int1
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.StandbyTasks) {
+			n, at = wire.GetRoom(r, at, x.StandbyTasks, n)
+		}
 		s := wire.Resize(x.StandbyTasks, n)
 		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.StandbyTasks = s
@@ -3508,6 +3598,9 @@ func (x *StreamsGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int1
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.WarmupTasks) {
+			n, at = wire.GetRoom(r, at, x.WarmupTasks, n)
+		}
 		s := wire.Resize(x.WarmupTasks, n)
 		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.WarmupTasks = s
@@ -3515,6 +3608,9 @@ func (x *StreamsGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int1
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.ActiveTasksPendingRevocation) {
+			n, at = wire.GetRoom(r, at, x.ActiveTasksPendingRevocation, n)
+		}
 		s := wire.Resize(x.ActiveTasksPendingRevocation, n)
 		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.ActiveTasksPendingRevocation = s
@@ -3522,6 +3618,9 @@ func (x *StreamsGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int1
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.StandbyTasksPendingRevocation) {
+			n, at = wire.GetRoom(r, at, x.StandbyTasksPendingRevocation, n)
+		}
 		s := wire.Resize(x.StandbyTasksPendingRevocation, n)
 		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.StandbyTasksPendingRevocation = s
@@ -3529,6 +3628,9 @@ func (x *StreamsGroupCurrentMemberAssignmentValue) decode(r *wire.Reader, v int1
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 3)
+		if n > cap(x.WarmupTasksPendingRevocation) {
+			n, at = wire.GetRoom(r, at, x.WarmupTasksPendingRevocation, n)
+		}
 		s := wire.Resize(x.WarmupTasksPendingRevocation, n)
 		at = decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s, r, v, at)
 		x.WarmupTasksPendingRevocation = s
@@ -3600,6 +3702,9 @@ func decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s []StreamsGroupC
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.Partitions) {
+				n, at = wire.GetRoom(r, at, x.Partitions, n)
+			}
 			s := wire.Resize(x.Partitions, n)
 			at = r.GetInt32s(at, s)
 			x.Partitions = s
@@ -3617,6 +3722,9 @@ func decodeEachStreamsGroupCurrentMemberAssignmentValueTaskIds(s []StreamsGroupC
 					if n, at = r.GetArrayLen(at, true, true, 4); n < 0 {
 						x.AssignmentEpochs = nil
 					} else {
+						if n > cap(x.AssignmentEpochs) {
+							n, at = wire.GetRoom(r, at, x.AssignmentEpochs, n)
+						}
 						s := wire.Resize(x.AssignmentEpochs, n)
 						at = r.GetInt32s(at, s)
 						x.AssignmentEpochs = s
@@ -3734,6 +3842,9 @@ func (x *StreamsGroupTopologyValue) decode(r *wire.Reader, v int16, at int) int 
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 8)
+		if n > cap(x.Subtopologies) {
+			n, at = wire.GetRoom(r, at, x.Subtopologies, n)
+		}
 		s := wire.Resize(x.Subtopologies, n)
 		at = decodeEachStreamsGroupTopologyValueSubtopology(s, r, v, at)
 		x.Subtopologies = s
@@ -3792,6 +3903,9 @@ func decodeEachStreamsGroupTopologyValueSubtopology(s []StreamsGroupTopologyValu
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.SourceTopics) {
+				n, at = wire.GetRoom(r, at, x.SourceTopics, n)
+			}
 			s := wire.Resize(x.SourceTopics, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -3801,6 +3915,9 @@ func decodeEachStreamsGroupTopologyValueSubtopology(s []StreamsGroupTopologyValu
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.SourceTopicRegex) {
+				n, at = wire.GetRoom(r, at, x.SourceTopicRegex, n)
+			}
 			s := wire.Resize(x.SourceTopicRegex, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -3810,6 +3927,9 @@ func decodeEachStreamsGroupTopologyValueSubtopology(s []StreamsGroupTopologyValu
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 9)
+			if n > cap(x.StateChangelogTopics) {
+				n, at = wire.GetRoom(r, at, x.StateChangelogTopics, n)
+			}
 			s := wire.Resize(x.StateChangelogTopics, n)
 			at = decodeEachStreamsGroupTopologyValueTopicInfo(s, r, v, at)
 			x.StateChangelogTopics = s
@@ -3817,6 +3937,9 @@ func decodeEachStreamsGroupTopologyValueSubtopology(s []StreamsGroupTopologyValu
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 1)
+			if n > cap(x.RepartitionSinkTopics) {
+				n, at = wire.GetRoom(r, at, x.RepartitionSinkTopics, n)
+			}
 			s := wire.Resize(x.RepartitionSinkTopics, n)
 			for i := range s {
 				s[i], at = r.GetString(at, true)
@@ -3826,6 +3949,9 @@ func decodeEachStreamsGroupTopologyValueSubtopology(s []StreamsGroupTopologyValu
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 9)
+			if n > cap(x.RepartitionSourceTopics) {
+				n, at = wire.GetRoom(r, at, x.RepartitionSourceTopics, n)
+			}
 			s := wire.Resize(x.RepartitionSourceTopics, n)
 			at = decodeEachStreamsGroupTopologyValueTopicInfo(s, r, v, at)
 			x.RepartitionSourceTopics = s
@@ -3833,6 +3959,9 @@ func decodeEachStreamsGroupTopologyValueSubtopology(s []StreamsGroupTopologyValu
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 4)
+			if n > cap(x.CopartitionGroups) {
+				n, at = wire.GetRoom(r, at, x.CopartitionGroups, n)
+			}
 			s := wire.Resize(x.CopartitionGroups, n)
 			at = decodeEachStreamsGroupTopologyValueCopartitionGroup(s, r, v, at)
 			x.CopartitionGroups = s
@@ -3912,6 +4041,9 @@ func decodeEachStreamsGroupTopologyValueCopartitionGroup(s []StreamsGroupTopolog
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 2)
+			if n > cap(x.SourceTopics) {
+				n, at = wire.GetRoom(r, at, x.SourceTopics, n)
+			}
 			s := wire.Resize(x.SourceTopics, n)
 			for i := range s {
 				s[i], at = r.GetInt16(at)
@@ -3921,6 +4053,9 @@ func decodeEachStreamsGroupTopologyValueCopartitionGroup(s []StreamsGroupTopolog
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 2)
+			if n > cap(x.SourceTopicRegex) {
+				n, at = wire.GetRoom(r, at, x.SourceTopicRegex, n)
+			}
 			s := wire.Resize(x.SourceTopicRegex, n)
 			for i := range s {
 				s[i], at = r.GetInt16(at)
@@ -3930,6 +4065,9 @@ func decodeEachStreamsGroupTopologyValueCopartitionGroup(s []StreamsGroupTopolog
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 2)
+			if n > cap(x.RepartitionSourceTopics) {
+				n, at = wire.GetRoom(r, at, x.RepartitionSourceTopics, n)
+			}
 			s := wire.Resize(x.RepartitionSourceTopics, n)
 			for i := range s {
 				s[i], at = r.GetInt16(at)
@@ -3994,6 +4132,9 @@ func decodeEachStreamsGroupTopologyValueTopicInfo(s []StreamsGroupTopologyValueT
 		{
 			var n int
 			n, at = r.GetArrayLen(at, true, false, 3)
+			if n > cap(x.TopicConfigs) {
+				n, at = wire.GetRoom(r, at, x.TopicConfigs, n)
+			}
 			s := wire.Resize(x.TopicConfigs, n)
 			at = decodeEachTopicConfig(s, r, v, at)
 			x.TopicConfigs = s

@@ -68,7 +68,8 @@ func TestDecodeAllocatesInProportion(t *testing.T) {
 		varint := bytes.Repeat(binary.AppendUvarint(nil, uint64(n)), size/5)
 		patterns = append(patterns, flat, shifted, varint)
 	}
-	worst, where, n := 0.0, "", 0
+	const limit = 2 * size
+	worst, where, n, held := 0.0, "", 0, 0
 	eachMessage(func(name string, v int16, newMessage func() msg.Message) {
 		for i, in := range patterns {
 			m := newMessage()
@@ -81,9 +82,22 @@ func TestDecodeAllocatesInProportion(t *testing.T) {
 			if got > allocFactor*uint64(len(in))+allocBase {
 				t.Errorf("%s, pattern %d: %d bytes for %d bytes of input", name, i, got, len(in))
 			}
+			m = newMessage()
+			r.Reset(in)
+			r.Limit(limit)
+			limited := allocated(func() { m.Decode(&r, v) })
+			if limited > limit*5/4+allocBase { // sizes are rounded up
+				t.Errorf("%s, pattern %d: %d bytes with a limit of %d", name, i, limited, limit)
+			}
+			if limited < got {
+				held++
+			}
 		}
 	})
-	t.Logf("%d decodes, at most %.1f bytes a byte (%s)", n, worst, where)
+	t.Logf("%d decodes, at most %.1f bytes a byte (%s); %d took less with a limit of %d bytes", n, worst, where, held, limit)
+	if held == 0 {
+		t.Error("the limit held nothing back")
+	}
 }
 
 // A few bytes that claim a lot allocate next to nothing.

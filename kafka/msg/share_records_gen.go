@@ -128,6 +128,9 @@ func (x *ShareSnapshotValue) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 20)
+		if n > cap(x.StateBatches) {
+			n, at = wire.GetRoom(r, at, x.StateBatches, n)
+		}
 		s := wire.Resize(x.StateBatches, n)
 		at = decodeEachShareSnapshotValueStateBatch(s, r, v, at)
 		x.StateBatches = s
@@ -348,6 +351,9 @@ func (x *ShareUpdateValue) decode(r *wire.Reader, v int16, at int) int {
 	{
 		var n int
 		n, at = r.GetArrayLen(at, true, false, 20)
+		if n > cap(x.StateBatches) {
+			n, at = wire.GetRoom(r, at, x.StateBatches, n)
+		}
 		s := wire.Resize(x.StateBatches, n)
 		at = decodeEachShareUpdateValueStateBatch(s, r, v, at)
 		x.StateBatches = s

@@ -113,6 +113,9 @@ func (x *TransactionLogValue) decode(r *wire.Reader, v int16, at int) int {
 		if n, at = r.GetArrayLen(at, flex, true, 3); n < 0 {
 			x.TransactionPartitions = nil
 		} else {
+			if n > cap(x.TransactionPartitions) {
+				n, at = wire.GetRoom(r, at, x.TransactionPartitions, n)
+			}
 			s := wire.Resize(x.TransactionPartitions, n)
 			at = decodeEachPartitionsSchema(s, r, v, at)
 			x.TransactionPartitions = s
@@ -278,6 +281,9 @@ func decodeEachPartitionsSchema(s []PartitionsSchema, r *wire.Reader, v int16, a
 		{
 			var n int
 			n, at = r.GetArrayLen(at, flex, false, 4)
+			if n > cap(x.PartitionIds) {
+				n, at = wire.GetRoom(r, at, x.PartitionIds, n)
+			}
 			s := wire.Resize(x.PartitionIds, n)
 			at = r.GetInt32s(at, s)
 			x.PartitionIds = s

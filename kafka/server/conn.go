@@ -21,7 +21,7 @@ type CloseReason uint8
 const (
 	_                  CloseReason = iota
 	ClosedByPeer                   // end of stream, or a network error
-	ClosedFrameSize                // negative or too large (G1)
+	ClosedFrameSize                // negative or too large (G1), or of too great a weight
 	ClosedByHandler                // Serve returned an error (G2)
 	ClosedByPanic                  // Serve panicked
 	ClosedIdle                     // G8
@@ -167,8 +167,9 @@ func (c *Conn) reasonOf(err error) CloseReason {
 	draining := c.draining
 	c.mu.Unlock()
 	var frameSize *frameSizeError
+	var weight *weightError
 	switch {
-	case errors.As(err, &frameSize):
+	case errors.As(err, &frameSize), errors.As(err, &weight):
 		return ClosedFrameSize
 	case draining && errors.Is(err, os.ErrDeadlineExceeded):
 		return ClosedByShutdown

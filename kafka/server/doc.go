@@ -14,12 +14,14 @@
 //   - At most Limits.PendingMax requests of one connection are under way; then
 //     its reader stops reading, which is back-pressure.
 //   - A frame of negative size or more than Limits.FrameBytesMax closes the
-//     connection (G1), as does more than Limits.SerialBytesMax of a request
-//     that does not overlap, once its beginning is read. A frame's buffer grows as its bytes arrive: a claimed
-//     size costs nothing.
-//   - The buffers of all requests being read or under way stay below
-//     Limits.RequestBytesMax plus what one frame needs while it grows: twice
-//     FrameBytesMax, or 4 MiB if that is more (see Memory).
+//     connection (G1), as does one whose Handler.Weight is more than that and
+//     16 MiB. A frame's buffer grows as its bytes arrive: a claimed size costs
+//     nothing.
+//   - The buffers of all requests being read or under way, and the weights of
+//     those to be served, stay below Limits.RequestBytesMax plus what one
+//     request needs: twice FrameBytesMax and at least FrameBytesMax plus 16
+//     MiB (see Memory). Weights of at most 48 KiB do not count: connections
+//     bound them.
 //   - Bytes that a Handler spliced into a response are let go exactly once,
 //     after the write has ended, well or badly. A peer that does not read is
 //     closed, so that it cannot pin them.
@@ -32,17 +34,22 @@
 //
 // # Memory
 //
-// A reader acquires from a budget before its buffer grows, and it is returned
-// when the handler is done with the frame: a response that is not read holds
-// none. Many half-read large frames could between
+// A reader acquires from a budget before its buffer grows, and, when the frame
+// is there, the weight of the request: what it is decoded into and answered
+// with. All is returned when the handler is done with the request: a response
+// that is not read holds none. Many half-read large frames could between
 // them hold the whole budget and each wait for more. That does not deadlock:
 // waiters are served first come first served, and the first of them, if the
 // budget has nothing for it, becomes the one holder of the lifeline, which may
 // go on over the limit until its request is done. The holder waits for nothing
-// that another request holds, so it either completes, or its peer is too slow
+// that another request holds: its weight is given before it is served and
+// nothing is acquired later; earlier requests of its connection have theirs,
+// too, or it would not be read. So it either completes, or its peer is too slow
 // and the sweep closes it; both return what it holds and pass the lifeline
-// on. So every waiter comes to be first, and is served. Frames up to
-// smallFrameBytesMax have a budget of their own (an eighth), so that heartbeats
+// on. So every waiter comes to be first, and is served. What waits for other
+// connections (a long poll, a group that gathers) is woken within a second
+// when memory of its budget is short. Frames up to
+// smallFrameBytesMax have a budget of their own (a quarter), so that heartbeats
 // and fetches do not queue behind large produces, and a parked long poll, which
 // is small, never holds what a large frame waits for.
 //

@@ -13,8 +13,9 @@ import (
 // shout answers each request with its bytes in capitals.
 type shout struct{}
 
-func (s shout) Overlaps([]byte) bool { return false }
-func (s shout) Close()               {}
+func (s shout) Overlaps([]byte) bool      { return false }
+func (s shout) Weight(frame []byte) int64 { return int64(len(frame)) }
+func (s shout) Close()                    {}
 func (s shout) Serve(frame []byte, out *wire.Writer) (func() error, func(), error) {
 	for _, b := range frame {
 		if 'a' <= b && b <= 'z' {

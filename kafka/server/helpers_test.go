@@ -40,6 +40,7 @@ type testTool struct {
 	server *Server
 	clock  *clock.Manual
 	addr   string
+	weight func(frame []byte) int64 // nil: nothing
 
 	mu       sync.Mutex
 	changed  sync.Cond
@@ -186,6 +187,13 @@ func (h *toy) Overlaps(frame []byte) bool {
 		return true
 	}
 	return false
+}
+
+func (h *toy) Weight(frame []byte) int64 {
+	if h.t.weight == nil {
+		return 0
+	}
+	return h.t.weight(frame)
 }
 
 var errToy = errors.New("toy error")

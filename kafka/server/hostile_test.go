@@ -150,15 +150,80 @@ func TestStalledPeersAreReset(t *testing.T) {
 	}
 }
 
-// Only requests that overlap may be as large as a frame: what others decode to is many times their size.
-func TestSerialFramesAreSmaller(t *testing.T) {
-	tool := start(t, Limits{SerialBytesMax: 200 << 10})
+// What a request weighs is held beside its frame until it has been served, however that ends.
+func TestWeightsAreHeldAndReturned(t *testing.T) {
+	const weight, small = 1 << 20, 1 << 10 // of a request, and the buffer of its frame
+	tool := start(t, Limits{})
+	tool.weight = func(frame []byte) int64 {
+		if frame[0] == 'v' {
+			panic("toy panic in Weight")
+		}
+		return weight
+	}
 	c := tool.dial()
-	large := strings.Repeat("z", 300<<10)
-	c.send("e"+large[:190<<10], "q"+large)
-	c.wantRecv(large[:190<<10], large)
-	c = tool.dial() // one that is not trusted with more yet
-	c.Write(frame("e" + large)[:100<<10])
-	c.wantEOF()
+	c.send("p1", "p2", "lpoll")
+	tool.untilEvent("serve p1")
+	tool.untilEvent("served p2")
+	tool.untilHeld(3 * (weight + small))
+	tool.unlock("1")
+	c.wantRecv("1")
+	tool.untilHeld(2 * (weight + small))
+	tool.unlock("2")
+	c.wantRecv("2")
+	tool.untilEvent("serve lpoll")
+	tool.untilHeld(weight + small)
+	c.Close()
+	tool.untilHeld(0)
+	for _, request := range []string{"etext", "qtext", "0text", "x", "X", "!", "w", "s", "vtext"} {
+		c := tool.dial()
+		c.send(request)
+		tool.untilEvent("served " + request)
+		tool.untilHeld(0)
+		c.Close()
+	}
+	if _, peak := tool.server.RequestBytes(); peak < 3*(weight+small) {
+		t.Errorf("at most %d bytes were held", peak)
+	}
+}
+
+// A weight that there is no memory for is waited for, and polls that hold it are woken; one that no request may
+// have closes the connection before it is served.
+func TestWeightsAreWaitedFor(t *testing.T) {
+	tool := start(t, Limits{FrameBytesMax: 1 << 20, RequestBytesMax: 40 << 20})
+	tool.weight = func(frame []byte) int64 {
+		switch frame[0] {
+		case 'l', 'e':
+			return 8 << 20
+		case 'x':
+			return weightBytesMin + 1
+		}
+		return weightBytesFree
+	}
+	polls := []*client{tool.dial(), tool.dial()}
+	for i, c := range polls {
+		c.send(fmt.Sprintf("l%d", i)) // 8 MiB of 10, and 8 by the lifeline
+		tool.untilUnderWay(i + 1)
+	}
+	other := tool.dial()
+	other.send("eother")
+	tool.untilWaiters(tool.server.small, 1)
+	tool.mu.Lock()
+	if slices.Contains(tool.events, "serve eother") {
+		t.Error("a request was served before there was memory for it")
+	}
+	tool.mu.Unlock()
+	tool.clock.Advance(sweepInterval)
+	for i, c := range polls {
+		c.wantRecv(fmt.Sprint(i))
+	}
+	other.wantRecv("other")
+	heavy := tool.dial()
+	heavy.send("xtoo much")
+	heavy.wantEOF()
 	tool.untilClosed(ClosedFrameSize, 1)
+	tool.mu.Lock()
+	defer tool.mu.Unlock()
+	if slices.Contains(tool.events, "serve xtoo much") {
+		t.Error("a request of too great a weight was served")
+	}
 }

@@ -158,11 +158,8 @@ func (c *Conn) readFrame(x *exchange, size int) error {
 		if err := c.fill(x.frame.b[have:]); err != nil {
 			return err
 		}
-		if have == 0 && size > c.server.limits.SerialBytesMax && !c.overlaps(x) {
-			return &frameSizeError{size, c.server.limits.SerialBytesMax}
-		}
 		if have = length; have == size {
-			return nil
+			return c.takeWeight(b, x)
 		}
 		length = min(size, 2*have)
 		if err := c.acquire(b, &x.grant, bufferCap(length)); err != nil {
@@ -174,6 +171,41 @@ func (c *Conn) readFrame(x *exchange, size int) error {
 		b.shrink(&x.grant, int64(cap(old.b)))
 		old.put()
 	}
+}
+
+// A weight of at most weightBytesFree is not taken: what each connection is said to need covers it. A request that
+// is heavier than weightBytesMin and the largest frame is not served.
+const (
+	weightBytesFree = 48 << 10
+	weightBytesMin  = 16 << 20
+)
+
+type weightError struct{ weight, max int64 }
+
+func (e *weightError) Error() string {
+	return fmt.Sprintf("the request may take %d bytes to serve, more than %d", e.weight, e.max)
+}
+
+// takeWeight acquires what serving x takes, now that its frame is there.
+func (c *Conn) takeWeight(b *budget, x *exchange) error {
+	weight := c.weight(x)
+	if limit := max(weightBytesMin, int64(c.server.limits.FrameBytesMax)); weight > limit {
+		return &weightError{weight, limit}
+	}
+	if weight <= weightBytesFree {
+		return nil
+	}
+	return c.acquire(b, &x.grant, int(weight))
+}
+
+// weight asks the handler; a panic there shows again in Serve.
+func (c *Conn) weight(x *exchange) (bytes int64) {
+	defer func() {
+		if recover() != nil {
+			bytes = 0
+		}
+	}()
+	return c.handler.Weight(x.frame.b)
 }
 
 // acquire takes n bytes of budget; the time it waits is not the peer's.

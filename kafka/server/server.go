@@ -24,6 +24,11 @@ type Handler interface {
 	// overlapping requests wait for their answer. It must be quick.
 	Overlaps(frame []byte) bool
 
+	// Weight is the memory in bytes that Serve and the response take at most, the frame and what is spliced
+	// apart. Serve is not called before the server has so much to give, or at all if it is more than one request
+	// may have. It must be quick.
+	Weight(frame []byte) int64
+
 	// Serve handles one request: frame is header and body without the size.
 	//
 	// A nil wait: the response is in out, or out is empty and there is none.
@@ -47,8 +52,7 @@ type Handler interface {
 // default.
 type Limits struct {
 	FrameBytesMax       int           // socket.request.max.bytes, 100 MiB
-	SerialBytesMax      int           // frames of requests that do not overlap, FrameBytesMax
-	RequestBytesMax     int64         // buffers of all requests, 4 times FrameBytesMax
+	RequestBytesMax     int64         // frames and weights of all requests, 4 times FrameBytesMax
 	PendingMax          int           // requests under way a connection, 64
 	ConnectionsMax      int           // max.connections, unlimited
 	ConnectionsPerIPMax int           // max.connections.per.ip, unlimited
@@ -59,9 +63,6 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	if l.FrameBytesMax <= 0 {
 		l.FrameBytesMax = 100 << 20
-	}
-	if l.SerialBytesMax <= 0 {
-		l.SerialBytesMax = l.FrameBytesMax
 	}
 	if l.RequestBytesMax <= 0 {
 		l.RequestBytesMax = 4 * int64(l.FrameBytesMax)
@@ -131,8 +132,8 @@ func New(o Options) *Server {
 	l := o.Limits.withDefaults()
 	s := &Server{
 		open: o.Open, clock: o.Clock, log: o.Logger, limits: l, hooks: o.Hooks, full: o.Full,
-		small:     &budget{limit: l.RequestBytesMax / 8},
-		large:     &budget{limit: l.RequestBytesMax - l.RequestBytesMax/8},
+		small:     &budget{limit: l.RequestBytesMax / 4},
+		large:     &budget{limit: l.RequestBytesMax - l.RequestBytesMax/4},
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*Conn]struct{}),
 		perIP:     make(map[string]int),
@@ -178,7 +179,7 @@ func (h *Hooks) fill() {
 	}
 }
 
-// RequestBytes is the memory of request buffers now, and the most it ever was.
+// RequestBytes is the memory of requests now, frames and weights,, and the most it ever was.
 func (s *Server) RequestBytes() (used, peak int64) {
 	su, sp := s.small.usage()
 	lu, lp := s.large.usage()

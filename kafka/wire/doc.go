@@ -4,7 +4,8 @@
 //   - A Reader never reads past its input and never panics on it. The first error
 //     sticks: later reads return zero values, so a decoder checks once, at the end.
 //   - No count and no length is believed before it is compared with the bytes that
-//     are left, so what a decode allocates is at most a fixed multiple of its input.
+//     are left, so what a decode allocates is at most a fixed multiple of its input;
+//     Reader.Limit makes it less.
 //   - A Writer appends into one buffer that Reset keeps: no allocation in steady state.
 //   - Bytes given to Writer.Splice reach the output without being copied.
 //

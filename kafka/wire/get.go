@@ -235,6 +235,19 @@ func (r *Reader) GetArrayLen(at int, flex, null bool, elementBytesMin int) (int,
 	return n, at
 }
 
+// GetRoom says how many elements the array s, which has no room for n, may have: n, or none
+// if that is over Limit.
+func GetRoom[T any](r *Reader, at int, s []T, n int) (int, int) {
+	var element T
+	if !r.limited {
+		return n, at
+	}
+	if r.room -= n * int(unsafe.Sizeof(element)); r.room < 0 {
+		return 0, r.failAt(at, ErrMemory)
+	}
+	return n, at
+}
+
 // GetInt32s takes len(dst) int32s, which GetArrayLen has found to be there.
 func (r *Reader) GetInt32s(at int, dst []int32) int {
 	for i := range dst {

@@ -16,6 +16,7 @@ var (
 	ErrValue    = errors.New("value is outside of the type's range")
 	ErrTrailing = errors.New("bytes are left behind the message")
 	ErrVersion  = errors.New("message has no such version")
+	ErrMemory   = errors.New("more elements than a message of this size may have")
 )
 
 // DecodeError says where in the input decoding stopped, and wraps why.
@@ -34,6 +35,9 @@ type Reader struct {
 	b   []byte // ends where reading has to: the frame's end, or that of a tagged field
 	off int    // bytes of b taken; all of them after an error
 	err error
+
+	limited bool
+	room    int // bytes that arrays may still allocate, if limited
 }
 
 // NewReader reads frame, which it aliases and never changes.
@@ -41,6 +45,11 @@ func NewReader(frame []byte) Reader { return Reader{b: frame} }
 
 // Reset starts again on another frame.
 func (r *Reader) Reset(frame []byte) { *r = Reader{b: frame} }
+
+// Limit bounds what the arrays of the messages to be read may allocate, in bytes: beyond it
+// is ErrMemory. Memory that is reused does not count. Without it there is no bound but that
+// of ErrLength.
+func (r *Reader) Limit(bytes int) { r.limited, r.room = true, bytes }
 
 // Err is the first error, a *DecodeError, or nil.
 func (r *Reader) Err() error { return r.err }

@@ -293,3 +293,24 @@ func BenchmarkStrings(b *testing.B) {
 	})
 	runtime.KeepAlive(names)
 }
+
+func TestLimitOfArrays(t *testing.T) {
+	r := NewReader(make([]byte, 10))
+	var s [][3]int64
+	if n, at := GetRoom(&r, 3, s, 1<<30); n != 1<<30 || at != 3 || r.Err() != nil {
+		t.Errorf("without a limit: %d at %d, %v", n, at, r.Err())
+	}
+	r.Limit(100)
+	for range 4 {
+		if n, at := GetRoom(&r, 3, s, 1); n != 1 || at != 3 || r.Err() != nil {
+			t.Errorf("24 bytes: %d at %d, %v", n, at, r.Err())
+		}
+	}
+	if n, at := GetRoom(&r, 3, s, 1); n != 0 || at != 10 || !errors.Is(r.Err(), ErrMemory) {
+		t.Errorf("120 bytes of 100: %d at %d, %v", n, at, r.Err())
+	}
+	r.Reset(nil)
+	if n, _ := GetRoom(&r, 0, s, 1000); n != 1000 || r.Err() != nil {
+		t.Errorf("a limit outlived Reset: %v", r.Err())
+	}
+}

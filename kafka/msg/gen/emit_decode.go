@@ -175,6 +175,7 @@ func (e *emitter) decodeArray(f *Field, flex string) {
 	} else {
 		e.p("n, at = r.GetArrayLen(at, %s, false, %d)", flex, least)
 	}
+	e.p("if n > cap(%s) {\nn, at = wire.GetRoom(r, at, %s, n)\n}", name, name)
 	e.p("s := wire.Resize(%s, n)", name)
 	switch {
 	case f.Struct != nil:
