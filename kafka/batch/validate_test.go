@@ -411,6 +411,32 @@ func TestRecompress(t *testing.T) {
 	}
 }
 
+// A record's head that lies across the end of what is held of the stream is
+// written once, as every other, wherever it is cut.
+func TestRecompressAcrossWindows(t *testing.T) {
+	const headMax = 24 // and more: length, attributes, deltas, key length
+	for _, from := range allCodecs {
+		for cut := range headMax {
+			var want, b Builder
+			for i, size := range []int{windowBytes - headMax - 8 + cut, 100, windowBytes - 100, 3*windowBytes + 1000, 10} {
+				value := bytes.Repeat([]byte{byte('a' + i)}, size)
+				b.AddAt(int32(2*i), testNow+int64(i)<<20, nil, value) // deltas that are to be straightened
+				want.Add(testNow+int64(i)<<20, nil, value)
+			}
+			v := put(finish(t, &b, Plain(from)), posLastDelta, be32(int32(b.Len())-1), true)
+			o := options(testNow)
+			o.AfterMaxMs, o.Target = math.MaxInt64, None
+			info, refused := Validate(v, o)
+			if refused != nil {
+				t.Fatalf("%v cut at %d: %v", from, cut, refused)
+			}
+			if !bytes.Equal(info.Batch.Payload(), want.raw) {
+				t.Errorf("%v cut at %d: the records are not what was sent", from, cut)
+			}
+		}
+	}
+}
+
 // Step 9: a batch that grows over max.message.bytes when it is decompressed.
 func TestStep9RebuiltTooLarge(t *testing.T) {
 	var b Builder

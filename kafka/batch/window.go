@@ -171,6 +171,8 @@ func (w *window) record(newDelta int32) head {
 
 // stream is record for one of any size, piece by piece.
 func (w *window) stream(newDelta int32) (h head) {
+	sink := w.sink
+	w.sink = nil // the head is written anew: what is read of it goes nowhere, also when the window moves on
 	w.left = varint32Max
 	length := w.varint(varint32Max)
 	if w.err == nil && length < 0 {
@@ -180,7 +182,7 @@ func (w *window) stream(newDelta int32) (h head) {
 	w.skip(1)
 	h.timestampDelta = w.varint(varint64Max)
 	h.offsetDelta = int32(w.varint(varint32Max))
-	if w.sink != nil && w.err == nil {
+	if w.sink = sink; sink != nil && w.err == nil {
 		w.writeHead(h.timestampDelta, newDelta)
 	}
 	keyLen := w.varint(varint32Max)
