@@ -105,7 +105,9 @@ type session struct {
 	at      *list.Element
 	bytes   int64
 	byKey   map[Key]*entry
-	order   []*entry // in which partitions are read
+	// underWay: Begin has copied its partitions, for the answer that Finish is for.
+	underWay bool
+	order    []*entry // in which partitions are read
 }
 
 // entry is one partition of a session. Its Key never changes.
@@ -145,7 +147,7 @@ func (c *Cache) Begin(now time.Time, r Request, f *Fetch) error {
 	switch {
 	case s == nil:
 		return ErrNotFound
-	case s.epoch != r.Epoch:
+	case s.epoch != r.Epoch, s.underWay: // who asks again before the answer makes memory of many times the session
 		return ErrInvalidEpoch
 	case s.byID != r.ByID:
 		return ErrTopicID
@@ -164,6 +166,7 @@ func (c *Cache) Begin(now time.Time, r Request, f *Fetch) error {
 	s.epoch = nextEpoch(s.epoch)
 	s.used = now
 	c.lru.MoveToBack(s.at)
+	s.underWay = true
 	f.session = s
 	for _, e := range s.order {
 		f.Partitions = append(f.Partitions, e.Partition)
@@ -200,6 +203,23 @@ func (s *session) update(r Request) {
 	}
 	if gone {
 		s.order = slices.DeleteFunc(s.order, func(e *entry) bool { return e.removed })
+		s.shrink()
+	}
+}
+
+// shrinkFrom is the room in order from which on it is worth giving back.
+const shrinkFrom = 64
+
+// shrink gives back the memory of partitions that have been forgotten, which
+// neither a map nor a slice does, when more than half is that.
+func (s *session) shrink() {
+	if cap(s.order) < shrinkFrom || len(s.order) > cap(s.order)/2 {
+		return
+	}
+	s.order = append(make([]*entry, 0, len(s.order)), s.order...)
+	s.byKey = make(map[Key]*entry, len(s.order))
+	for _, e := range s.order {
+		s.byKey[e.Key] = e
 	}
 }
 
@@ -237,6 +257,10 @@ func (f *Fetch) Finish(now time.Time, results []Result, listed []bool) (sessionI
 		listed[i] = e.sent(results[i])
 	}
 	f.session.rotate(f.entries, results)
+	f.session.underWay = false
+	if f.cache.sessions[f.session.id] != f.session { // removed meanwhile
+		f.cache.bytes -= f.session.bytes
+	}
 	return f.session.id
 }
 
@@ -358,6 +382,8 @@ func (c *Cache) removeLocked(s *session) {
 		return
 	}
 	delete(c.sessions, s.id)
-	c.bytes -= s.bytes
+	if !s.underWay { // or Finish does
+		c.bytes -= s.bytes
+	}
 	c.lru.Remove(s.at)
 }

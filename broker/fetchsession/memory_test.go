@@ -3,6 +3,7 @@ package fetchsession
 import (
 	"errors"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -75,6 +76,41 @@ func TestMadeUpPartitionsAreBounded(t *testing.T) {
 	}
 }
 
+// What a session does not hold any more it has no room for either: neither the list nor the map keeps the size that it
+// once had.
+func TestForgottenPartitionsTakeNoMemory(t *testing.T) {
+	const many = 10_000
+	c := &client{cache: New(1, rand.New(rand.NewPCG(1, 2))), now: time.Unix(1_700_000_000, 0)}
+	id, err := c.make(0, EpochInitial, many)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.cache.sessions[id]
+	grown := s.byKey // held, so that no other has its address
+	keep := s.order[many-2:]
+	kept := []Key{keep[0].Key, keep[1].Key}
+	for epoch, step := int32(1), many/10; len(s.order) > 2; epoch++ {
+		r := Request{SessionID: id, Epoch: epoch}
+		for _, e := range s.order[:min(step, len(s.order)-2)] {
+			r.Forgotten = append(r.Forgotten, e.Key)
+		}
+		if err := c.cache.Begin(c.now, r, &c.fetch); err != nil {
+			t.Fatal(err)
+		}
+		n := len(c.fetch.Partitions)
+		c.fetch.Finish(c.now, make([]Result, n), make([]bool, n))
+		if n := len(s.order); n != len(s.byKey) || cap(s.order) > max(2*n, shrinkFrom) {
+			t.Fatalf("%d partitions, %d by key, room for %d", n, len(s.byKey), cap(s.order))
+		}
+	}
+	if reflect.ValueOf(s.byKey).Pointer() == reflect.ValueOf(grown).Pointer() {
+		t.Error("the map is the one of all partitions")
+	}
+	if s.order[0].Key != kept[0] || s.order[1].Key != kept[1] || s.byKey[kept[0]] != s.order[0] || s.byKey[kept[1]] != s.order[1] {
+		t.Errorf("kept: %v, %v", s.order[0], s.order[1])
+	}
+}
+
 // BenchmarkPartitionMemory reports what a partition in a session takes, beside partitionBytes.
 func BenchmarkPartitionMemory(b *testing.B) {
 	const many = 100_000
@@ -92,4 +128,40 @@ func BenchmarkPartitionMemory(b *testing.B) {
 		runtime.KeepAlive(c)
 	}
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/many, "B/partition")
+}
+
+// A session is fetched once at a time, and counts until that is answered even when it is removed: what its requests
+// copy is no more than the sessions.
+func TestSessionIsFetchedOnceAtATime(t *testing.T) {
+	c := &client{cache: New(1000, rand.New(rand.NewPCG(1, 2))), now: time.Unix(1_700_000_000, 0)}
+	id, err := c.make(0, EpochInitial, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := c.cache.bytes
+	var waiting, second Fetch
+	if err := c.cache.Begin(c.now, Request{SessionID: id, Epoch: 1}, &waiting); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cache.Begin(c.now, Request{SessionID: id, Epoch: 2}, &second); !errors.Is(err, ErrInvalidEpoch) {
+		t.Errorf("a second fetch while the first waits: %v", err)
+	}
+	if err := c.cache.Begin(c.now, Request{SessionID: id, Epoch: EpochFinal}, &second); err != nil {
+		t.Fatal(err)
+	}
+	if c.cache.Len() != 0 || c.cache.bytes != held {
+		t.Errorf("%d sessions, %d bytes; want none and %d: a fetch of it waits", c.cache.Len(), c.cache.bytes, held)
+	}
+	waiting.Finish(c.now, make([]Result, 100), make([]bool, 100))
+	if c.cache.bytes != 0 {
+		t.Errorf("%d bytes are left", c.cache.bytes)
+	}
+	if id, err = c.make(0, EpochInitial, 100); err != nil {
+		t.Fatal(err)
+	}
+	for epoch := int32(1); epoch < 4; epoch++ {
+		if _, err := c.make(id, epoch, 1); err != nil {
+			t.Errorf("epoch %d: %v", epoch, err)
+		}
+	}
 }

@@ -150,6 +150,9 @@ func (p *produceCall) count() {
 
 // reuse gives the memory back; nothing refers to it any more.
 func (p *produceCall) reuse() {
+	if cap(p.to.Partitions) > partitionsKept || cap(p.req.TopicData) > partitionsKept {
+		return
+	}
 	clear(p.to.Partitions)
 	p.call, p.pending = nil, nil
 	produceCalls.Put(p)

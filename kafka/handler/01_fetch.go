@@ -172,8 +172,15 @@ var (
 	noTransactions = []msg.AbortedTransaction{}
 )
 
+// partitionsKept is the most partitions that the memory of a call is kept for: a
+// request that waits must not hold what a larger one needed before.
+const partitionsKept = 128
+
 // reuse gives the memory back; what the response refers to is in the output.
 func (f *fetchCall) reuse() {
+	if cap(f.to.Partitions) > partitionsKept || cap(f.asked.Partitions) > partitionsKept || cap(f.resp.Responses) > partitionsKept {
+		return
+	}
 	clear(f.to.Partitions)
 	for i := range f.resp.Responses {
 		clear(f.resp.Responses[i].Partitions)
