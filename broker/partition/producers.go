@@ -61,7 +61,7 @@ func (p *producer) add(epoch int16, b producedBatch) {
 		p.gone, p.goneEpoch = true, p.epoch
 	}
 	p.epoch = epoch
-	if n == cap(p.batches) { // most producer ids write once, or often
+	if n = len(p.batches); n == cap(p.batches) { // most producer ids write once, or often
 		p.batches = append(make([]producedBatch, 0, min(windowBatches*n+1, windowBatches+1)), p.batches...)
 	}
 	p.batches = append(p.batches, b)

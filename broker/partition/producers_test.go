@@ -80,6 +80,26 @@ func TestSequences(t *testing.T) {
 	}
 }
 
+// What is remembered of a producer grows to a full window, and is used again from then on, over epochs too.
+func TestAFullWindowTakesNoMemory(t *testing.T) {
+	table := newProducers(9, 0)
+	at := int32(0)
+	epoch := func() {
+		for range 4 * windowBatches {
+			table.settle(int64(at))
+			win(table, p, int16(at/(4*windowBatches)), at, at, int64(at))
+			at++
+		}
+	}
+	epoch()
+	if n := testing.AllocsPerRun(100, epoch); n != 0 {
+		t.Errorf("%v allocations an epoch of %d batches", n, 4*windowBatches)
+	}
+	if got := table.byID[p]; len(got.window()) != windowBatches || got.last().first != at-1 {
+		t.Errorf("after %d batches: %+v", at, got)
+	}
+}
+
 func TestSequenceWraps(t *testing.T) {
 	const top = 1<<31 - 1
 	table := newProducers(9, 0)
