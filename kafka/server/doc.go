@@ -48,7 +48,8 @@
 // and the sweep closes it; both return what it holds and pass the lifeline
 // on. So every waiter comes to be first, and is served. What waits for other
 // connections (a long poll, a group that gathers) is woken within a second
-// when memory of its budget is short. Frames up to
+// when memory of its budget is short, and does not begin to wait then if it
+// holds more than 1 MiB. Frames up to
 // smallFrameBytesMax have a budget of their own (a quarter), so that heartbeats
 // and fetches do not queue behind large produces, and a parked long poll, which
 // is small, never holds what a large frame waits for.

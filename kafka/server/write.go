@@ -7,6 +7,10 @@ const (
 	writePieceSlices = 512
 )
 
+// pollBytesMax is the most that a poll may hold and wait while others wait for memory: a queue of
+// greater ones is gone at once, and not some with each sweep.
+const pollBytesMax = 1 << 20
+
 // writeLoop runs the requests that do not overlap and writes responses in
 // order, until the reader has ended and nothing is left to answer.
 func (c *Conn) writeLoop() {
@@ -34,6 +38,9 @@ func (c *Conn) answer(x *exchange) error {
 	var err error
 	if x.deferred {
 		c.park(x.grant.from)
+		if x.grant.held > pollBytesMax && x.grant.from.short() {
+			c.wake(x.grant.from)
+		}
 		err = c.serve(x)
 		c.park(nil)
 		defer func() { <-c.serial }() // the reader may go on
