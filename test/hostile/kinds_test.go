@@ -2,6 +2,7 @@ package hostile
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 	"time"
 
@@ -25,6 +26,13 @@ type kind struct {
 }
 
 const unreadBytes = 4 << 10
+
+const (
+	// servedMetadataBytes is about the largest Metadata of a weight that is served, 48 times its bytes.
+	servedMetadataBytes = weightBytesMin/48 - 500
+	// partitionsRefused take more memory than their bytes, and too little for their weight to be refused.
+	partitionsRefused = 40_000
+)
 
 // kinds are all of them.
 func kinds() []kind {
@@ -153,6 +161,33 @@ func broken() []kind {
 // greedy are those that ask for much.
 func greedy() []kind {
 	return []kind{
+		{name: "metadata of empty names", rule: "memory", want: closed, run: func(p *peer) fate {
+			p.SetWriteDeadline(time.Now().Add(closeMax))
+			p.Write(p.metadata(servedMetadataBytes, 0))
+			return p.untilClosed()
+		}},
+		{name: "metadata of all the short names there may be", rule: "G3", want: alive, run: func(p *peer) fate {
+			for range 3 {
+				if got := p.ask(p.metadata(servedMetadataBytes, 3)); got != alive {
+					return got
+				}
+			}
+			return p.untilStop()
+		}},
+		{name: "metadata of more names than may be", rule: "memory", want: closed, run: func(p *peer) fate {
+			p.SetWriteDeadline(time.Now().Add(closeMax))
+			p.Write(p.metadata(servedMetadataBytes+1000, 3))
+			return p.untilClosed()
+		}},
+		{name: "produce of empty partitions", rule: "memory", want: closed, run: func(p *peer) fate {
+			body := p.header(0, 3, 17+8*partitionsRefused)
+			body = append(body, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 9, 0, 0, 0, 1, 0, 1, 'x')
+			body = binary.BigEndian.AppendUint32(body, partitionsRefused)
+			body = append(body, make([]byte, 8*partitionsRefused-2)...)
+			p.SetWriteDeadline(time.Now().Add(closeMax))
+			p.Write(body)
+			return p.untilClosed()
+		}},
 		{name: "metadata, unread", rule: "stall", want: closed, receiveBytes: unreadBytes, run: func(p *peer) fate {
 			r := kmsg.NewPtrMetadataRequest()
 			r.Version, r.Topics = 8, nil
@@ -175,7 +210,7 @@ func greedy() []kind {
 		{name: "long polls with padding", rule: "F3", want: alive, run: func(p *peer) fate {
 			r := fetchAll(0, 12)
 			r.MaxWaitMillis, r.MinBytes = 1<<31-1, 1<<30
-			r.UnknownTags.Set(1000, p.garbage(1500<<10))
+			r.UnknownTags.Set(1000, p.garbage(900<<10))
 			r.Topics[0].Topic = quietTopic
 			p.SetWriteDeadline(time.Now().Add(closeMax))
 			p.Write(p.request(r))
@@ -191,6 +226,19 @@ func greedy() []kind {
 			return p.untilGone()
 		}},
 	}
+}
+
+// metadata is a request of so many bytes that asks for topics whose names have so many letters.
+func (p *peer) metadata(bytes, letters int) []byte {
+	n := bytes / (2 + letters)
+	b := binary.BigEndian.AppendUint32(p.header(3, 1, 4+n*(2+letters)), uint32(n))
+	for range n {
+		b = binary.BigEndian.AppendUint16(b, uint16(letters))
+		for range letters {
+			b = append(b, 'a'+byte(p.rng.IntN(26)))
+		}
+	}
+	return b
 }
 
 func (p *peer) anyKey() int16 { key, _ := p.anyAPI(); return key }
