@@ -64,7 +64,7 @@ type Conn struct {
 	mu         sync.Mutex
 	pollCtx    context.Context // ends also when a shutdown begins, or memory is short
 	cancelPoll context.CancelFunc
-	parked     *budget     // what a request that does not overlap holds memory of while it is served
+	parked     *exchange   // a request that does not overlap, while it is served
 	reason     CloseReason // the first one counts
 	draining   bool
 	underWay   int // requests read and not done
@@ -118,13 +118,13 @@ func (c *Conn) PollContext() context.Context {
 	return c.pollCtx
 }
 
-// park notes which budget the request to be served holds memory of, nil when
-// it has been served; a poll that was woken does not concern the next one.
-func (c *Conn) park(b *budget) {
+// park notes the request to be served, nil when it has been served; a poll that
+// was woken does not concern the next one.
+func (c *Conn) park(x *exchange) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.parked = b
-	if b == nil && c.pollCtx.Err() != nil && !c.draining && c.ctx.Err() == nil {
+	c.parked = x
+	if x == nil && c.pollCtx.Err() != nil && !c.draining && c.ctx.Err() == nil {
 		c.pollCtx, c.cancelPoll = context.WithCancel(c.ctx)
 	}
 }
@@ -133,7 +133,7 @@ func (c *Conn) park(b *budget) {
 func (c *Conn) wake(b *budget) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.parked == b {
+	if x := c.parked; x != nil && (x.grant.from == b || x.work.from == b) {
 		c.cancelPoll()
 	}
 }
@@ -197,7 +197,8 @@ func (e *handlerError) Is(target error) bool { return target == errHandler }
 // queued, then to the writer.
 type exchange struct {
 	frame    *buffer
-	grant    grant
+	grant    grant       // of the frame
+	work     grant       // of the weight
 	out      wire.Writer // opens with the size
 	outCap   int         // of the memory out holds
 	deferred bool        // the writer calls Serve
@@ -213,6 +214,7 @@ const outBytesKept = 64 << 10
 // letGo gives the frame and its budget back: the handler is done with both.
 func (x *exchange) letGo() {
 	x.grant.release()
+	x.work.release()
 	if x.frame != nil {
 		x.frame.put()
 		x.frame = nil
@@ -226,6 +228,7 @@ func (c *Conn) done(x *exchange, clean bool) {
 		x.release()
 	}
 	x.grant.release()
+	x.work.release()
 	c.mu.Lock()
 	c.underWay--
 	c.lastActive = c.server.clock.Now()
@@ -243,7 +246,7 @@ func (x *exchange) recycle() {
 		x.out = wire.Writer{}
 	}
 	x.outCap, x.frame, x.wait, x.release, x.deferred = 0, nil, nil, nil, false
-	x.grant = grant{}
+	x.grant, x.work = grant{}, grant{}
 	exchangePool.Put(x)
 }
 

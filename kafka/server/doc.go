@@ -34,25 +34,28 @@
 //
 // # Memory
 //
-// A reader acquires from a budget before its buffer grows, and, when the frame
-// is there, the weight of the request: what it is decoded into and answered
-// with. All is returned when the handler is done with the request: a response
-// that is not read holds none. Many half-read large frames could between
+// A reader acquires from a budget before its buffer grows, and it is returned
+// when the handler is done with the frame: a response that is not read holds
+// none. Many half-read large frames could between
 // them hold the whole budget and each wait for more. That does not deadlock:
 // waiters are served first come first served, and the first of them, if the
 // budget has nothing for it, becomes the one holder of the lifeline, which may
 // go on over the limit until its request is done. The holder waits for nothing
-// that another request holds: its weight is given before it is served and
-// nothing is acquired later; earlier requests of its connection have theirs,
-// too, or it would not be read. So it either completes, or its peer is too slow
+// that another request holds, or for its weight, which comes; so it either
+// completes, or its peer is too slow
 // and the sweep closes it; both return what it holds and pass the lifeline
-// on. So every waiter comes to be first, and is served. What waits for other
-// connections (a long poll, a group that gathers) is woken within a second
-// when memory of its budget is short, and does not begin to wait then if it
-// holds more than 1 MiB. Frames up to
-// smallFrameBytesMax have a budget of their own (a quarter), so that heartbeats
+// on. So every waiter comes to be first, and is served. Frames up to
+// smallFrameBytesMax have a budget of their own (an eighth), so that heartbeats
 // and fetches do not queue behind large produces, and a parked long poll, which
 // is small, never holds what a large frame waits for.
+//
+// When the frame is there, the reader acquires the weight of the request, what
+// it is decoded into and answered with, from a third budget (a quarter). Its
+// holders are being served, or are next: they wait for no peer to send and for
+// no memory. What they may wait for, other connections (a long poll, a group
+// that gathers), ends within a second when others wait for memory, and does not
+// begin then if the request weighs more than 1 MiB. So whoever waits for weight
+// is served, however slow the peers are that hold the memory of frames.
 //
 // # Slow and silent peers
 //

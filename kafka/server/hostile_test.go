@@ -39,7 +39,7 @@ func TestUnreadResponseHoldsNoRequests(t *testing.T) {
 // Long polls whose large frames hold the memory that others wait for are
 // answered early; the next poll of their connection waits again.
 func TestPollsAreWokenForMemory(t *testing.T) {
-	tool := start(t, Limits{FrameBytesMax: 1 << 20, RequestBytesMax: 1 << 20})
+	tool := start(t, Limits{FrameBytesMax: 1 << 20, RequestBytesMax: 896 << 10 * 8 / 5})
 	pad := strings.Repeat("z", 300<<10)
 	polls := []*client{tool.dial(), tool.dial()}
 	for i, c := range polls {
@@ -206,7 +206,7 @@ func TestWeightsAreWaitedFor(t *testing.T) {
 	}
 	other := tool.dial()
 	other.send("eother")
-	tool.untilWaiters(tool.server.small, 1)
+	tool.untilWaiters(tool.server.work, 1)
 	tool.mu.Lock()
 	if slices.Contains(tool.events, "serve eother") {
 		t.Error("a request was served before there was memory for it")

@@ -131,6 +131,7 @@ func (c *Conn) readExchange(size int) (*exchange, error) {
 	c.mu.Unlock()
 	if err != nil {
 		x.grant.release()
+		x.work.release()
 		if x.frame != nil {
 			x.frame.put()
 		}
@@ -159,7 +160,7 @@ func (c *Conn) readFrame(x *exchange, size int) error {
 			return err
 		}
 		if have = length; have == size {
-			return c.takeWeight(b, x)
+			return c.takeWeight(x)
 		}
 		length = min(size, 2*have)
 		if err := c.acquire(b, &x.grant, bufferCap(length)); err != nil {
@@ -187,7 +188,7 @@ func (e *weightError) Error() string {
 }
 
 // takeWeight acquires what serving x takes, now that its frame is there.
-func (c *Conn) takeWeight(b *budget, x *exchange) error {
+func (c *Conn) takeWeight(x *exchange) error {
 	weight := c.weight(x)
 	if limit := max(weightBytesMin, int64(c.server.limits.FrameBytesMax)); weight > limit {
 		return &weightError{weight, limit}
@@ -195,7 +196,7 @@ func (c *Conn) takeWeight(b *budget, x *exchange) error {
 	if weight <= weightBytesFree {
 		return nil
 	}
-	return c.acquire(b, &x.grant, int(weight))
+	return c.acquire(c.server.work, &x.work, int(weight))
 }
 
 // weight asks the handler; a panic there shows again in Serve.

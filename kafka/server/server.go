@@ -113,6 +113,7 @@ type Server struct {
 	full   func() bool
 	small  *budget
 	large  *budget
+	work   *budget      // of weights
 	unsent atomic.Int64 // bytes of responses, spliced ones apart, that are being written
 
 	mu            sync.Mutex
@@ -132,8 +133,9 @@ func New(o Options) *Server {
 	l := o.Limits.withDefaults()
 	s := &Server{
 		open: o.Open, clock: o.Clock, log: o.Logger, limits: l, hooks: o.Hooks, full: o.Full,
-		small:     &budget{limit: l.RequestBytesMax / 4},
-		large:     &budget{limit: l.RequestBytesMax - l.RequestBytesMax/4},
+		small:     &budget{limit: l.RequestBytesMax / 8},
+		large:     &budget{limit: l.RequestBytesMax - l.RequestBytesMax/8 - l.RequestBytesMax/4},
+		work:      &budget{limit: l.RequestBytesMax / 4},
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*Conn]struct{}),
 		perIP:     make(map[string]int),
@@ -183,7 +185,8 @@ func (h *Hooks) fill() {
 func (s *Server) RequestBytes() (used, peak int64) {
 	su, sp := s.small.usage()
 	lu, lp := s.large.usage()
-	return su + lu, sp + lp
+	wu, wp := s.work.usage()
+	return su + lu + wu, sp + lp + wp
 }
 
 // RequestBytesMax is the limit of RequestBytes.

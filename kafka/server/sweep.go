@@ -21,7 +21,7 @@ func (s *Server) sweep() {
 	conns := s.connsLocked()
 	s.mu.Unlock()
 	now := s.clock.Now()
-	for _, b := range []*budget{s.small, s.large} {
+	for _, b := range []*budget{s.small, s.large, s.work} {
 		if !b.short() {
 			continue
 		}

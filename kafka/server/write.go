@@ -7,8 +7,8 @@ const (
 	writePieceSlices = 512
 )
 
-// pollBytesMax is the most that a poll may hold and wait while others wait for memory: a queue of
-// greater ones is gone at once, and not some with each sweep.
+// pollBytesMax is the most that a poll may weigh and wait while others wait for memory: a queue of
+// heavier ones is gone at once, and not some with each sweep.
 const pollBytesMax = 1 << 20
 
 // writeLoop runs the requests that do not overlap and writes responses in
@@ -37,9 +37,9 @@ func (c *Conn) writeLoop() {
 func (c *Conn) answer(x *exchange) error {
 	var err error
 	if x.deferred {
-		c.park(x.grant.from)
-		if x.grant.held > pollBytesMax && x.grant.from.short() {
-			c.wake(x.grant.from)
+		c.park(x)
+		if x.work.held > pollBytesMax && c.server.work.short() {
+			c.wake(c.server.work)
 		}
 		err = c.serve(x)
 		c.park(nil)
