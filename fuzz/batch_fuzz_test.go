@@ -29,6 +29,17 @@ func batchSeeds(f *testing.F, add func(b []byte)) {
 			add(slices.Concat(b, b))
 		}
 	}
+	for i := range 8 { // few bytes that are more than a window when rebuilt, with records across its end
+		var build batch.Builder
+		for j, size := range []int{64<<10 - 24 + i, 100, 64<<10 - 100, 200_000, 10} {
+			build.Add(1_690_000_000_000+int64(j)<<20, nil, make([]byte, size))
+		}
+		b, err := build.Build(nil, batch.Plain([]batch.Codec{batch.Gzip, batch.Zstd}[i%2]))
+		if err != nil {
+			f.Fatal(err)
+		}
+		add(b)
+	}
 	add(batch.AppendEndTxn(nil, batch.Commit, 4000, 1, 7, 1_700_000_000_000))
 	add(make([]byte, batch.HeaderSize))
 	add(nil)

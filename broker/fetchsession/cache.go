@@ -306,6 +306,9 @@ func (c *Cache) createLocked(now time.Time, f *Fetch, results []Result) int32 {
 	for i := range f.Partitions {
 		bytes += f.Partitions[i].size()
 	}
+	if bytes > bytesMax {
+		return 0 // before anybody gives way for it
+	}
 	if !c.fitLocked(now, bytes) || !c.makeRoomLocked(now, len(f.Partitions)) {
 		return 0
 	}

@@ -59,7 +59,9 @@ func (m *machine) TakeProposal(term segment.Term, bytesMax int) []byte {
 		cut += len(b)
 	}
 	out := p.pending[:cut:cut]
-	p.pending = p.pending[cut:]
+	if p.pending = p.pending[cut:]; len(p.pending) == 0 {
+		p.pending = nil // an empty slice would hold what was proposed until the next append
+	}
 	return out
 }
 

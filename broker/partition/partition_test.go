@@ -587,3 +587,15 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%d records after a restart, want %d", got, seq+1)
 	}
 }
+
+// TestLargeBatchIsLetGo appends a batch that is larger than a proposal is meant to be: an idle partition does not hold
+// on to it.
+func TestLargeBatchIsLetGo(t *testing.T) {
+	r := newRig(t, map[string]string{"max.message.bytes": "10000000"})
+	r.mustAppend(plain, 0, strings.Repeat("v", 3<<20))
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	if cap(r.p.pending) != 0 {
+		t.Errorf("%d bytes are held", cap(r.p.pending))
+	}
+}

@@ -52,8 +52,8 @@ func records(out *strings.Builder) error {
 		}
 		fmt.Fprintf(out, "| %s | %s (%d) |\n", c.what, code.Name(), int16(code))
 	}
-	fmt.Fprintf(out, "\nRecords of one batch may decompress to %d MiB; more is %s. A zstd frame may need a window of %d MiB.\n",
-		batch.DefaultDecompressedBytesMax>>20, kerr.MessageTooLarge.Name(), compress.DefaultWindowBytesMax>>20)
+	fmt.Fprintf(out, "\nRecords of one batch may decompress to %d MiB; more is %s. A zstd frame may need a window of %d MiB, and ask for one of %d.\n",
+		batch.DefaultDecompressedBytesMax>>20, kerr.MessageTooLarge.Name(), compress.DefaultWindowBytesMax>>20, compress.DeclaredWindowBytesMax>>20)
 	out.WriteString(codecsHead)
 	for c := compress.None; c.Valid(); c++ {
 		fmt.Fprintf(out, "| %d | %s | %s |\n", int8(c), c, framings[c])

@@ -289,3 +289,18 @@ func TestClaims(t *testing.T) {
 		}
 	}
 }
+
+// A frame that asks for a larger window than readers allow is refused although it
+// needs none: it is stored as it came, and would stop its consumers.
+func TestDeclaredWindows(t *testing.T) {
+	frame := func(window byte) []byte {
+		return append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, window, 5<<3 | 1, 0, 0}, "12345"...)
+	}
+	for window, good := range map[byte]bool{0: true, 17 << 3: true, 17<<3 | 1: false, 18 << 3: false, 21 << 3: false, 22 << 3: false, 31<<3 | 7: false} {
+		var r Reader
+		p, err := read(&r, Zstd, frame(window), plenty)
+		if good && (err != nil || string(p) != "12345") || !good && (err == nil || errors.Is(err, ErrTooLarge)) {
+			t.Errorf("window byte %#x: %q, %v", window, p, err)
+		}
+	}
+}

@@ -131,6 +131,9 @@ func (z *zstdSource) frame() error {
 	}
 	z.end = min(at, len(b))
 	window := zstdWindow(b[start+5])
+	if !single && window > DeclaredWindowBytesMax {
+		return errors.New("a zstd frame asks for a window that readers refuse")
+	}
 	if single {
 		window = zstdContentSize(b[sizeAt : sizeAt+sizeLen])
 		if window > bound {
@@ -149,6 +152,11 @@ func (z *zstdSource) frame() error {
 	}
 	return nil
 }
+
+// DeclaredWindowBytesMax is the largest window that a frame may ask for, needed or
+// not: that of level 22, and the most that zstd's own decoder, and Java's, allow
+// unless told otherwise. Consumers judge the frame as it is stored.
+const DeclaredWindowBytesMax = 1 << 27
 
 // zstdWindow is the window that a frame's window byte asks for.
 func zstdWindow(descriptor byte) uint64 {
