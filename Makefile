@@ -10,7 +10,7 @@ POWER_CUTS ?= 20
 SEEDS    ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check lint race fuzz-smoke fuzz compat e2e sim crash hostile disk startup scale demo bench bench-storage bench-codec golden docs
+.PHONY: help record codec run build test check lint race fuzz-smoke fuzz compat e2e sim crash hostile disk startup scale demo bench bench-storage bench-codec golden docs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ compat: build ## real clients against the real binary, the protocol rule by rule
 crash: build ## power cuts at every step of the storage engine, from SEEDS (1000) seeds, and failing calls from a tenth of them; then kill -9 under traffic, CRASHES (20) times
 	CHRONIK_CRASHES=$(SEEDS) $(GO) test -count=1 -timeout 3h -v -run Campaign ./segment ./wal ./raftstore/...
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) CHRONIK_CRASH_ROUNDS=$(CRASHES) $(GO) test -count=1 -timeout 30m -v ./crash/...
+
+codec: ## the codec beside golden bytes and franz-go's kmsg: every message, every version, with the counts
+	$(GO) test -count=1 -v -run 'Golden|Headers|Definitions|Differential|Exceptions|Interop|AllocationIsBounded' ./kafka/wire ./kafka/msg/... ./kafka/batch/... ./broker/group/record ./fuzz/differential
 
 hostile: build ## a thousand hostile connections beside a well-behaved client: its latency, the broker's memory, what is left; and few descriptors
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 30m -v ./hostile
