@@ -10,26 +10,18 @@ import (
 // What a request may be decoded into, and what it weighs: the memory that it is decoded into, carried through the
 // broker in, and answered with.
 //
-// Arrays of a request may allocate arrayBytesFree and so many times its frame's bytes. The least elements of the
-// APIs served take, with names of three letters and more: 8 times their bytes a topic of Metadata (5 bytes, 40 in
-// memory), 7 a setting of IncrementalAlterConfigs, 6.3 a topic of OffsetFetch, 5.7 a setting of CreateTopics, 4 a
-// partition of Fetch, 3.4 one of OffsetCommit; others less. What is free is for lists of shorter names: there are few.
-// Produce, JoinGroup and SyncGroup carry batches, metadata and assignments, so that once is enough: a batch has 61
-// bytes at least, where topic and partition together take 88.
+// Arrays of a request may allocate arrayBytesFree and arrayFactor times its frame's bytes. With names of three letters
+// and more the least elements take 8 times their bytes in memory (a topic of Metadata), 7 (a setting of
+// IncrementalAlterConfigs), 6.3 (a topic of OffsetFetch), 4 (a partition of Fetch), others less. What is free is for
+// shorter names: there are few. Produce, JoinGroup and SyncGroup carry batches, metadata and assignments; once is enough.
 //
 // Of memory, one element decoded, in the broker and in the answer, takes: a partition of Produce 256 bytes and its
-// message, one of Fetch 430 and 60 in the answer (in requests 16 to 33 bytes), a protocol of JoinGroup and an
-// assignment of SyncGroup 80, a topic of Metadata 214 as measured, which is 43 times a frame's bytes.
+// message, one of Fetch 430 and 60 in the answer (16 to 33 in the frame), a protocol of JoinGroup and an assignment of
+// SyncGroup 80, a topic of Metadata 214 as measured, which is 43 times a frame's bytes.
 const (
-	arrayBytesFree   = 4 << 10
-	arrayFactor      = 8
-	arrayFactorBytes = 1 // of requests that carry bytes
-
-	producePartitionBytes = 400
-	produceTopicBytes     = 200
-	fetchFactor           = 16
-	groupFactor           = 2
-	otherFactor           = 48
+	arrayBytesFree, arrayFactor              = 4 << 10, 8
+	producePartitionBytes, produceTopicBytes = 400, 200
+	fetchFactor, groupFactor, otherFactor    = 16, 2, 48
 )
 
 func carriesBytes(key int16) bool {
@@ -39,7 +31,7 @@ func carriesBytes(key int16) bool {
 // arrayBytesMax is what the arrays of a request may allocate.
 func arrayBytesMax(key int16, frameBytes int) int {
 	if carriesBytes(key) {
-		return arrayBytesFree + arrayFactorBytes*frameBytes
+		return arrayBytesFree + frameBytes
 	}
 	return arrayBytesFree + arrayFactor*frameBytes
 }
@@ -71,10 +63,9 @@ func produceWeight(frame []byte) int64 {
 		return 0 // refused
 	}
 	flex := v >= 9
-	tags := func() {
-		if flex {
-			r.SkipTags()
-		}
+	tags := r.SkipTags
+	if !flex {
+		tags = func() {}
 	}
 	r.NullString(flex, true)
 	r.Int16()
