@@ -14,13 +14,13 @@
 //   - At most Limits.PendingMax requests of one connection are under way; then
 //     its reader stops reading, which is back-pressure.
 //   - A frame of negative size or more than Limits.FrameBytesMax closes the
-//     connection (G1), as does one whose Handler.Weight is more than that and
-//     16 MiB. A frame's buffer grows as its bytes arrive: a claimed size costs
+//     connection (G1), as does one whose Handler.Weight is more than both that
+//     and 16 MiB. A frame's buffer grows as its bytes arrive: a claimed size costs
 //     nothing.
 //   - The buffers of all requests being read or under way, and the weights of
 //     those to be served, stay below Limits.RequestBytesMax plus what one
-//     request needs: twice FrameBytesMax and at least FrameBytesMax plus 16
-//     MiB (see Memory). Weights of at most 48 KiB do not count: connections
+//     frame needs while it grows, twice FrameBytesMax, and the greatest weight,
+//     FrameBytesMax or 16 MiB (see Memory). Weights of at most 48 KiB do not count: connections
 //     bound them.
 //   - Bytes that a Handler spliced into a response are let go exactly once,
 //     after the write has ended, well or badly. A peer that does not read is

@@ -34,7 +34,7 @@ const (
 const (
 	connectionBytes = 64 << 10
 	weightBytesMin  = 16 << 20
-	memoryBound     = 2*(requestBytesMax+frameBytesMax+max(frameBytesMax, weightBytesMin)) + connections*connectionBytes
+	memoryBound     = 2*(requestBytesMax+2*frameBytesMax+max(frameBytesMax, weightBytesMin)) + connections*connectionBytes
 )
 
 // TestThousandConnections is the attack.
