@@ -195,8 +195,21 @@ func (x *PartitionProduceData) Default() {
 
 func decodeEachPartitionProduceData(s []PartitionProduceData, r *wire.Reader, v int16, at int) int {
 	flex := v >= 9
+	in := r.Input()
 	for i := range s {
 		x := &s[i]
+		if flex && len(in)-at > 6 {
+			b := (*[6]byte)(in[at:])
+			if lo, hi := int(b[4]), int(b[5]); lo >= 0x80 && hi < 0x80 {
+				from := at + 6
+				if end := from + (lo&0x7f | hi<<7) - 1; from <= end && end < len(in) && in[end] == 0 {
+					x.Index = int32(binary.BigEndian.Uint32(b[0:4]))
+					x.Records = in[from:end:end]
+					at = end + 1
+					continue
+				}
+			}
+		}
 		x.Index, at = r.GetInt32(at)
 		x.Records, at = r.GetBytes(at, flex, true)
 		if flex {

@@ -17,6 +17,9 @@ func (r *Reader) Pos() int { return r.off }
 // Seek says where the last Get ended.
 func (r *Reader) Seek(at int) { r.off = at }
 
+// Input is all of the input, up to where reading has to end; positions count from its start.
+func (r *Reader) Input() []byte { return r.b }
+
 // failAt records err unless there is an earlier one, and returns the end of the input.
 func (r *Reader) failAt(at int, err error) int {
 	if r.err == nil {
