@@ -50,7 +50,7 @@ crash: build ## power cuts at every step of the storage engine, from SEEDS (1000
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) CHRONIK_CRASH_ROUNDS=$(CRASHES) $(GO) test -count=1 -timeout 30m -v ./crash/...
 
 codec: ## the codec beside golden bytes and franz-go's kmsg: every message, every version, with the counts
-	$(GO) test -count=1 -v -run 'Golden|Headers|Definitions|Differential|Exceptions|Interop|AllocationIsBounded' ./kafka/wire ./kafka/msg/... ./kafka/batch/... ./broker/group/record ./fuzz/differential
+	@bash -o pipefail -c "$(GO) test -count=1 -v -run 'Golden|Headers|Definitions|Differential|Exceptions|Interop|AllocationIsBounded' ./kafka/wire ./kafka/msg/... ./kafka/batch/... ./broker/group/record ./fuzz/differential | grep -v '^ *=== RUN\|^ *--- PASS.*/'"
 
 hostile: build ## a thousand hostile connections beside a well-behaved client: its latency, the broker's memory, what is left; and few descriptors
 	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -timeout 30m -v ./hostile
