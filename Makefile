@@ -15,7 +15,7 @@ SEEDS    ?= 1000
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: build ## build and start a broker on localhost:9092, its data in ./data, metrics on 8091
+run: build ## build and start a broker on port 9092 of every address, its data in ./data, metrics on 8091
 	./$(BIN)
 
 build: ## build bin/chronik-server

@@ -21,6 +21,8 @@ const refusals = `
 - **ApiVersions in a version above those served**: UNSUPPORTED_VERSION (35), in the form of version 0, naming the versions of ApiVersions
   alone (KIP-511). The connection stays open.
 - **A frame of negative size, or larger than ` + "`socket.request.max.bytes`" + `**: the connection is closed.
+- **A request that would take more memory than that to serve**, by its number of elements and not its bytes: the connection is closed. By default that
+  is a Metadata of more than 2 MB of names. docs/memory.md has what a request weighs.
 - **What a served API cannot do** is answered with an error code in its place, never as success.
 
 Bytes behind a request that parsed are ignored.
