@@ -252,12 +252,14 @@ func kindOf(err *Error) Kind {
 // Single records and the legacy formats.
 func TestGoldenRecords(t *testing.T) {
 	header := View(goldenBytes(t, "batch-single")[:HeaderSize])
+	legacy, single := 0, 0
 	for _, line := range golden(t, "records.jsonl") {
 		b := unhex(t, line.Hex)
 		if line.Kind == "legacy" {
 			if _, err := First(b, 9); kindOf(err) != InvalidRecord {
 				t.Errorf("%s: First gives %v, want it refused as an invalid record", line.Name, err)
 			}
+			legacy++
 			continue
 		}
 		var f struct {
@@ -281,6 +283,11 @@ func TestGoldenRecords(t *testing.T) {
 		if again := appendRecord(nil, f.TimestampDelta, int32(f.OffsetDelta), r.Key, r.Value, r.Headers); !bytes.Equal(again, b) {
 			t.Errorf("record %x is written as %x", b, again)
 		}
+		single++
+	}
+	t.Logf("%d records, %d legacy message sets", single, legacy)
+	if single != 3 || legacy != 2 {
+		t.Errorf("only %d records and %d legacy sets were compared", single, legacy)
 	}
 }
 
@@ -311,6 +318,7 @@ func TestGoldenControlRecords(t *testing.T) {
 			values++
 		}
 	}
+	t.Logf("%d keys, %d values", keys, values)
 	if keys != 3 || values != 1 {
 		t.Errorf("%d keys and %d values were compared", keys, values)
 	}
