@@ -292,6 +292,7 @@ const creationMax = 5 * time.Second
 // request or another, when its partitions have leaders: clients that see a
 // partition without one give up sooner than creation takes.
 func (b *Broker) describeSettled(ctx context.Context, ref TopicRef) TopicInfo {
+	info := b.describeTopic(ref) // before the metadata, which knows what it finds
 	var version uint64
 	var t *cluster.Topic
 	b.meta.View(func(s *cluster.State) {
@@ -300,7 +301,6 @@ func (b *Broker) describeSettled(ctx context.Context, ref TopicRef) TopicInfo {
 			t = s.TopicByID(ref.ID)
 		}
 	})
-	info := b.describeTopic(ref)
 	unled := func(p PartitionInfo) bool { return p.Err != nil }
 	if t == nil || info.Err == nil && !slices.ContainsFunc(info.Partitions, unled) {
 		return info
