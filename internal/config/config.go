@@ -47,7 +47,7 @@ type Cluster struct {
 	Enabled            bool
 	NodeID             int
 	Bootstrap          bool
-	Peers              []Peer
+	Peers              []Peer // without this node
 	VersionCompat      string // "vX.Y" or ""
 	FollowerReadPolicy string // none, unsafe or safe
 	ReadIndexTimeout   time.Duration
@@ -70,6 +70,10 @@ type Discovery struct {
 // Raft is [raft].
 type Raft struct {
 	ListenAddr                string
+	AdvertisedAddr            string // "": the advertised host and the port that is listened on
+	TLSCertFile               string // with the two below; "" in all three: no TLS
+	TLSKeyFile                string
+	TLSCAFile                 string
 	ElectionTimeout           time.Duration
 	HeartbeatInterval         time.Duration
 	SnapshotMaxLogSizeMB      int

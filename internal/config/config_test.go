@@ -123,12 +123,16 @@ addr = "node2:5002"
 id = 3
 addr = "node3:5003"
 [cluster.discovery]
-mode = "dns"
+mode = "static"
 dns_service = "x.y"
 refresh_interval_secs = 31
 bootstrap_expect = 4
 [raft]
 listen_addr = "0.0.0.0:6000"
+advertised_addr = "node4:6001"
+tls_cert_file = "c"
+tls_key_file = "k"
+tls_ca_file = "a"
 election_timeout_ms = 1001
 heartbeat_interval_ms = 101
 snapshot_max_log_size_mb = 65
@@ -171,8 +175,8 @@ func TestEveryKeyOfTheFileArrives(t *testing.T) {
 	for _, check := range []struct{ got, want any }{
 		{c.Server, Server{1, "10.0.0.1", "example.org", 2, 3, "d", "debug", "r"}},
 		{fmt.Sprint(c.Cluster), fmt.Sprint(Cluster{true, 4, true, []Peer{{2, "node2:5002"}, {3, "node3:5003"}}, "", "none", 5 * second})},
-		{c.Discovery, Discovery{"dns", "x.y", 31 * second, 4}},
-		{c.Raft, Raft{"0.0.0.0:6000", 1001 * ms, 101 * ms, 65, 8, 9, 10 * ms, 5001 * ms, false}},
+		{c.Discovery, Discovery{"static", "x.y", 31 * second, 4}},
+		{c.Raft, Raft{"0.0.0.0:6000", "node4:6001", "c", "k", "a", 1001 * ms, 101 * ms, 65, 8, 9, 10 * ms, 5001 * ms, false}},
 		{c.ISR, ISR{10001 * ms, 10002, 1003 * ms}},
 		{c.Shutdown, Shutdown{11 * ms, 12 * ms, 13 * ms}},
 		{c.Rebalance, Rebalance{false, 21, 61 * second, 4, 14}},
@@ -207,8 +211,8 @@ func TestClusterSettingsOfAStandaloneNode(t *testing.T) {
 
 func TestRaftClusterIsTheSameAsEnabled(t *testing.T) {
 	c := mustLoad(t, "", Input{Command: RaftCluster, Flags: map[string]string{
-		"peers": "2@node2:5002,3@[::1]:5003", "bootstrap": "true", "raft-addr": "0.0.0.0:7", "version-compat": "v1.2", "node-id": "12"}})
-	if !c.Cluster.Enabled || !c.Cluster.Bootstrap || c.Cluster.VersionCompat != "v1.2" || c.Raft.ListenAddr != "0.0.0.0:7" ||
+		"peers": "2@node2:5002,3@[::1]:5003", "bootstrap": "true", "raft-addr": "0.0.0.0:7", "node-id": "12"}})
+	if !c.Cluster.Enabled || !c.Cluster.Bootstrap || c.Raft.ListenAddr != "0.0.0.0:7" ||
 		fmt.Sprint(c.Cluster.Peers) != "[{2 node2:5002} {3 [::1]:5003}]" {
 		t.Errorf("%+v", c.Cluster)
 	}
@@ -217,6 +221,24 @@ func TestRaftClusterIsTheSameAsEnabled(t *testing.T) {
 	}
 	if c.Kafka["default.replication.factor"] != "3" || c.Kafka["min.insync.replicas"] != "2" {
 		t.Errorf("a cluster's defaults: %v", c.Kafka)
+	}
+}
+
+func TestThisNodeIsNoPeer(t *testing.T) {
+	for _, peers := range []string{"1@elsewhere:5001,2@a:1,3@b:2", "2@a:1,3@b:2", "2@a:1,3@b:2,1@localhost:5001"} {
+		c := mustLoad(t, "", Input{Command: RaftCluster, Flags: map[string]string{"peers": peers}})
+		if got := fmt.Sprint(c.Cluster.Peers); got != "[{2 a:1} {3 b:2}]" {
+			t.Errorf("%s gives %s", peers, got)
+		}
+	}
+}
+
+func TestWhatIsNotBuiltIsWarnedOf(t *testing.T) {
+	file := "[rebalance]\nthrottle_mb_per_sec = 5\n[raft]\nsnapshot_max_log_size_mb = 1\nmax_inflight_messages = 8\n"
+	c := mustLoad(t, file, Input{Command: RaftCluster})
+	want := "set, but not built yet and without effect: raft.snapshot_max_log_size_mb, rebalance.throttle_mb_per_sec"
+	if len(c.Warnings) != 1 || c.Warnings[0] != want {
+		t.Errorf("warnings %q, want %q", c.Warnings, want)
 	}
 }
 
@@ -274,7 +296,7 @@ func TestErrorsSayWhatIsWrongAndWhatWouldBeRight(t *testing.T) {
 		{"[server]\nnode_id = 1\n", Input{}, `chronik.toml:2: unknown key server.node_id; did you mean cluster.node_id?`},
 		{"kafka_port = 1\n", Input{}, `chronik.toml:1: unknown key kafka_port; did you mean server.kafka_port?`},
 		{"[sever]\n", Input{}, `chronik.toml:1: unknown table [sever]; did you mean [server]?`},
-		{"[tls]\ncert = \"x\"\n", Input{}, `chronik.toml:1: [tls]: encryption is not built yet; remove the table`},
+		{"[tls]\ncert = \"x\"\n", Input{}, `chronik.toml:1: [tls]: encryption of the Kafka port is not built yet (that of the raft port is [raft] tls_cert_file); remove the table`},
 		{"[server]\nkafka_port = \"9092\"\n", Input{}, `chronik.toml:2: server.kafka_port is a string here; want an integer without quotes: kafka_port = 9092`},
 		{"[server]\nrack = 7\n", Input{}, `chronik.toml:2: server.rack is an integer here; want a string: rack = "7"`},
 		{"[server]\nkafka_port = 70000\n", Input{}, `chronik.toml:2: server.kafka_port = 70000: want a whole number from 0 to 65535`},
@@ -299,6 +321,12 @@ func TestErrorsSayWhatIsWrongAndWhatWouldBeRight(t *testing.T) {
 		{"", flag("metrics-port", "9092"), `port 9092 is both the Kafka port and the metrics port; want two (--kafka-port, --metrics-port)`},
 		{"", flag("node-id", "60000"), `node id 60000: 8090 + node id is no port; want --metrics-port`},
 		{"", flag("peers", "2@a:1,2@b:1"), `--peers 2@a:1,2@b:1: node id 2 stands there twice; every node has its own`},
+		{"", flag("version-compat", "v1.2"), `--version-compat: cluster.version_compat is not built yet; leave it out`},
+		{"[cluster.discovery]\nmode = \"dns\"\n", Input{}, `chronik.toml:2: cluster.discovery.mode is dns, which is not built yet; want static, and peers`},
+		{"[raft]\ntls_key_file = \"k\"\n", Input{}, `chronik.toml:2: raft.tls_key_file without raft.tls_ca_file and raft.tls_cert_file; want all three or none`},
+		{"[raft]\nadvertised_addr = \"h:0\"\n", Input{}, `chronik.toml:2: raft.advertised_addr = "h:0": want host:port, as node1.example.org:5001`},
+		{"", Input{Command: RaftCluster, Flags: map[string]string{"raft-addr": "0.0.0.0:9092"}}, `port 9092 is both the raft port and the Kafka port; want two (--raft-addr)`},
+		{"", flag("peers", "2@a:0"), `--peers 2@a:0: want id@host:port,... as 2@node2:5002,3@node3:5003; "2@a:0" is not of that form`},
 		{"", flag("version-compat", "1"), `--version-compat 1: want a feature level as v1.2`},
 		{"", flag("raft-addr", "5001"), `--raft-addr 5001: want host:port, as 10.0.0.1:5001`},
 		{"", flag("bootstrap", "yes"), `--bootstrap yes: want true or false`},

@@ -41,7 +41,8 @@ working directory if it is there. An unknown key, an unknown flag or a bad value
 An empty environment variable is one that is not set.
 
 Settings marked *cluster* are read and checked, and have no effect on a node that stands alone.
-Tables that are refused because what they promise is not built yet: ` + "`[tls]`, `[sasl]`" + `.
+Those marked *not built yet* are read and checked, and have no effect; a node that is given one says so when it starts.
+Refused, because what they promise is not built yet: ` + "`cluster.version_compat`, `mode = \"dns\"`" + ` under ` + "`[cluster.discovery]`" + `, and the tables ` + "`[tls]`, `[sasl]`" + `.
 
 ## Settings
 `
@@ -84,6 +85,9 @@ func (s *setting) meaning() string {
 	}
 	if s.clustered {
 		text += " *cluster*"
+	}
+	if s.unbuilt {
+		text += " *not built yet*"
 	}
 	return text
 }

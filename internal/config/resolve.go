@@ -2,8 +2,10 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,7 +35,52 @@ func (l *loader) resolve() error {
 	if err := l.advertised(); err != nil {
 		return err
 	}
-	l.warnClustered()
+	if err := l.cluster(); err != nil {
+		return err
+	}
+	l.warn("set, but without effect outside of a cluster", func(s *setting) bool { return s.clustered && !c.Cluster.Enabled })
+	l.warn("set, but not built yet and without effect", func(s *setting) bool { return s.unbuilt && c.Cluster.Enabled })
+	return nil
+}
+
+// cluster looks at what belongs to a member of a cluster: the raft port, its
+// peers, and what is promised but not built.
+func (l *loader) cluster() error {
+	c := l.c
+	c.Cluster.Peers = slices.DeleteFunc(c.Cluster.Peers, func(p Peer) bool { return p.ID == c.Cluster.NodeID })
+	if c.Discovery.Mode != "static" {
+		return fmt.Errorf("%s: cluster.discovery.mode is %s, which is not built yet; want static, and peers", c.Origin["cluster.discovery.mode"], c.Discovery.Mode)
+	}
+	if c.Cluster.VersionCompat != "" {
+		return fmt.Errorf("%s: cluster.version_compat is not built yet; leave it out", c.Origin["cluster.version_compat"])
+	}
+	if err := l.raftTLS(); err != nil {
+		return err
+	}
+	_, text, _ := net.SplitHostPort(c.Raft.ListenAddr) // hostPort has checked it
+	port, _ := strconv.Atoi(text)
+	for what, taken := range map[string]int{"Kafka port": c.Server.KafkaPort, "metrics port": c.Server.MetricsPort} {
+		if c.Cluster.Enabled && port == taken && port != 0 {
+			return fmt.Errorf("port %d is both the raft port and the %s; want two (--raft-addr)", port, what)
+		}
+	}
+	return nil
+}
+
+// raftTLS refuses one or two of the three files.
+func (l *loader) raftTLS() error {
+	files := map[string]string{"tls_cert_file": l.c.Raft.TLSCertFile, "tls_key_file": l.c.Raft.TLSKeyFile, "tls_ca_file": l.c.Raft.TLSCAFile}
+	var given, missing []string
+	for _, key := range slices.Sorted(maps.Keys(files)) {
+		if files[key] == "" {
+			missing = append(missing, "raft."+key)
+		} else {
+			given = append(given, "raft."+key)
+		}
+	}
+	if len(given) > 0 && len(missing) > 0 {
+		return fmt.Errorf("%s: %s without %s; want all three or none", l.c.Origin[given[0]], given[0], strings.Join(missing, " and "))
+	}
 	return nil
 }
 
@@ -89,20 +136,16 @@ func (l *loader) advertised() error {
 	return nil
 }
 
-// warnClustered tells which of the settings that were given do nothing on a
-// node that stands alone.
-func (l *loader) warnClustered() {
-	if l.c.Cluster.Enabled {
-		return
-	}
-	var idle []string
+// warn names those of the settings for which idle is true that were given.
+func (l *loader) warn(what string, idle func(*setting) bool) {
+	var names []string
 	for i := range settings {
 		s := &settings[i]
-		if s.clustered && s.name() != "cluster.enabled" && l.c.Origin[s.name()] != "default" {
-			idle = append(idle, s.name())
+		if idle(s) && s.name() != "cluster.enabled" && l.c.Origin[s.name()] != "default" {
+			names = append(names, s.name())
 		}
 	}
-	if len(idle) > 0 {
-		l.c.Warnings = append(l.c.Warnings, "set, but without effect outside of a cluster: "+strings.Join(idle, ", "))
+	if len(names) > 0 {
+		l.c.Warnings = append(l.c.Warnings, what+": "+strings.Join(names, ", "))
 	}
 }

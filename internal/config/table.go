@@ -21,6 +21,7 @@ type setting struct {
 	doc        string // one sentence
 	kafka      string // the Kafka setting that this one stands for; "" for none
 	clustered  bool   // takes effect in a cluster only
+	unbuilt    bool   // read and checked; what it asks for is not built yet
 	bind       func(*Config) value
 }
 
@@ -36,7 +37,7 @@ var settings = append(append(append(append(append(serverSettings, clusterSetting
 // notBuilt are tables that stand in the contract and mean something that would
 // be dangerous to pass over: a file that has them is refused.
 var notBuilt = map[string]string{
-	"tls":  "encryption is not built yet",
+	"tls":  "encryption of the Kafka port is not built yet (that of the raft port is [raft] tls_cert_file)",
 	"sasl": "authentication is not built yet",
 }
 
@@ -118,10 +119,10 @@ var clusterSettings = []setting{
 		doc:  "Start a new cluster if this node has no state; with state it changes nothing.",
 		bind: flag(func(c *Config) *bool { return &c.Cluster.Bootstrap })},
 	{table: "cluster", key: "peers", flag: "peers", command: RaftCluster, env: "CHRONIK_RAFT_PEERS", defDoc: noDefault, clustered: true,
-		doc:  "The other nodes, id@host:port,...; whether this one is among them does not matter. In the file: [[cluster.peers]] with id and addr, or [cluster.peers] with nodes = [{id, addr}].",
+		doc:  "Other nodes of the cluster, id@host:port,...: a node without state joins through the first that answers, and addresses given here are tried before those that nodes have registered. Whether this node is among them does not matter. In the file: [[cluster.peers]] with id and addr, or [cluster.peers] with nodes = [{id, addr}].",
 		bind: func(c *Config) value { return peersValue{&c.Cluster.Peers} }},
-	{table: "cluster", key: "version_compat", flag: "version-compat", command: RaftCluster, env: "CHRONIK_VERSION_COMPAT", defDoc: noDefault, clustered: true,
-		doc:  "Run at this feature level, vX.Y, as if the program were that old.",
+	{table: "cluster", key: "version_compat", flag: "version-compat", command: RaftCluster, env: "CHRONIK_VERSION_COMPAT", defDoc: noDefault, clustered: true, unbuilt: true,
+		doc:  "Run at this feature level, vX.Y, as if the program were that old. Refused until it is built.",
 		bind: text(featureLevel, func(c *Config) *string { return &c.Cluster.VersionCompat })},
 	{table: "cluster", key: "follower_read_policy", env: "CHRONIK_FOLLOWER_READ_POLICY", def: "safe", clustered: true,
 		doc:  "Reads from followers: none sends them to the leader, unsafe serves what is committed locally, safe asks the leader for a read index first.",
@@ -133,15 +134,15 @@ var clusterSettings = []setting{
 
 var discoverySettings = []setting{
 	{table: "cluster.discovery", key: "mode", def: "static", clustered: true,
-		doc:  "Where the peers come from: static (the list) or dns.",
+		doc:  "Where the peers come from: static (the list) or dns. dns is refused until it is built.",
 		bind: text(oneOf("static", "dns"), func(c *Config) *string { return &c.Discovery.Mode })},
-	{table: "cluster.discovery", key: "dns_service", def: "_raft._tcp.chronik.local", clustered: true,
+	{table: "cluster.discovery", key: "dns_service", def: "_raft._tcp.chronik.local", clustered: true, unbuilt: true,
 		doc:  "The name whose SRV records are the peers.",
 		bind: text(nonEmpty("a DNS name"), func(c *Config) *string { return &c.Discovery.DNSService })},
-	{table: "cluster.discovery", key: "refresh_interval_secs", def: "30", clustered: true,
+	{table: "cluster.discovery", key: "refresh_interval_secs", def: "30", clustered: true, unbuilt: true,
 		doc:  "How often the records are looked up anew.",
 		bind: seconds(1, func(c *Config) *time.Duration { return &c.Discovery.RefreshInterval })},
-	{table: "cluster.discovery", key: "bootstrap_expect", def: "3", clustered: true,
+	{table: "cluster.discovery", key: "bootstrap_expect", def: "3", clustered: true, unbuilt: true,
 		doc:  "Nodes that must be found before a new cluster starts.",
 		bind: integer(1, math.MaxUint16, func(c *Config) *int { return &c.Discovery.BootstrapExpect })},
 }

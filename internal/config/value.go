@@ -111,6 +111,14 @@ func hostPort(text string) error {
 	return fmt.Errorf("want host:port, as 10.0.0.1:5001")
 }
 
+// reachable is the check of host:port that others connect to.
+func reachable(text string) error {
+	if hostPort(text) != nil || strings.HasSuffix(text, ":0") {
+		return fmt.Errorf("want host:port, as node1.example.org:5001")
+	}
+	return nil
+}
+
 // host is the check of a host name or address that stands without a port.
 func host(text string) error {
 	if text == "" || strings.ContainsAny(text, " /\t") ||
@@ -183,7 +191,7 @@ func (v peersValue) set(text string) error {
 		}
 		id, addr, ok := strings.Cut(strings.TrimSpace(part), "@")
 		n, err := parseInt(id, 1, math.MaxInt32)
-		if !ok || err != nil || hostPort(addr) != nil {
+		if !ok || err != nil || reachable(addr) != nil {
 			return fmt.Errorf("want id@host:port,... as 2@node2:5002,3@node3:5003; %q is not of that form", part)
 		}
 		if slices.ContainsFunc(peers, func(p Peer) bool { return p.ID == int(n) }) {
