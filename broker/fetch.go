@@ -134,7 +134,7 @@ func (b *Broker) OffsetForLeaderEpoch(tp TopicPartition, currentLeaderEpoch, epo
 }
 
 // DeleteRecords moves the log start of a partition (R1).
-func (b *Broker) DeleteRecords(_ context.Context, tp TopicPartition, offset int64, _ time.Duration) (int64, error) {
+func (b *Broker) DeleteRecords(ctx context.Context, tp TopicPartition, offset int64, _ time.Duration) (int64, error) {
 	t, p, err := b.lookup(&tp, false)
 	switch {
 	case err != nil:
@@ -144,6 +144,6 @@ func (b *Broker) DeleteRecords(_ context.Context, tp TopicPartition, offset int6
 	case t.conf.Load().Compact && !t.conf.Load().DeleteExpired:
 		return -1, ErrPolicyViolation
 	}
-	start, err := p.DeleteRecords(offset)
+	start, err := p.DeleteRecords(ctx, offset)
 	return start, fromBelow(err)
 }

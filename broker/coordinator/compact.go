@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"context"
 	"time"
 
 	"chronik/broker/partition"
@@ -119,7 +120,7 @@ func (s *shard) finishRewrite() {
 	}
 	err := w.err
 	if err == nil && w.first >= 0 {
-		_, err = s.part.DeleteRecords(w.first)
+		_, err = s.part.DeleteRecords(context.Background(), w.first) // answered when the partition is lost
 	}
 	if err != nil {
 		s.host.opt.Logger.Warn("the log of group offsets was not shortened", "partition", s.index, "err", err)

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"context"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -122,7 +123,7 @@ func (p *fakePartition) Read(q partition.Read, frames []segment.Entry) (partitio
 	return r, frames, nil
 }
 
-func (p *fakePartition) DeleteRecords(offset int64) (int64, error) {
+func (p *fakePartition) DeleteRecords(_ context.Context, offset int64) (int64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if offset > p.hw {

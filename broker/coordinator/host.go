@@ -21,7 +21,7 @@ type Partition interface {
 	Append(b []byte, acks partition.Acks, requireEpoch int32, a partition.Acker, token int) error
 	Read(q partition.Read, frames []segment.Entry) (partition.ReadResult, []segment.Entry, error)
 	State() partition.State
-	DeleteRecords(offset int64) (logStart int64, err error)
+	DeleteRecords(ctx context.Context, offset int64) (logStart int64, err error)
 }
 
 // Options say what a Host runs on. The functions are called often and from any goroutine.

@@ -52,6 +52,11 @@ func (p *Partition) Append(b []byte, acks Acks, requireEpoch int32, a Acker, tok
 	if err := p.checkEpochLocked(requireEpoch); err != nil {
 		return err
 	}
+	if acks == AcksAll {
+		if err := p.enoughLocked(ErrNotEnoughReplicas); err != nil {
+			return err
+		}
+	}
 	if p.noRoom != nil {
 		return p.fullLocked(h, acks, a, token)
 	}
@@ -154,11 +159,19 @@ type ackQueue struct {
 func (a *ackQueue) push(w waitingAck) { a.q = append(a.q, w) }
 
 // release acknowledges every entry whose last offset lies below reached.
-func (a *ackQueue) release(reached int64) {
+func (a *ackQueue) release(reached int64) { a.end(reached, nil) }
+
+// fail answers every entry whose last offset lies below reached with an error.
+func (a *ackQueue) fail(reached int64, cause error) { a.end(reached, cause) }
+
+func (a *ackQueue) end(reached int64, cause error) {
 	for a.head < len(a.q) && a.q[a.head].r.LastOffset < reached {
 		w := a.q[a.head]
 		a.q[a.head] = waitingAck{}
 		a.head++
+		if cause != nil {
+			w.r = refused(cause)
+		}
 		w.to.Acked(w.token, w.r)
 	}
 	switch {
@@ -170,11 +183,15 @@ func (a *ackQueue) release(reached int64) {
 	}
 }
 
+func refused(cause error) Result {
+	return Result{BaseOffset: -1, LastOffset: -1, Timestamp: -1, Err: cause}
+}
+
 func (a *ackQueue) failAll(cause error) {
 	q := a.q[a.head:]
 	a.q, a.head = nil, 0
 	for _, w := range q {
-		w.to.Acked(w.token, Result{BaseOffset: -1, LastOffset: -1, Timestamp: -1, Err: cause})
+		w.to.Acked(w.token, refused(cause))
 	}
 }
 

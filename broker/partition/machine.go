@@ -103,6 +103,9 @@ func (m *machine) Committed(entries []segment.Entry) {
 	if p.committed == before {
 		return
 	}
+	if err := p.enoughLocked(ErrNotEnoughReplicasAfterAppend); err != nil {
+		p.commitAck.fail(p.committed, err)
+	}
 	p.commitAck.release(p.committed)
 	p.wakeLocked()
 }
@@ -115,7 +118,7 @@ func (m *machine) RoleChanged(c multiraft.RoleChange) {
 	if p.leading && (!leading || epochOf(c.Term) != p.epoch) {
 		p.dropLocked(ErrNotLeader)
 	}
-	p.leader, p.epoch = c.Leader, epochOf(c.Term)
+	p.leader, p.epoch, p.isr = c.Leader, epochOf(c.Term), nil
 	rebuild := leading && !p.current
 	p.mu.Unlock()
 	if rebuild {

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -171,11 +172,17 @@ func (p *Partition) EpochEnd(currentEpoch, epoch int32) (int32, int64, error) {
 	if err != nil {
 		return -1, -1, err
 	}
+	e, at := p.epochEnd(epoch, newest, end)
+	return e, at, nil
+}
+
+// epochEnd is EpochEnd of the log as far as end, of which newest is the epoch.
+func (p *Partition) epochEnd(epoch, newest int32, end int64) (int32, int64) {
 	if epoch < 0 || epoch > newest {
-		return -1, -1, nil
+		return -1, -1
 	}
 	if epoch == newest {
-		return epoch, end, nil
+		return epoch, end
 	}
 	found := int32(-1)
 	for _, e := range p.epochs() {
@@ -183,16 +190,17 @@ func (p *Partition) EpochEnd(currentEpoch, epoch int32) (int32, int64, error) {
 			if found < 0 {
 				found = epoch // E3: no epoch at or below the one asked for
 			}
-			return found, e.start, nil
+			return found, min(e.start, end)
 		}
 		found = e.epoch
 	}
-	return found, end, nil
+	return found, end
 }
 
 // DeleteRecords moves the log start to offset, -1 meaning the high watermark
-// (R1), and returns the log start then in force.
-func (p *Partition) DeleteRecords(offset int64) (int64, error) {
+// (R1), and returns the log start then in force. When ctx ends first, the log
+// start may still move.
+func (p *Partition) DeleteRecords(_ context.Context, offset int64) (int64, error) {
 	p.mu.Lock()
 	err := p.checkEpochLocked(-1)
 	hw := p.committed

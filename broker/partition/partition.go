@@ -24,6 +24,15 @@ var (
 	ErrUnknownEpoch = errors.New("leader epoch is newer than the partition's")
 	ErrClosed       = errors.New("partition is closed")
 	ErrStorage      = errors.New("storage of the partition has failed")
+	// ErrNotEnoughReplicas refuses an append with acks=all: fewer replicas are
+	// in sync than min.insync.replicas. Nothing was appended.
+	ErrNotEnoughReplicas = errors.New("fewer replicas are in sync than min.insync.replicas")
+	// ErrNotEnoughReplicasAfterAppend says that a batch is committed, but that
+	// meanwhile fewer replicas are in sync than min.insync.replicas.
+	ErrNotEnoughReplicasAfterAppend = errors.New("appended, but fewer replicas are in sync than min.insync.replicas")
+	// ErrOffsetNotAvailable is a follower's answer to an offset that is beyond
+	// what it knows to be committed.
+	ErrOffsetNotAvailable = errors.New("offset is not known to be committed on this replica")
 )
 
 // Options say which partition to open, and with what.
@@ -32,6 +41,7 @@ type Options struct {
 	Partition int32
 	GroupID   uint64 // raft group, unique in the cluster for ever
 	Voters    []uint64
+	Candidate bool // of a new partition: this replica is to lead it, and campaigns at once
 
 	Dir      string
 	FS       vfs.FS
@@ -68,6 +78,7 @@ type Partition struct {
 	durAck    ackQueue
 	watchers  map[*Watcher]struct{} // nil: none
 	onRole    RoleFunc
+	isr       []uint64  // in-sync replicas, this one included; nil: nobody has told in this term
 	readOnce  sync.Once // the first read that failed
 }
 
@@ -201,6 +212,12 @@ func (p *Partition) checkEpochLocked(epoch int32) error {
 		return p.noRoom
 	case !p.leading:
 		return ErrNotLeader
+	}
+	return p.compareEpochLocked(epoch)
+}
+
+func (p *Partition) compareEpochLocked(epoch int32) error {
+	switch {
 	case epoch >= 0 && epoch < p.epoch:
 		return fmt.Errorf("%w: %d, current %d", ErrFencedEpoch, epoch, p.epoch)
 	case epoch > p.epoch:

@@ -137,7 +137,7 @@ func TestTimestamps(t *testing.T) {
 	if got, err := r.p.MaxTimestamp(-1); err != nil || got != (Position{3, 300, 0}) {
 		t.Errorf("L3: %+v, %v", got, err)
 	}
-	if _, err := r.p.DeleteRecords(4); err != nil {
+	if _, err := r.p.DeleteRecords(t.Context(), 4); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := r.p.ByTimestamp(-1, 0); err != nil || got != (Position{4, 200, 0}) {
@@ -156,12 +156,12 @@ func TestDeleteRecords(t *testing.T) {
 	r.mustAppend(plain, 0, "a", "b", "c")
 	r.mustAppend(plain, 0, "d")
 	for _, c := range []struct{ ask, start int64 }{{1, 1}, {0, 1}, {3, 3}, {-1, 4}} {
-		if got, err := r.p.DeleteRecords(c.ask); err != nil || got != c.start {
+		if got, err := r.p.DeleteRecords(t.Context(), c.ask); err != nil || got != c.start {
 			t.Errorf("R1 %d: %d, %v; want %d", c.ask, got, err, c.start)
 		}
 	}
 	for _, ask := range []int64{5, -2} {
-		if _, err := r.p.DeleteRecords(ask); !errors.Is(err, ErrOutOfRange) {
+		if _, err := r.p.DeleteRecords(t.Context(), ask); !errors.Is(err, ErrOutOfRange) {
 			t.Errorf("R1 %d: %v", ask, err)
 		}
 	}
@@ -329,7 +329,7 @@ func TestAgainstAList(t *testing.T) {
 			}
 		default:
 			to := start + rnd.Int64N(int64(len(model))-start+1)/4
-			if got, err := r.p.DeleteRecords(to); err != nil || got != to {
+			if got, err := r.p.DeleteRecords(t.Context(), to); err != nil || got != to {
 				t.Fatalf("step %d: delete to %d: %d, %v", step, to, got, err)
 			}
 			start = to

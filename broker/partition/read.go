@@ -16,6 +16,7 @@ type Read struct {
 	BytesMax     int   // soft: whole batches only
 	AtLeastOne   bool  // the first batch comes even when it exceeds BytesMax (F3)
 	Uncommitted  bool  // up to the log end (followers, debugging), not the high watermark
+	Follower     bool  // a replica that does not lead may serve it, up to its own high watermark
 	CurrentEpoch int32 // -1 not checked
 	LastEpoch    int32 // last fetched epoch, -1 none (F12)
 }
@@ -46,18 +47,19 @@ func (r *ReadResult) Release() {
 // frames is scratch that is handed back for reuse.
 func (p *Partition) Read(q Read, frames []segment.Entry) (ReadResult, []segment.Entry, error) {
 	p.mu.Lock()
-	err := p.checkEpochLocked(q.CurrentEpoch)
+	leading := p.leading
+	err := p.checkReadLocked(q)
 	r := ReadResult{HighWatermark: p.committed, LogStart: int64(p.log.StartOffset())}
-	written := p.written
+	newest, written := p.epoch, p.written
 	p.mu.Unlock()
 	if err != nil {
 		return r, frames, err
 	}
+	if !leading { // what is not committed may be replaced
+		written = r.HighWatermark
+	}
 	if q.LastEpoch >= 0 {
-		epoch, end, err := p.EpochEnd(-1, q.LastEpoch)
-		if err != nil {
-			return r, frames, err
-		}
+		epoch, end := p.epochEnd(q.LastEpoch, newest, written)
 		if epoch < 0 {
 			return r, frames, fmt.Errorf("%w: no end offset for epoch %d", ErrOutOfRange, q.LastEpoch)
 		}
@@ -65,6 +67,9 @@ func (p *Partition) Read(q Read, frames []segment.Entry) (ReadResult, []segment.
 			r.Diverging, r.DivergeEpoch, r.DivergeEnd = true, epoch, end
 			return r, frames, nil
 		}
+	}
+	if !leading && q.Offset > written {
+		return r, frames, fmt.Errorf("%w: %d, high watermark %d", ErrOffsetNotAvailable, q.Offset, written)
 	}
 	if q.Offset < r.LogStart || q.Offset > written {
 		return r, frames, fmt.Errorf("%w: %d, log is %d to %d", ErrOutOfRange, q.Offset, r.LogStart, written)
@@ -94,6 +99,14 @@ func (p *Partition) Read(q Read, frames []segment.Entry) (ReadResult, []segment.
 		r.Release()
 	}
 	return r, frames, nil
+}
+
+// checkReadLocked is checkEpochLocked for a read that a follower may serve.
+func (p *Partition) checkReadLocked(q Read) error {
+	if p.leading || p.failure != nil || !q.Follower {
+		return p.checkEpochLocked(q.CurrentEpoch)
+	}
+	return p.compareEpochLocked(q.CurrentEpoch)
 }
 
 // readFailed makes an error of the log one of the partition. The first one is

@@ -35,6 +35,7 @@ var codes = []struct {
 	{broker.ErrNotLeader, kerr.NotLeaderOrFollower},
 	{broker.ErrLeaderNotAvailable, kerr.LeaderNotAvailable},
 	{broker.ErrNotEnoughReplicas, kerr.NotEnoughReplicas},
+	{broker.ErrNotEnoughReplicasAfterAppend, kerr.NotEnoughReplicasAfterAppend},
 	{broker.ErrRequestTimedOut, kerr.RequestTimedOut},
 	{broker.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
 	{broker.ErrOffsetNotAvailable, kerr.OffsetNotAvailable},
