@@ -31,7 +31,6 @@ func partitionSample(p broker.PartitionStats) metrics.Partition {
 	switch p.Raft.Role {
 	case multiraft.Leader:
 		out.Role, out.ISRSize = metrics.RoleLeader, len(p.Raft.Voters)
-		out.FollowerLagEntriesMax = 0 // a group of one voter has no follower
 	case multiraft.Candidate:
 		out.Role = metrics.RoleCandidate
 	case multiraft.Follower:

@@ -32,6 +32,11 @@
 //	Raft.Committed                           raftstore/multiraft, once a batch of committed entries
 //	Raft.CommitLatency                       raftstore/multiraft, once a proposal: proposed until committed
 //	Raft.LogCompactions                      broker/partition, once the start of a log has moved
+//	Raft.RPC(kind, node).Sent, .Answered     raftstore/link for raft's messages; node for requests (.Failed too)
+//	Raft.AppendEntriesSent, AppendEntriesReceived, AppendEntriesRejected
+//	                                         raftstore/link
+//	Raft.SnapshotCreated, SnapshotApplied, SnapshotTransferred, ConfigChanged
+//	                                         raftstore/multiraft
 //	Metrics.SetSource                        node: partitions, groups, connections, memory in flight
 //	Metrics.Ready                            node: how long the start took
 package metrics

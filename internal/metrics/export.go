@@ -32,6 +32,9 @@ var (
 	descLastApplied    = desc("chronik_raft_last_applied", "Raft index of the last applied entry.", "topic", "partition")
 	descLogEntries     = desc("chronik_raft_log_size_entries", "Entries that the log holds.", "topic", "partition")
 	descLogBytes       = desc("chronik_raft_log_size_bytes", "Bytes that the log holds.", "topic", "partition")
+	descFollowerLag    = desc("chronik_raft_follower_lag", "Entries that a follower lacks, the same as chronik_raft_follower_lag_entries.", "topic", "partition", "follower_id")
+	descFollowerLagN   = desc("chronik_raft_follower_lag_entries", "Entries that a follower lacks; told by the leader.", "topic", "partition", "follower_id")
+	descFollowerLagMs  = desc("chronik_raft_follower_lag_ms", "Milliseconds since a follower had everything; told by the leader, a heartbeat's time when nothing is amiss.", "topic", "partition", "follower_id")
 	descFollowerLagMax = desc("chronik_raft_max_follower_lag_entries", "Entries that the slowest follower lacks.", "topic", "partition")
 	descGroups         = desc("chronik_group_groups", "Consumer groups that this node coordinates, by state.", "state")
 	descGroupMembers   = desc("chronik_group_members", "Members of a consumer group.", "group")
@@ -93,9 +96,21 @@ func (e exporter) partitions(partitions []Partition) {
 		e.gauge(descLogBytes, float64(p.LogBytes), p.Topic, number)
 		if p.Role == RoleLeader {
 			e.gauge(descISRSize, float64(p.ISRSize), p.Topic, number)
-			e.gauge(descFollowerLagMax, float64(p.FollowerLagEntriesMax), p.Topic, number)
+			e.followers(p, number)
 		}
 	}
+}
+
+func (e exporter) followers(p *Partition, number string) {
+	var worst uint64
+	for _, f := range p.Followers {
+		id := strconv.FormatUint(f.Node, 10)
+		worst = max(worst, f.LagEntries)
+		e.gauge(descFollowerLag, float64(f.LagEntries), p.Topic, number, id)
+		e.gauge(descFollowerLagN, float64(f.LagEntries), p.Topic, number, id)
+		e.gauge(descFollowerLagMs, float64(f.LagMs), p.Topic, number, id)
+	}
+	e.gauge(descFollowerLagMax, float64(worst), p.Topic, number)
 }
 
 // groups exports the number of groups by state always, and rows a group and a

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"bytes"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -128,11 +129,56 @@ func TestMedianForgets(t *testing.T) {
 	}
 }
 
+func TestWhatGoesBetweenNodes(t *testing.T) {
+	m := New(Options{NodeID: 1})
+	text, _ := scrape(t, m)
+	requireLines(t, text, // there before anything happens: these labels are a closed set
+		`chronik_raft_append_entries_rejected_total{reason="log_mismatch"} 0`,
+		`chronik_raft_election_count{result="lost"} 0`,
+		`chronik_raft_config_changes_total{change_type="promote"} 0`,
+		`chronik_raft_snapshot_transfers_total{direction="received",result="failed"} 0`)
+	if strings.Contains(text, "chronik_raft_rpc_") {
+		t.Error("a node is named before anything was sent to it")
+	}
+	vote := m.Raft.RPC("vote", 2)
+	vote.Sent()
+	vote.Sent()
+	vote.Failed()
+	vote.Answered(3 * time.Millisecond)
+	m.Raft.RPC("vote", 3)
+	m.Raft.AppendEntriesSent.Inc()
+	m.Raft.AppendEntriesReceived.Inc()
+	m.Raft.AppendEntriesRejected(RejectedOverloaded)
+	m.Raft.ConfigChanged(Promote)
+	m.Raft.SnapshotCreated(70, 9, time.Millisecond)
+	m.Raft.SnapshotTransferred(SnapshotSent, errors.New("refused"))
+	text, _ = scrape(t, m)
+	requireLines(t, text,
+		`chronik_raft_rpc_calls_total{rpc_type="vote",target_node="2"} 2`,
+		`chronik_raft_rpc_errors_total{rpc_type="vote",target_node="2"} 1`,
+		`chronik_raft_rpc_errors_total{rpc_type="vote",target_node="3"} 0`,
+		`chronik_raft_rpc_latency_ms_sum{rpc_type="vote",target_node="2"} 3`,
+		`chronik_raft_append_entries_sent_total 1`,
+		`chronik_raft_append_entries_received_total 1`,
+		`chronik_raft_append_entries_rejected_total{reason="overloaded"} 1`,
+		`chronik_raft_config_changes_total{change_type="promote"} 1`,
+		`chronik_raft_snapshot_count 1`,
+		`chronik_raft_snapshot_size_bytes 70`,
+		`chronik_raft_snapshot_last_index 9`,
+		`chronik_raft_snapshot_create_latency_ms_count 1`,
+		`chronik_raft_snapshot_transfers_total{direction="sent",result="failed"} 1`)
+	m.Raft.SnapshotApplied(80, 10, 2*time.Millisecond)
+	text, _ = scrape(t, m)
+	requireLines(t, text, `chronik_raft_snapshot_size_bytes 80`, `chronik_raft_snapshot_last_index 10`,
+		`chronik_raft_snapshot_apply_latency_ms_sum 2`, `chronik_raft_snapshot_count 1`)
+}
+
 func twoPartitions() Snapshot {
 	return Snapshot{
 		Partitions: []Partition{
 			{Topic: "a", Partition: 0, Role: RoleLeader, Term: 3, ISRSize: 1, CommitIndex: 41, LastApplied: 40,
-				LogEntries: 12, LogBytes: 999, Segments: 2},
+				LogEntries: 12, LogBytes: 999, Segments: 2,
+				Followers: []Follower{{Node: 2, LagEntries: 5, LagMs: 700}, {Node: 3, LagEntries: 1, LagMs: 20}}},
 			{Topic: "a", Partition: 1, Role: RoleFollower, Term: 4, Segments: 1},
 		},
 		Groups: []Group{
@@ -165,7 +211,10 @@ func TestStateIsAskedForAtEachScrape(t *testing.T) {
 		`chronik_raft_last_applied{partition="0",topic="a"} 40`,
 		`chronik_raft_log_size_entries{partition="0",topic="a"} 12`,
 		`chronik_raft_log_size_bytes{partition="0",topic="a"} 999`,
-		`chronik_raft_max_follower_lag_entries{partition="0",topic="a"} 0`,
+		`chronik_raft_max_follower_lag_entries{partition="0",topic="a"} 5`,
+		`chronik_raft_follower_lag{follower_id="2",partition="0",topic="a"} 5`,
+		`chronik_raft_follower_lag_entries{follower_id="3",partition="0",topic="a"} 1`,
+		`chronik_raft_follower_lag_ms{follower_id="2",partition="0",topic="a"} 700`,
 		`chronik_storage_segments 3`,
 		`chronik_kafka_connections 3`,
 		`chronik_kafka_request_memory_bytes 5`,

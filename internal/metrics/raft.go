@@ -19,6 +19,10 @@ type Raft struct {
 	commitBatch     prometheus.Histogram
 	elections       *prometheus.CounterVec
 	electionLatency prometheus.Histogram
+	configChanges   *prometheus.CounterVec
+
+	peers
+	snapshots
 }
 
 // commitLatencyName is a histogram and, under its bare name, a plain sample of
@@ -34,7 +38,31 @@ func (m *Raft) register(r *prometheus.Registry) {
 	m.elections = newCounterVec(r, "chronik_raft_election_count", "Elections this node stood for, by result.", "result")
 	m.electionLatency = newHistogram(r, "chronik_raft_election_latency_ms",
 		"From becoming a candidate until the election was decided.", latencyBucketsMs)
+	m.configChanges = newCounterVec(r, "chronik_raft_config_changes_total",
+		"Changes of a group's members that this node applied, by what changed.", "change_type")
+	zero(m.elections, "won", "lost")
+	zero(m.configChanges, AddLearner, Promote, AddVoter, RemoveMember)
+	m.peers.register(r)
+	m.snapshots.register(r)
 }
+
+// zero makes rows that are there before they count: a closed set of labels.
+func zero(c *prometheus.CounterVec, labels ...string) {
+	for _, l := range labels {
+		c.WithLabelValues(l)
+	}
+}
+
+// The kinds of changes of a group's members.
+const (
+	AddLearner   = "add_learner"
+	Promote      = "promote"
+	AddVoter     = "add_voter"
+	RemoveMember = "remove"
+)
+
+// ConfigChanged counts one change of a group's members that was applied.
+func (m *Raft) ConfigChanged(kind string) { m.configChanges.WithLabelValues(kind).Inc() }
 
 // Committed counts entries of one group that were committed together.
 func (m *Raft) Committed(entries int) {

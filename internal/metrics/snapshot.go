@@ -37,14 +37,22 @@ type Partition struct {
 	ISRSize int
 	// CommitIndex and LastApplied are raft indexes.
 	CommitIndex, LastApplied uint64
-	// FollowerLagEntriesMax is how many entries the slowest follower lacks;
-	// exported for partitions that this node leads.
-	FollowerLagEntriesMax uint64
+	// Followers are the other replicas of a partition that this node leads.
+	Followers []Follower
 	// LogEntries and LogBytes are what the log holds; Segments is its number
 	// of files.
 	LogEntries uint64
 	LogBytes   int64
 	Segments   int
+}
+
+// Follower is how far another replica is behind this leader.
+type Follower struct {
+	Node uint64
+	// LagEntries is how many entries it lacks; LagMs the time since it last had
+	// everything.
+	LagEntries uint64
+	LagMs      int64
 }
 
 // Group is the state of one consumer group that this node coordinates.
