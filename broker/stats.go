@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"chronik/broker/partition"
 	"chronik/raftstore/multiraft"
 )
 
@@ -13,6 +14,10 @@ type PartitionStats struct {
 	Raft     multiraft.Status
 	Bytes    int64
 	Segments int
+	// InSync is how many replicas are in sync, and Followers what is known of
+	// the others; of a partition that this node leads.
+	InSync    int
+	Followers []partition.Replica
 }
 
 // Partitions tells the state of every partition of this node.
@@ -22,9 +27,11 @@ func (b *Broker) Partitions() (out []PartitionStats) {
 	for _, t := range b.topics {
 		for i, p := range t.parts {
 			if p != nil {
+				_, _, _, followers := p.Replication()
 				out = append(out, PartitionStats{
 					TopicPartition: TopicPartition{Topic: t.info.Name, TopicID: t.info.ID, Partition: int32(i)},
 					Raft:           p.Status(), Bytes: p.State().Bytes, Segments: len(p.Segments()),
+					InSync: p.InSync(), Followers: followers,
 				})
 			}
 		}

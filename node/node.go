@@ -36,7 +36,7 @@ type Node struct {
 	fs      vfs.FS
 	clock   clock.Clock
 	metrics *metrics.Metrics
-
+	id      *identity
 	closers []closer // in the order of opening
 	broker  *broker.Broker
 	raft    *multiraft.Host
@@ -127,7 +127,8 @@ func (n *Node) openDir(context.Context) error {
 		return fmt.Errorf("%w: %s: %w", ErrDataDir, dir, err)
 	}
 	n.onStop("the data directory lock", func(context.Context) error { return lock.Close() })
-	return checkIdentity(n.fs, dir, n.conf.Cluster.NodeID)
+	n.id, err = openIdentity(n.fs, dir, n.conf.Cluster.NodeID)
+	return err
 }
 
 // ErrAddress is an address that cannot be listened on: the user can put that

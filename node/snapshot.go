@@ -1,6 +1,8 @@
 package node
 
 import (
+	"time"
+
 	"chronik/broker"
 	"chronik/internal/metrics"
 	"chronik/raftstore/multiraft"
@@ -14,7 +16,7 @@ func (n *Node) snapshot() metrics.Snapshot {
 		ClusterSize: len(n.broker.Nodes()), QuorumSize: 1,
 	}
 	for _, p := range n.broker.Partitions() {
-		s.Partitions = append(s.Partitions, partitionSample(p))
+		s.Partitions = append(s.Partitions, partitionSample(p, n.clock.Now()))
 	}
 	for _, g := range n.broker.GroupStats() {
 		s.Groups = append(s.Groups, g)
@@ -22,7 +24,7 @@ func (n *Node) snapshot() metrics.Snapshot {
 	return s
 }
 
-func partitionSample(p broker.PartitionStats) metrics.Partition {
+func partitionSample(p broker.PartitionStats, now time.Time) metrics.Partition {
 	out := metrics.Partition{
 		Topic: p.Topic, Partition: p.Partition, Term: uint64(p.Raft.Term),
 		CommitIndex: uint64(p.Raft.Commit), LastApplied: uint64(p.Raft.Applied),
@@ -30,7 +32,11 @@ func partitionSample(p broker.PartitionStats) metrics.Partition {
 	}
 	switch p.Raft.Role {
 	case multiraft.Leader:
-		out.Role, out.ISRSize = metrics.RoleLeader, len(p.Raft.Voters)
+		out.Role, out.ISRSize = metrics.RoleLeader, p.InSync
+		for _, f := range p.Followers {
+			out.Followers = append(out.Followers, metrics.Follower{
+				Node: f.Node, LagEntries: f.Lag, LagMs: max(0, now.Sub(f.CaughtUp).Milliseconds())})
+		}
 	case multiraft.Candidate:
 		out.Role = metrics.RoleCandidate
 	case multiraft.Follower:

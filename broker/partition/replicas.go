@@ -41,6 +41,14 @@ func (p *Partition) SetISR(epoch int32, isr []uint64) {
 	}
 }
 
+// InSync is how many replicas are in sync, this one included, as acks=all is
+// measured by it. It means something of a leader.
+func (p *Partition) InSync() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.inSyncLocked()
+}
+
 // inSyncLocked is how many replicas are known to be in sync. Until somebody has
 // told, they are those that a leader cannot do without: a majority has
 // confirmed everything up to the beginning of its term.

@@ -54,6 +54,7 @@ var table = map[string]packageRule{
 
 	"raftstore":           {level: 20, imports: []string{"wal", "segment", "internal/vfs"}, others: append(etcdRaft, xxhash)},
 	"raftstore/multiraft": {level: 25, imports: []string{"raftstore", "wal", "segment", "internal/clock", "internal/metrics"}, others: etcdRaft},
+	"raftstore/link":      {level: 26, imports: []string{"raftstore/multiraft", "internal/clock", "internal/metrics"}, others: etcdRaft},
 	"broker/partition":    {level: 26, imports: []string{"broker/config", "raftstore/multiraft", "wal", "segment", "kafka/batch", "internal/vfs", "internal/clock", "internal/metrics"}},
 
 	"broker/config":        {level: 24, imports: []string{"kafka/batch"}},
@@ -75,8 +76,8 @@ var table = map[string]packageRule{
 	"kafka/reference":       {level: 42, imports: []string{"kafka/handler", "kafka/msg", "kafka/batch", "kafka/batch/compress", "kafka/kerr", "broker/config"}},
 	"admin":                 {level: 40, imports: []string{"internal/clock"}},
 
-	"node": {level: 50, imports: []string{"admin", "kafka/server", "kafka/handler", "broker",
-		"raftstore", "raftstore/multiraft", "wal", "internal/vfs", "internal/clock", "internal/metrics", "internal/config"}},
+	"node": {level: 50, imports: []string{"admin", "kafka/server", "kafka/handler", "broker", "broker/cluster", "broker/metadata",
+		"raftstore", "raftstore/link", "raftstore/multiraft", "raftstore/transport", "wal", "internal/vfs", "internal/clock", "internal/metrics", "internal/config"}},
 	"cmd/chronik-server/client": {level: 59, imports: []string{"internal/clock", "kafka/msg", "kafka/wire", "kafka/kerr"}},
 	"cmd/chronik-server": {level: 60, imports: []string{"cmd/chronik-server/client", "node", "kafka/reference", "wal/inspect", "wal/repair", "broker/config", "internal/config", "internal/vfs", "kafka/msg", "kafka/wire", "kafka/kerr"},
 		others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "gopkg.in/yaml.v3"}},

@@ -8,7 +8,7 @@ import (
 
 // metricsOwners are the structs of internal/metrics whose exported fields and
 // methods are what others set.
-var metricsOwners = []string{"Metrics", "Kafka", "API", "Storage", "Raft", "Snapshot", "Partition", "Group", "GroupLag"}
+var metricsOwners = []string{"Metrics", "Kafka", "API", "Storage", "Raft", "peers", "RPC", "Snapshot", "Partition", "Follower", "Group", "GroupLag"}
 
 // TestEverySeriesIsSet holds that whatever internal/metrics offers to be set
 // is set by somebody: a series that is registered and never set is a lie.

@@ -219,6 +219,7 @@ func (g *Group) apply(m *pb.Message) {
 				g.fail(fmt.Errorf("multiraft: group %d: members of entry %d: %w", g.id, e.GetIndex(), err))
 				return
 			}
+			g.countChange(cc)
 			conf, confIndex = g.node.ApplyConfChange(cc), e.GetIndex()
 		case e.GetType() == pb.EntryNormal && len(e.GetData()) > 0:
 			frames = append(frames, g.store.Frame(e))
