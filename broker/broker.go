@@ -87,7 +87,8 @@ func Open(ctx context.Context, o Options) (*Broker, error) {
 	}
 	b.Host = b.newCoordinator()
 	meta, err := metadata.Open(metadata.Options{
-		NodeID: o.NodeID, Dir: b.metadataDir(), FS: o.FS, Syncer: o.Syncer, Raft: o.Raft, Clock: o.Clock, Rand: b.newRand(), Logger: o.Logger,
+		Self: cluster.Broker{ID: o.NodeID, Host: o.Host, Port: o.Port, Rack: o.Rack},
+		Dir:  b.metadataDir(), FS: o.FS, Syncer: o.Syncer, Raft: o.Raft, Clock: o.Clock, Rand: b.newRand(), Logger: o.Logger,
 	})
 	if err != nil {
 		b.stop()
@@ -101,10 +102,10 @@ func Open(ctx context.Context, o Options) (*Broker, error) {
 }
 
 func (b *Broker) start(ctx context.Context) error {
-	if err := b.meta.AwaitLeader(ctx); err != nil {
+	if err := b.meta.Await(ctx); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
-	if err := b.register(ctx); err != nil {
+	if err := b.meta.Register(ctx); err != nil {
 		return fmt.Errorf("register with the cluster: %w", err)
 	}
 	if err := b.removeOrphans(); err != nil {
@@ -123,29 +124,6 @@ func (b *Broker) metadataDir() string { return filepath.Join(b.opt.DataDir, "met
 func (b *Broker) propose(ctx context.Context, c cluster.Command) (cluster.Result, uint64, error) {
 	res, version, err := b.meta.Propose(ctx, c)
 	return res, version, fromBelow(err)
-}
-
-// register names the cluster when it is new, and tells it this node's address.
-func (b *Broker) register(ctx context.Context) error {
-	self := cluster.Broker{ID: b.opt.NodeID, Host: b.opt.Host, Port: b.opt.Port, Rack: b.opt.Rack}
-	var id string
-	known := false
-	b.meta.View(func(s *cluster.State) {
-		id = s.ClusterID()
-		for _, other := range s.Brokers() {
-			known = known || other == self
-		}
-	})
-	if id == "" {
-		if _, _, err := b.propose(ctx, &cluster.SetClusterID{ID: cluster.EncodeID(b.newUUID())}); err != nil {
-			return err
-		}
-	}
-	if known {
-		return nil
-	}
-	_, _, err := b.propose(ctx, &cluster.RegisterBroker{ID: self.ID, Host: self.Host, Port: self.Port, Rack: self.Rack})
-	return err
 }
 
 // Close stops the background work, closes every partition and the metadata.
@@ -181,8 +159,8 @@ func (b *Broker) ControllerID() int32 { return b.opt.NodeID }
 func (b *Broker) Nodes() []Node {
 	var nodes []Node
 	b.meta.View(func(s *cluster.State) {
-		for _, n := range s.Brokers() {
-			nodes = append(nodes, Node(n))
+		for _, n := range s.Live() {
+			nodes = append(nodes, Node{n.ID, n.Host, n.Port, n.Rack})
 		}
 	})
 	return nodes

@@ -10,7 +10,7 @@ import (
 func commands() []Command {
 	return []Command{
 		&SetClusterID{ID: "abcdefghijklmnopqrstuv"},
-		&RegisterBroker{ID: 1, Host: "localhost", Port: 9092, Rack: "r1"},
+		&RegisterBroker{ID: 1, Host: "localhost", Port: 9092, Rack: "r1", RaftAddr: "localhost:5001", Dir: [16]byte{1, 2}, FeatureLevel: 1},
 		&CreateTopic{Name: "orders", ID: TopicID{1}, Replicas: [][]int32{{1}, {1}}, Configs: map[string]string{"retention.ms": "5", "a": "b"}},
 		&AddPartitions{ID: TopicID{1}, From: 2, Replicas: [][]int32{{1}}},
 		&SetConfig{Resource: Resource{ResourceTopic, "orders"}, Values: map[string]string{"segment.bytes": "1048576"}},

@@ -14,19 +14,11 @@ import (
 type Command interface {
 	kind() int8
 	encode(w *wire.Writer)
-	decode(r *wire.Reader)
+	decode(r *wire.Reader, version int8)
 }
 
 // SetClusterID names the cluster, once.
 type SetClusterID struct{ ID string }
-
-// RegisterBroker adds a broker or changes its addresses.
-type RegisterBroker struct {
-	ID   int32
-	Host string
-	Port int32
-	Rack string
-}
 
 // CreateTopic creates a topic with one partition for each list of replicas.
 type CreateTopic struct {
@@ -64,6 +56,11 @@ const (
 	kindAddPartitions       int8 = 5
 	kindSetConfig           int8 = 6
 	kindAllocateProducerIDs int8 = 7
+	kindFenceBroker         int8 = 8
+	kindUnfenceBroker       int8 = 9
+	kindDrainBroker         int8 = 10
+	kindSetLeadership       int8 = 11
+	kindImage               int8 = 12
 )
 
 func newCommand(kind int8) Command {
@@ -82,6 +79,16 @@ func newCommand(kind int8) Command {
 		return new(SetConfig)
 	case kindAllocateProducerIDs:
 		return new(AllocateProducerIDs)
+	case kindFenceBroker:
+		return new(FenceBroker)
+	case kindUnfenceBroker:
+		return new(UnfenceBroker)
+	case kindDrainBroker:
+		return new(DrainBroker)
+	case kindSetLeadership:
+		return new(SetLeadership)
+	case kindImage:
+		return new(Image)
 	}
 	return nil
 }
@@ -94,7 +101,11 @@ var (
 
 // formatVersion is the version of every command's encoding. A release that
 // changes one raises it and goes on reading the older ones.
-const formatVersion int8 = 1
+//
+//	1  the first
+//	2  RegisterBroker names the data directory, the raft address and the
+//	   feature level; FenceBroker to Image are new
+const formatVersion int8 = 2
 
 // Proposed is a command with the mark of who proposed it, so that the
 // proposer recognises it when it is committed.
@@ -134,31 +145,23 @@ func Decode(b []byte) (p Proposed, rest []byte, err error) {
 		return Proposed{}, nil, fmt.Errorf("%w: %w", ErrMalformed, r.Err())
 	}
 	c := newCommand(kind)
+	if version < 1 {
+		return Proposed{}, nil, fmt.Errorf("%w: version %d", ErrMalformed, version)
+	}
 	if version > formatVersion || c == nil {
 		return Proposed{}, nil, fmt.Errorf("%w: version %d, kind %d", ErrNewerVersion, version, kind)
 	}
 	p = Proposed{Node: r.Int32(), Seq: uint64(r.Int64()), Command: c}
-	c.decode(&r)
+	c.decode(&r, version)
 	if err := r.Done(); err != nil {
 		return Proposed{}, nil, fmt.Errorf("%w: kind %d: %w", ErrMalformed, kind, err)
 	}
 	return p, rest, nil
 }
 
-func (*SetClusterID) kind() int8              { return kindSetClusterID }
-func (c *SetClusterID) encode(w *wire.Writer) { w.String(c.ID, true) }
-func (c *SetClusterID) decode(r *wire.Reader) { c.ID = r.String(true) }
-
-func (*RegisterBroker) kind() int8 { return kindRegisterBroker }
-func (c *RegisterBroker) encode(w *wire.Writer) {
-	w.Int32(c.ID)
-	w.String(c.Host, true)
-	w.Int32(c.Port)
-	w.String(c.Rack, true)
-}
-func (c *RegisterBroker) decode(r *wire.Reader) {
-	c.ID, c.Host, c.Port, c.Rack = r.Int32(), r.String(true), r.Int32(), r.String(true)
-}
+func (*SetClusterID) kind() int8                      { return kindSetClusterID }
+func (c *SetClusterID) encode(w *wire.Writer)         { w.String(c.ID, true) }
+func (c *SetClusterID) decode(r *wire.Reader, _ int8) { c.ID = r.String(true) }
 
 func (*CreateTopic) kind() int8 { return kindCreateTopic }
 func (c *CreateTopic) encode(w *wire.Writer) {
@@ -167,14 +170,14 @@ func (c *CreateTopic) encode(w *wire.Writer) {
 	encodeReplicas(w, c.Replicas)
 	encodeMap(w, c.Configs)
 }
-func (c *CreateTopic) decode(r *wire.Reader) {
+func (c *CreateTopic) decode(r *wire.Reader, _ int8) {
 	c.Name, c.ID = r.String(true), TopicID(r.UUID())
 	c.Replicas, c.Configs = decodeReplicas(r), decodeMap(r)
 }
 
-func (*DeleteTopic) kind() int8              { return kindDeleteTopic }
-func (c *DeleteTopic) encode(w *wire.Writer) { w.UUID(wire.UUID(c.ID)) }
-func (c *DeleteTopic) decode(r *wire.Reader) { c.ID = TopicID(r.UUID()) }
+func (*DeleteTopic) kind() int8                      { return kindDeleteTopic }
+func (c *DeleteTopic) encode(w *wire.Writer)         { w.UUID(wire.UUID(c.ID)) }
+func (c *DeleteTopic) decode(r *wire.Reader, _ int8) { c.ID = TopicID(r.UUID()) }
 
 func (*AddPartitions) kind() int8 { return kindAddPartitions }
 func (c *AddPartitions) encode(w *wire.Writer) {
@@ -182,7 +185,7 @@ func (c *AddPartitions) encode(w *wire.Writer) {
 	w.Int32(c.From)
 	encodeReplicas(w, c.Replicas)
 }
-func (c *AddPartitions) decode(r *wire.Reader) {
+func (c *AddPartitions) decode(r *wire.Reader, _ int8) {
 	c.ID, c.From = TopicID(r.UUID()), r.Int32()
 	c.Replicas = decodeReplicas(r)
 }
@@ -193,34 +196,43 @@ func (c *SetConfig) encode(w *wire.Writer) {
 	w.String(c.Resource.Name, true)
 	encodeMap(w, c.Values)
 }
-func (c *SetConfig) decode(r *wire.Reader) {
+func (c *SetConfig) decode(r *wire.Reader, _ int8) {
 	c.Resource = Resource{r.Int8(), r.String(true)}
 	c.Values = decodeMap(r)
 }
 
-func (*AllocateProducerIDs) kind() int8              { return kindAllocateProducerIDs }
-func (c *AllocateProducerIDs) encode(w *wire.Writer) { w.Int32(c.Count) }
-func (c *AllocateProducerIDs) decode(r *wire.Reader) { c.Count = r.Int32() }
+func (*AllocateProducerIDs) kind() int8                      { return kindAllocateProducerIDs }
+func (c *AllocateProducerIDs) encode(w *wire.Writer)         { w.Int32(c.Count) }
+func (c *AllocateProducerIDs) decode(r *wire.Reader, _ int8) { c.Count = r.Int32() }
 
 func encodeReplicas(w *wire.Writer, replicas [][]int32) {
 	w.ArrayLen(len(replicas), true)
 	for _, ids := range replicas {
-		w.ArrayLen(len(ids), true)
-		for _, id := range ids {
-			w.Int32(id)
-		}
+		encodeIDs(w, ids)
 	}
 }
 
 func decodeReplicas(r *wire.Reader) [][]int32 {
 	out := make([][]int32, r.ArrayLen(true, 1))
 	for i := range out {
-		out[i] = make([]int32, r.ArrayLen(true, 4))
-		for j := range out[i] {
-			out[i][j] = r.Int32()
-		}
+		out[i] = decodeIDs(r)
 	}
 	return out
+}
+
+func encodeIDs(w *wire.Writer, ids []int32) {
+	w.ArrayLen(len(ids), true)
+	for _, id := range ids {
+		w.Int32(id)
+	}
+}
+
+func decodeIDs(r *wire.Reader) []int32 {
+	ids := make([]int32, r.ArrayLen(true, 4))
+	for i := range ids {
+		ids[i] = r.Int32()
+	}
+	return ids
 }
 
 // encodeMap writes the entries in order of their keys: equal maps have equal

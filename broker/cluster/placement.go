@@ -46,7 +46,7 @@ func (s *State) Place(count int32, factor int16, assignments []Assignment, most 
 	if len(assignments) > 0 {
 		return s.Assigned(assignments)
 	}
-	return s.Spread(count, factor, 0)
+	return s.Spread(count, factor, nil)
 }
 
 // Grow decides the same of the partitions that bring a topic to count (A10).
@@ -59,7 +59,7 @@ func (s *State) Grow(t *Topic, count int32, assignments [][]int32, most int) ([]
 	case grow > most:
 		return nil, fmt.Errorf("%w: %d, %d are left", ErrTooManyPartitions, grow, most)
 	case assignments == nil:
-		return s.Spread(int32(grow), int16(factor), have)
+		return s.Spread(int32(grow), int16(factor), t.Partitions)
 	case len(assignments) != grow:
 		return nil, fmt.Errorf("%w: %d for %d new partitions", ErrAssignment, len(assignments), grow)
 	}
@@ -69,26 +69,6 @@ func (s *State) Grow(t *Topic, count int32, assignments [][]int32, most int) ([]
 		}
 	}
 	return assignments, nil
-}
-
-// Spread places count partitions with factor replicas each around the ring of
-// brokers, beginning at its place from (A3).
-func (s *State) Spread(count int32, factor int16, from int) ([][]int32, error) {
-	brokers := s.Brokers()
-	switch {
-	case factor < 1 || int(factor) > len(brokers):
-		return nil, fmt.Errorf("%w: %d with %d brokers", ErrReplicationFactor, factor, len(brokers))
-	case count < 1:
-		return nil, fmt.Errorf("%w: %d", ErrPartitionCount, count)
-	}
-	replicas := make([][]int32, count)
-	for i := range replicas {
-		replicas[i] = make([]int32, factor)
-		for j := range replicas[i] {
-			replicas[i][j] = brokers[(from+i+j)%len(brokers)].ID
-		}
-	}
-	return replicas, nil
 }
 
 // Assigned checks a manual assignment of a new topic (A2).

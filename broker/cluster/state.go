@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 )
@@ -22,14 +23,6 @@ const (
 type Resource struct {
 	Type int8
 	Name string // topic name, broker id in decimal or "" for all brokers, group id
-}
-
-// Broker is a registered broker.
-type Broker struct {
-	ID   int32
-	Host string
-	Port int32
-	Rack string // "" none
 }
 
 // Topic is a topic and where its partitions live. It is never changed.
@@ -52,6 +45,8 @@ var (
 	ErrUnknownTopic  = errors.New("no such topic")
 	ErrPartitions    = errors.New("partition count does not grow as the command expects")
 	ErrClusterID     = errors.New("cluster id is set already")
+	ErrTopicID       = errors.New("topic id is taken")
+	ErrProducerIDs   = errors.New("there are no more producer ids")
 )
 
 // State is the cluster's metadata.
@@ -65,6 +60,17 @@ type State struct {
 	nextGroupID    uint64
 	version        uint64
 	nextProducerID int64
+	topology       uint64
+	brokersVersion uint64
+	first          int32 // the broker that registered first; 0 none
+	groups         map[uint64]groupOf
+	leaders        map[uint64]Leadership // by raft group; no entry: never told
+}
+
+// groupOf is the partition that a raft group is.
+type groupOf struct {
+	topic     TopicID
+	partition int32
 }
 
 // FirstGroupID is the raft group id of the first partition; lower ones are
@@ -79,6 +85,7 @@ func New() *State {
 	return &State{
 		brokers: map[int32]Broker{}, topics: map[string]*Topic{}, byID: map[TopicID]*Topic{}, folded: map[string]string{},
 		configs: map[Resource]map[string]string{}, nextGroupID: FirstGroupID,
+		groups: map[uint64]groupOf{}, leaders: map[uint64]Leadership{},
 	}
 }
 
@@ -99,13 +106,12 @@ func (s *State) Topics() []*Topic {
 // Version counts the commands applied, failed ones too.
 func (s *State) Version() uint64 { return s.version }
 
+// Topology counts the commands that changed topics, replicas or configs. Who
+// leads, and which brokers are there, does not move it.
+func (s *State) Topology() uint64 { return s.topology }
+
 // HadTopics reports whether there has ever been a topic.
 func (s *State) HadTopics() bool { return s.nextGroupID > FirstGroupID }
-
-// Brokers returns all registered brokers, sorted by id.
-func (s *State) Brokers() []Broker {
-	return slices.SortedFunc(maps.Values(s.brokers), func(a, b Broker) int { return int(a.ID) - int(b.ID) })
-}
 
 // Config returns the overrides of a resource. The map must not be changed; it
 // is replaced, not changed, by later commands.
@@ -120,10 +126,10 @@ func fold(name string) string { return strings.ReplaceAll(name, ".", "_") }
 // Result is what a command that succeeded produced.
 type Result struct {
 	Topic *Topic // CreateTopic, AddPartitions, DeleteTopic (as it was)
-	First int64  // AllocateProducerIDs: the first id of the block
+	First int64  // AllocateProducerIDs: the first id of the block. RegisterBroker: the broker's epoch
 }
 
-// Apply carries out a command.
+// Apply carries out a command. One that fails changes nothing but Version.
 func (s *State) Apply(c Command) (Result, error) {
 	s.version++
 	switch c := c.(type) {
@@ -132,8 +138,6 @@ func (s *State) Apply(c Command) (Result, error) {
 			return Result{}, fmt.Errorf("%w: %s", ErrClusterID, s.clusterID)
 		}
 		s.clusterID = c.ID
-	case *RegisterBroker:
-		s.brokers[c.ID] = Broker{ID: c.ID, Host: c.Host, Port: c.Port, Rack: c.Rack}
 	case *CreateTopic:
 		return s.createTopic(c)
 	case *DeleteTopic:
@@ -146,16 +150,36 @@ func (s *State) Apply(c Command) (Result, error) {
 		}
 		s.setConfig(c.Resource, c.Values)
 	case *AllocateProducerIDs:
-		first := s.nextProducerID
-		s.nextProducerID += int64(c.Count)
-		return Result{First: first}, nil
+		return s.allocateProducerIDs(c)
+	case *RegisterBroker:
+		return s.register(c)
+	case *FenceBroker:
+		return Result{}, s.changeBroker(c.ID, c.Epoch, func(b *Broker) { b.Fenced = true })
+	case *UnfenceBroker:
+		return Result{}, s.changeBroker(c.ID, c.Epoch, func(b *Broker) { b.Fenced = false })
+	case *DrainBroker:
+		return Result{}, s.changeBroker(c.ID, c.Epoch, func(b *Broker) { b.Draining = true })
+	case *SetLeadership:
+		return Result{}, s.setLeadership(c)
+	case *Image:
+		return Result{}, s.adopt(c)
 	default:
 		panic(fmt.Sprintf("BUG: command %T is not applied", c))
 	}
 	return Result{}, nil
 }
 
+func (s *State) allocateProducerIDs(c *AllocateProducerIDs) (Result, error) {
+	if c.Count < 0 || s.nextProducerID > math.MaxInt64-int64(c.Count) {
+		return Result{}, fmt.Errorf("%w: %d more", ErrProducerIDs, c.Count)
+	}
+	first := s.nextProducerID
+	s.nextProducerID += int64(c.Count)
+	return Result{First: first}, nil
+}
+
 func (s *State) setConfig(r Resource, values map[string]string) {
+	s.topology++
 	if len(values) == 0 {
 		delete(s.configs, r)
 		return
@@ -164,23 +188,30 @@ func (s *State) setConfig(r Resource, values map[string]string) {
 }
 
 func (s *State) createTopic(c *CreateTopic) (Result, error) {
+	if c.Name == "" || len(c.Replicas) == 0 {
+		return Result{}, fmt.Errorf("%w: a new topic has a name and partitions", ErrPartitions)
+	}
 	if s.topics[c.Name] != nil {
 		return Result{}, fmt.Errorf("%w: %s", ErrTopicExists, c.Name)
 	}
 	if other := s.Collides(c.Name); other != "" {
 		return Result{}, fmt.Errorf("%w: %s and %s", ErrTopicCollides, c.Name, other)
 	}
-	t := &Topic{Name: c.Name, ID: c.ID, Partitions: s.place(c.Replicas)}
+	if s.byID[c.ID] != nil {
+		return Result{}, fmt.Errorf("%w: %x", ErrTopicID, c.ID)
+	}
+	t := &Topic{Name: c.Name, ID: c.ID, Partitions: s.place(c.ID, 0, c.Replicas)}
 	s.topics[t.Name], s.byID[t.ID], s.folded[fold(t.Name)] = t, t, t.Name
 	s.setConfig(Resource{ResourceTopic, t.Name}, c.Configs)
 	return Result{Topic: t}, nil
 }
 
-// place gives each new partition its raft group.
-func (s *State) place(replicas [][]int32) []Partition {
+// place gives each new partition, from the given one on, its raft group.
+func (s *State) place(id TopicID, from int, replicas [][]int32) []Partition {
 	out := make([]Partition, len(replicas))
 	for i, r := range replicas {
 		out[i] = Partition{GroupID: s.nextGroupID, Replicas: slices.Clone(r)}
+		s.groups[s.nextGroupID] = groupOf{id, int32(from + i)}
 		s.nextGroupID++
 	}
 	return out
@@ -194,7 +225,11 @@ func (s *State) deleteTopic(c *DeleteTopic) (Result, error) {
 	delete(s.topics, t.Name)
 	delete(s.byID, t.ID)
 	delete(s.folded, fold(t.Name))
-	delete(s.configs, Resource{ResourceTopic, t.Name})
+	for _, p := range t.Partitions {
+		delete(s.groups, p.GroupID)
+		delete(s.leaders, p.GroupID)
+	}
+	s.setConfig(Resource{ResourceTopic, t.Name}, nil)
 	return Result{Topic: t}, nil
 }
 
@@ -203,10 +238,12 @@ func (s *State) addPartitions(c *AddPartitions) (Result, error) {
 	if t == nil {
 		return Result{}, fmt.Errorf("%w: id %x", ErrUnknownTopic, c.ID)
 	}
-	if int(c.From) != len(t.Partitions) || len(c.Replicas) == 0 {
-		return Result{}, fmt.Errorf("%w: %s has %d, expected %d and %d more", ErrPartitions, t.Name, len(t.Partitions), c.From, len(c.Replicas))
+	have := len(t.Partitions)
+	if int(c.From) != have || len(c.Replicas) == 0 {
+		return Result{}, fmt.Errorf("%w: %s has %d, expected %d and %d more", ErrPartitions, t.Name, have, c.From, len(c.Replicas))
 	}
-	grown := &Topic{Name: t.Name, ID: t.ID, Partitions: slices.Concat(t.Partitions, s.place(c.Replicas))}
+	grown := &Topic{Name: t.Name, ID: t.ID, Partitions: slices.Concat(t.Partitions, s.place(t.ID, have, c.Replicas))}
 	s.topics[t.Name], s.byID[t.ID] = grown, grown
+	s.topology++
 	return Result{Topic: grown}, nil
 }

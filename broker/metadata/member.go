@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"chronik/broker/cluster"
 	"chronik/internal/clock"
@@ -16,7 +17,7 @@ import (
 	"chronik/wal"
 )
 
-// Errors of Propose.
+// Errors of Propose and Await.
 var (
 	ErrNotLeader = errors.New("this node does not lead the metadata")
 	ErrClosed    = errors.New("metadata is closed")
@@ -24,34 +25,75 @@ var (
 	ErrStorage   = errors.New("storage of the metadata has failed")
 )
 
+// Peers reaches the other nodes (raftstore/transport).
+type Peers interface {
+	// Call asks a node and waits for the answer.
+	Call(ctx context.Context, node uint64, method uint8, body []byte) ([]byte, error)
+	// CallAddr asks whoever answers at addr, and tells who that was.
+	CallAddr(ctx context.Context, addr string, method uint8, body []byte) (uint64, []byte, error)
+	// SetPeer says where a node is, in order of preference. It must not block.
+	SetPeer(id uint64, addrs ...string)
+}
+
 // Options say where the metadata lives, and what it runs on.
 type Options struct {
-	NodeID int32
+	Self   cluster.Broker // what Register registers; its ID is this node's
 	Dir    string
 	FS     vfs.FS
 	Syncer *wal.Syncer
 	Raft   *multiraft.Host
 	Clock  clock.Clock
-	Rand   *rand.Rand // used while opening
+	Rand   *rand.Rand // used while opening; default: seeded by the clock
 	Logger *slog.Logger
+
+	// Voters are the group's members before its first entry: the node that
+	// formed the cluster (Joined.Voters). Default: this node. Of no account once
+	// the group has been opened.
+	Voters  []uint64
+	Learner bool          // this node has just joined: it waits for the log
+	Peers   Peers         // nil: there are no other nodes
+	Session time.Duration // without a sign of life for so long a broker is fenced; default 6 s
+	// StaticPeers are addresses that are tried before the registered ones.
+	StaticPeers map[uint64]string
 }
+
+const sessionDefault = 6 * time.Second
 
 // Member is this node's member of the metadata group. See the package comment.
 type Member struct {
-	opt   Options
-	log   *wal.Log
-	group *multiraft.Group
+	opt  Options
+	self int32
+	life uint64 // upper half of every sequence number of this process
+	log  *wal.Log
 
-	mu       sync.RWMutex
-	state    *cluster.State
-	lead     bool
+	mu      sync.RWMutex
+	group   *multiraft.Group // set once
+	state   *cluster.State
+	applied segment.Index // entries up to here are in state, or in an image it came from
+	gap     bool          // entries are missing: the next image fills it
+	peers   uint64        // version of the state whose brokers Peers knows
+
+	lead    bool
+	leader  int32 // -1 unknown
+	term    segment.Term
+	failure error
+	noRoom  error         // the disk is full: changes are refused; nil: it is not
+	turn    chan struct{} // closed and replaced when one of these five changes
+
 	seq      uint64
-	queue    []byte
-	waiting  map[uint64]chan applied
-	failure  error
-	noRoom   error         // the disk is full: changes are refused; nil: it is not
+	queue    [][]byte // commands that wait to be proposed
+	inflight int      // payloads taken in this term that are not applied
+	waiting  map[mark]chan applied
+	admitted admissions
+
 	changed  chan struct{} // capacity 1: there is something to reconcile
-	leadWait chan struct{} // closed when this node begins to lead
+	progress chan struct{} // closed and replaced when commands have been applied
+}
+
+// mark says whose a command is.
+type mark struct {
+	node int32
+	seq  uint64
 }
 
 type applied struct {
@@ -62,13 +104,14 @@ type applied struct {
 
 // Open recovers the log and joins the group.
 func Open(o Options) (*Member, error) {
+	o.setDefaults()
 	m := &Member{
-		opt: o, state: cluster.New(), waiting: map[uint64]chan applied{},
-		changed: make(chan struct{}, 1), leadWait: make(chan struct{}),
+		opt: o, self: o.Self.ID, life: uint64(o.Rand.Uint32()) << 32, state: cluster.New(), leader: -1, waiting: map[mark]chan applied{},
+		turn: make(chan struct{}), changed: make(chan struct{}, 1), progress: make(chan struct{}),
 	}
 	log, rec, err := wal.Open(wal.Options{
 		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
-		SegmentBytes: func() int64 { return metadataSegmentBytes },
+		SegmentBytes: func() int64 { return segmentBytes },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the metadata log: %w", err)
@@ -77,8 +120,11 @@ func Open(o Options) (*Member, error) {
 		o.Logger.Warn("cut a torn tail", "log", "metadata", "bytes", rec.TornBytes)
 	}
 	m.log = log
+	m.applied = log.FirstIndex() - 1
+	m.gap = m.applied > 0
+	m.setPeers(nil)
 	group, err := o.Raft.Add(multiraft.GroupOptions{
-		ID: cluster.MetadataGroupID, Log: log, Voters: []uint64{uint64(o.NodeID)}, SM: (*machine)(m),
+		ID: cluster.MetadataGroupID, Log: log, Voters: o.Voters, SM: (*machine)(m), Applied: m.applied,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("join the metadata group: %w", err), log.Close())
@@ -89,7 +135,19 @@ func Open(o Options) (*Member, error) {
 	return m, nil
 }
 
-const metadataSegmentBytes = 64 << 20
+func (o *Options) setDefaults() {
+	if o.Rand == nil {
+		o.Rand = rand.New(rand.NewPCG(uint64(o.Clock.Now().UnixNano()), uint64(o.Self.ID)))
+	}
+	if o.Session == 0 {
+		o.Session = sessionDefault
+	}
+	if len(o.Voters) == 0 {
+		o.Voters = []uint64{uint64(o.Self.ID)}
+	}
+}
+
+const segmentBytes = 8 << 20
 
 // Close leaves the group and closes the log. Proposals that wait fail with
 // ErrClosed.
@@ -111,167 +169,93 @@ func (m *Member) View(f func(s *cluster.State)) {
 // Changed receives after commands have been applied; many may be one receive.
 func (m *Member) Changed() <-chan struct{} { return m.changed }
 
-// Leading reports whether this node leads, and so may propose.
+// Leading reports whether this node leads.
 func (m *Member) Leading() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.lead
 }
 
-// AwaitLeader waits until this node leads, with every command that was
-// committed before applied.
-func (m *Member) AwaitLeader(ctx context.Context) error {
-	select {
-	case <-m.leadWait:
+// Leader is the broker that leads the metadata, as far as this node knows.
+func (m *Member) Leader() (id int32, ok bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.leader, m.leader >= 0
+}
+
+// Status is the state of the raft group.
+func (m *Member) Status() multiraft.Status { return m.group.Status() }
+
+// Await waits until there is a leader and everything that was committed before
+// the call is applied on this node. It is ErrTimeout when ctx ends before.
+func (m *Member) Await(ctx context.Context) error {
+	for {
 		m.mu.RLock()
-		defer m.mu.RUnlock()
-		return m.failure
-	case <-ctx.Done():
-		return fmt.Errorf("no leader: %w", ctx.Err())
-	}
-}
-
-// Propose has a command committed and applied, and returns its result and the
-// metadata version that includes it.
-func (m *Member) Propose(ctx context.Context, c cluster.Command) (cluster.Result, uint64, error) {
-	m.mu.Lock()
-	if m.failure != nil || m.noRoom != nil || !m.lead {
-		err := m.failure
-		if err == nil {
-			err = m.noRoom
+		failure, lead, turn := m.failure, m.lead, m.turn
+		m.mu.RUnlock()
+		if failure != nil || lead {
+			return failure
 		}
-		m.mu.Unlock()
-		if err == nil {
-			err = ErrNotLeader
+		if err := m.pause(ctx, turn, time.Hour); err != nil {
+			return err
 		}
-		return cluster.Result{}, 0, err
 	}
-	m.seq++
-	seq, done := m.seq, make(chan applied, 1)
-	m.waiting[seq] = done
-	m.queue = cluster.Proposed{Node: m.opt.NodeID, Seq: seq, Command: c}.Append(m.queue)
-	m.group.Wake()
-	m.mu.Unlock()
+}
+
+// Register tells the cluster that this broker is there, with its addresses of
+// today, and names the cluster if it has no name yet.
+func (m *Member) Register(ctx context.Context) error {
+	named := false
+	m.View(func(s *cluster.State) { named = s.ClusterID() != "" })
+	if !named {
+		id := cluster.EncodeID(cluster.NewID(m.opt.Rand))
+		if _, _, err := m.Propose(ctx, &cluster.SetClusterID{ID: id}); err != nil && !errors.Is(err, cluster.ErrClusterID) {
+			return err
+		}
+	}
+	_, _, err := m.Propose(ctx, cluster.Register(m.opt.Self))
+	return err
+}
+
+// pause waits until turn is closed, or for d.
+func (m *Member) pause(ctx context.Context, turn <-chan struct{}, d time.Duration) error {
+	over := make(chan struct{})
+	timer := m.opt.Clock.AfterFunc(d, func() { close(over) })
+	defer timer.Stop()
 	select {
-	case a := <-done:
-		return a.res, a.version, a.err
+	case <-turn:
+	case <-over:
 	case <-ctx.Done():
-		m.mu.Lock()
-		delete(m.waiting, seq)
-		m.mu.Unlock()
-		return cluster.Result{}, 0, fmt.Errorf("%w: %w", ErrTimeout, ctx.Err())
+		return fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))
 	}
+	return nil
 }
 
-func (m *Member) failLocked(err error) {
-	if m.failure == nil {
-		m.failure = err
-	}
-	m.lead = false
-	m.dropLocked(err)
-	m.signalLeadLocked()
-}
-
-func (m *Member) dropLocked(err error) {
-	m.queue = nil
-	for seq, done := range m.waiting {
-		done <- applied{err: err}
-		delete(m.waiting, seq)
-	}
-}
-
-func (m *Member) signalLeadLocked() {
-	select {
-	case <-m.leadWait:
-	default:
-		close(m.leadWait)
-	}
-}
-
-// machine is the metadata as its raft group sees it.
-type machine Member
-
-var _ multiraft.StateMachine = (*machine)(nil)
-
-// Describe: commands take no offsets.
-func (*machine) Describe([]byte) (segment.Offset, uint32, int64) { return 0, 0, -1 }
-
-func (mm *machine) TakeProposal(segment.Term, int) []byte {
-	m := (*Member)(mm)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	q := m.queue
-	m.queue = nil
-	return q
-}
-
-func (*machine) Appended(segment.Index, segment.Offset, bool) {}
-
-func (*machine) Durable(segment.Offset) {}
-
-func (mm *machine) Committed(entries []segment.Entry) {
-	m := (*Member)(mm)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.failure != nil { // an entry before these was not applied
+// setPeers tells Peers where the brokers are.
+func (m *Member) setPeers(brokers []cluster.Broker) {
+	if m.opt.Peers == nil {
 		return
 	}
-	for i := range entries {
-		e := &entries[i]
-		for rest := e.Payload; len(rest) > 0; {
-			p, tail, err := cluster.Decode(rest)
-			if err != nil {
-				m.opt.Logger.Error("metadata cannot be applied", "index", e.Index, "err", err)
-				m.failLocked(fmt.Errorf("metadata entry %d: %w", e.Index, err))
-				return
-			}
-			rest = tail
-			m.applyLocked(p)
+	set := func(id uint64, addrs ...string) {
+		if id != uint64(m.self) {
+			m.opt.Peers.SetPeer(id, addrs...)
 		}
 	}
-	select {
-	case m.changed <- struct{}{}:
-	default:
+	if brokers == nil {
+		for id, addr := range m.opt.StaticPeers {
+			set(id, addr)
+		}
 	}
-}
-
-func (m *Member) applyLocked(p cluster.Proposed) {
-	res, err := m.state.Apply(p.Command)
-	if done := m.waiting[p.Seq]; done != nil && p.Node == m.opt.NodeID {
-		delete(m.waiting, p.Seq)
-		done <- applied{res, m.state.Version(), err}
+	for _, b := range brokers {
+		static, addrs := m.opt.StaticPeers[uint64(b.ID)], []string(nil)
+		if static != "" {
+			addrs = append(addrs, static)
+		}
+		if b.RaftAddr != "" && b.RaftAddr != static {
+			addrs = append(addrs, b.RaftAddr)
+		}
+		if len(addrs) > 0 {
+			set(uint64(b.ID), addrs...)
+		}
 	}
-}
-
-func (mm *machine) RoleChanged(c multiraft.RoleChange) {
-	m := (*Member)(mm)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.lead = c.Role == multiraft.Leader && m.failure == nil
-	if !m.lead {
-		m.dropLocked(ErrNotLeader)
-		return
-	}
-	m.signalLeadLocked()
-}
-
-// NoRoom refuses changes while the disk is full. Those that wait are told so;
-// the ones that have been proposed may be made later.
-func (mm *machine) NoRoom(err error) {
-	m := (*Member)(mm)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.noRoom = nil
-	if err != nil {
-		m.noRoom = fmt.Errorf("%w: %w", ErrStorage, err)
-		m.dropLocked(m.noRoom)
-	}
-}
-
-func (mm *machine) Failed(err error) {
-	m := (*Member)(mm)
-	m.opt.Logger.Error("metadata group has failed", "err", err)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.failLocked(fmt.Errorf("%w: %w", ErrStorage, err))
 }

@@ -29,13 +29,13 @@ func open(t *testing.T, fs vfs.FS) (*Member, func()) {
 	}
 	host := multiraft.NewHost(multiraft.Options{NodeID: 1, HardStates: states, Logger: log, Shards: 1})
 	host.Start()
-	m, err := Open(Options{NodeID: 1, Dir: "metadata", FS: fs, Syncer: syncer, Raft: host, Clock: clock.Real, Logger: log})
+	m, err := Open(Options{Self: cluster.Broker{ID: 1}, Dir: "metadata", FS: fs, Syncer: syncer, Raft: host, Clock: clock.Real, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := m.AwaitLeader(ctx); err != nil {
+	if err := m.Await(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return m, func() {
