@@ -143,16 +143,8 @@ func reserve(port int) error {
 	if reserved.files[port] != nil {
 		return fmt.Errorf("port %d is taken", port)
 	}
-	dir := filepath.Join(os.TempDir(), "chronik-test-ports")
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o666)
+	f, err := lock(strconv.Itoa(port))
 	if err != nil {
-		return err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
 		return fmt.Errorf("port %d is taken: %w", port, err)
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
@@ -182,4 +174,21 @@ func Eventually(tb testing.TB, limit time.Duration, what string, f func() error)
 		}
 		time.Sleep(10 * time.Millisecond) // polling step
 	}
+}
+
+// lock takes a name among the processes of these suites, for as long as the file is open.
+func lock(name string) (*os.File, error) {
+	dir := filepath.Join(os.TempDir(), "chronik-test-ports")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }

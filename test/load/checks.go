@@ -61,7 +61,7 @@ func (r *Rig) checkTopics(ctx context.Context, adm *kadm.Client) {
 	}
 	n := len(r.topics)
 	name := fmt.Sprintf("round-%d", n)
-	if _, err := adm.CreateTopic(ctx, 1, 1, nil, name); err != nil {
+	if _, err := adm.CreateTopic(ctx, 1, -1, nil, name); err != nil {
 		r.t.Fatalf("create topic %s: %v", name, err)
 	}
 	r.topics[name] = true
@@ -134,7 +134,7 @@ func (r *Rig) checkLog(ctx context.Context, adm *kadm.Client, audits *[partition
 	if left == 0 {
 		return
 	}
-	c, err := kgo.NewClient(Steady(r.b.Addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
+	c, err := kgo.NewClient(r.o.steady(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(100*time.Millisecond))...)
 	if err != nil {
 		r.t.Fatal(err)
@@ -189,7 +189,7 @@ func (r *Rig) readTrimmed(ctx context.Context, start, end int64) error {
 	if start == end {
 		return nil
 	}
-	c, err := kgo.NewClient(Steady(r.b.Addr, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{trimmedTopic: {0: kgo.NewOffset().At(start)}}),
+	c, err := kgo.NewClient(r.o.steady(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{trimmedTopic: {0: kgo.NewOffset().At(start)}}),
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()), kgo.FetchMaxWait(100*time.Millisecond))...)
 	if err != nil {
 		return err
@@ -217,7 +217,7 @@ func (r *Rig) readTrimmed(ctx context.Context, start, end int64) error {
 // newProducer sends from an idempotent producer made for this round; its id must not have been given to anybody.
 func (r *Rig) newProducer() {
 	r.t.Helper()
-	s := r.sender(topic, partitions, senderKinds[0], r.ledger)
+	s := r.sender(topic, partitions, r.o.kinds()[0], r.ledger)
 	ctx := r.ctx(time.Minute)
 	s.burst(ctx, 20)
 	if err := s.client.Flush(ctx); err != nil {

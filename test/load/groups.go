@@ -56,7 +56,7 @@ const memberGroup = "crash-members"
 
 // member consumes in the group and commits after each poll. Records of a partition must come without a gap from where
 // it was assigned.
-func member(ctx context.Context, addr string, c *commits, seen *atomic.Int64, fault func(error)) {
+func member(ctx context.Context, o Options, c *commits, seen *atomic.Int64, fault func(error)) {
 	next := map[int32]int64{}
 	var mu sync.Mutex
 	forget := func(_ context.Context, _ *kgo.Client, m map[string][]int32) {
@@ -66,7 +66,7 @@ func member(ctx context.Context, addr string, c *commits, seen *atomic.Int64, fa
 			delete(next, p)
 		}
 	}
-	cl, err := kgo.NewClient(Steady(addr, kgo.ConsumeTopics(topic), kgo.ConsumerGroup(memberGroup), kgo.DisableAutoCommit(),
+	cl, err := kgo.NewClient(o.steady(kgo.ConsumeTopics(topic), kgo.ConsumerGroup(memberGroup), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.BlockRebalanceOnPoll(), kgo.SessionTimeout(6*time.Second),
 		kgo.HeartbeatInterval(200*time.Millisecond), kgo.FetchMaxWait(100*time.Millisecond),
 		kgo.OnPartitionsRevoked(forget), kgo.OnPartitionsLost(forget))...)
@@ -128,8 +128,8 @@ func loneGroup(i int) string { return fmt.Sprintf("crash-lone-%d", i) }
 const loneGroups = 5
 
 // commitAlone commits rising numbers for several groups without members, each with its number as metadata too.
-func commitAlone(ctx context.Context, addr string, c *commits, fault func(error)) {
-	cl, err := kgo.NewClient(Steady(addr)...)
+func commitAlone(ctx context.Context, o Options, c *commits, fault func(error)) {
+	cl, err := kgo.NewClient(o.steady()...)
 	if err != nil {
 		fault(err)
 		return

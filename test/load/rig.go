@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -18,10 +19,10 @@ import (
 	"chronik/test/harness"
 )
 
-// Rig is a broker under load: what runs, what was promised, and what went wrong.
+// Rig is a broker or a cluster under load: what runs, what was promised, and what went wrong.
 type Rig struct {
 	t       *testing.T
-	b       *harness.Broker
+	o       Options
 	seed    uint64
 	rng     *rand.Rand
 	ledger  *ledger
@@ -67,12 +68,42 @@ func Settings() map[string]string {
 	return map[string]string{"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "4", "log.retention.check.interval.ms": "200"}
 }
 
+// Options say where a load goes, and how.
+type Options struct {
+	Addr    string        // of a broker, or of several, separated by commas
+	Cluster bool          // acks=1 promises nothing, and requests that a node leaves unanswered are given up soon
+	Pause   time.Duration // most that a producer pauses between bursts of up to 60 records; 0: 6 ms
+}
+
+func (o Options) steady(opts ...kgo.Opt) []kgo.Opt {
+	if o.Cluster {
+		opts = append([]kgo.Opt{kgo.ProduceRequestTimeout(5 * time.Second), kgo.RequestTimeoutOverhead(3 * time.Second)}, opts...)
+	}
+	return Steady(o.Addr, opts...)
+}
+
+func (o Options) kinds() []senderKind {
+	if !o.Cluster {
+		return senderKinds
+	}
+	return slices.DeleteFunc(slices.Clone(senderKinds), func(k senderKind) bool { return k.acks != kgo.AllISRAcks() })
+}
+
 // Start makes the topics on a broker that is ready, and starts all of the load. It runs until Finish, or until the test
 // ends.
 func Start(t *testing.T, b *harness.Broker, seed uint64) *Rig {
 	t.Helper()
+	return StartWith(t, Options{Addr: b.Bootstrap(), Cluster: b.Cluster() != nil}, seed)
+}
+
+// StartWith is Start with options.
+func StartWith(t *testing.T, o Options, seed uint64) *Rig {
+	t.Helper()
+	if o.Pause == 0 {
+		o.Pause = 6 * time.Millisecond
+	}
 	r := &Rig{
-		t: t, b: b, seed: seed, rng: rand.New(rand.NewPCG(seed, 99)), ledger: newLedger(partitions), trimmed: newLedger(1), members: newCommits(),
+		t: t, o: o, seed: seed, rng: rand.New(rand.NewPCG(seed, 99)), ledger: newLedger(partitions), trimmed: newLedger(1), members: newCommits(),
 		lone: newCommits(), ids: map[int64]bool{}, topics: map[string]bool{}, nextID: 1,
 	}
 	for p := range r.audits {
@@ -82,11 +113,11 @@ func Start(t *testing.T, b *harness.Broker, seed uint64) *Rig {
 	defer done()
 	small := "1048576" // segments of a mebibyte, so that rounds cross rolls
 	conf := map[string]*string{"segment.bytes": &small}
-	if _, err := adm.CreateTopic(r.ctx(time.Minute), partitions, 1, conf, topic); err != nil {
+	if _, err := adm.CreateTopic(r.ctx(time.Minute), partitions, -1, conf, topic); err != nil {
 		t.Fatal(err)
 	}
 	conf["retention.bytes"] = &small
-	if _, err := adm.CreateTopic(r.ctx(time.Minute), 1, 1, conf, trimmedTopic); err != nil {
+	if _, err := adm.CreateTopic(r.ctx(time.Minute), 1, -1, conf, trimmedTopic); err != nil {
 		t.Fatal(err)
 	}
 	r.start()
@@ -100,7 +131,7 @@ func (r *Rig) ctx(limit time.Duration) context.Context {
 }
 
 func (r *Rig) admin() (*kadm.Client, func()) {
-	c, err := kgo.NewClient(Steady(r.b.Addr)...)
+	c, err := kgo.NewClient(r.o.steady()...)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -117,23 +148,23 @@ func (r *Rig) start() {
 	var sctx, octx context.Context
 	sctx, r.stopSenders = context.WithCancel(context.Background())
 	octx, r.stopOthers = context.WithCancel(context.Background())
-	for _, kind := range senderKinds {
+	for _, kind := range r.o.kinds() {
 		s := r.sender(topic, partitions, kind, r.ledger)
 		r.senders.Go(func() { s.run(sctx) })
 	}
-	s := r.sender(trimmedTopic, 1, senderKinds[1], r.trimmed)
+	s := r.sender(trimmedTopic, 1, r.o.kinds()[1], r.trimmed)
 	r.senders.Go(func() { s.run(sctx) })
 	for range 2 {
-		r.others.Go(func() { member(octx, r.b.Addr, r.members, &r.seen, r.fault) })
+		r.others.Go(func() { member(octx, r.o, r.members, &r.seen, r.fault) })
 	}
-	r.others.Go(func() { commitAlone(octx, r.b.Addr, r.lone, r.fault) })
+	r.others.Go(func() { commitAlone(octx, r.o, r.lone, r.fault) })
 	r.t.Cleanup(func() { r.stopSenders(); r.stopOthers() })
 }
 
 // sender makes a producer with an id of its own.
 func (r *Rig) sender(topic string, parts int, kind senderKind, l *ledger) *sender {
 	r.t.Helper()
-	s := newSender(r.t, r.b.Addr, topic, parts, r.nextID, kind, l, r.seed, r.fault)
+	s := newSender(r.t, r.o, topic, parts, r.nextID, kind, l, r.seed, r.fault)
 	r.nextID++
 	return s
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"chronik/test/harness"
 )
 
 const (
@@ -17,10 +19,10 @@ const (
 )
 
 // Steady is what every client of a load is made with: it retries for ever, at short intervals, so that it lives through the
-// restarts.
+// restarts. addr is one address or several, separated by commas.
 func Steady(addr string, opts ...kgo.Opt) []kgo.Opt {
 	return append([]kgo.Opt{
-		kgo.SeedBrokers(addr), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+		kgo.SeedBrokers(harness.Seeds(addr)...), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
 		kgo.RequestRetries(1 << 30), kgo.RetryTimeout(5 * time.Minute), kgo.MetadataMinAge(20 * time.Millisecond),
 		kgo.UnknownTopicRetries(-1), kgo.AlwaysRetryEOF(), kgo.DialTimeout(2 * time.Second),
 	}, opts...)
@@ -34,6 +36,7 @@ type sender struct {
 	ledger *ledger
 	fault  func(error)
 	seqs   []uint64 // by partition
+	pause  time.Duration
 }
 
 type senderKind struct {
@@ -43,6 +46,8 @@ type senderKind struct {
 	codec      kgo.CompressionCodec
 }
 
+// senderKinds are the producers of one node, that loses nothing it has acknowledged. In a cluster only acks=all promises
+// that.
 var senderKinds = []senderKind{
 	{"idempotent, acks=all, lz4", true, kgo.AllISRAcks(), kgo.Lz4Compression()},
 	{"idempotent, acks=all, none", true, kgo.AllISRAcks(), kgo.NoCompression()},
@@ -51,10 +56,10 @@ var senderKinds = []senderKind{
 	{"plain, acks=1, none", false, kgo.LeaderAck(), kgo.NoCompression()},
 }
 
-func newSender(t testing.TB, addr, topic string, parts int, id uint32, kind senderKind, l *ledger, seed uint64, fault func(error)) *sender {
+func newSender(t testing.TB, o Options, topic string, parts int, id uint32, kind senderKind, l *ledger, seed uint64, fault func(error)) *sender {
 	t.Helper()
-	s := &sender{id: id, rng: rand.New(rand.NewPCG(seed, uint64(id))), ledger: l, fault: fault, seqs: make([]uint64, parts)}
-	opts := Steady(addr, kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	s := &sender{id: id, rng: rand.New(rand.NewPCG(seed, uint64(id))), ledger: l, fault: fault, seqs: make([]uint64, parts), pause: o.Pause}
+	opts := o.steady(kgo.DefaultProduceTopic(topic), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(kind.codec), kgo.RequiredAcks(kind.acks), kgo.MaxBufferedRecords(400),
 		kgo.ProducerBatchMaxBytes(200_000),
 		kgo.ProducerOnDataLossDetected(func(t string, p int32) { fault(fmt.Errorf("producer %d: data loss detected in %s/%d", id, t, p)) }))
@@ -100,7 +105,7 @@ func (s *sender) run(ctx context.Context) {
 		s.burst(ctx, 1+s.rng.IntN(60))
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Duration(s.rng.IntN(6)) * time.Millisecond): // pace of the load
+		case <-time.After(time.Duration(s.rng.Int64N(int64(s.pause)))): // pace of the load
 		}
 	}
 	fctx, cancel := context.WithTimeout(context.Background(), time.Minute)
