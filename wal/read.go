@@ -124,29 +124,40 @@ func (v *view) read(from, upTo Offset, maxBytes int, dst []segment.Entry, ref *R
 // belong to the caller. ErrCompacted when lo is gone, ErrUnavailable when
 // hi-1 is not there yet.
 func (l *Log) Entries(lo, hi Index, maxBytes int64, dst []segment.Entry) ([]segment.Entry, error) {
+	out, ref, err := l.Frames(lo, hi, maxBytes, dst)
+	if ref == nil {
+		return out, err
+	}
+	defer ref.drop()
+	if err := segment.Detach(out[len(dst):]); err != nil {
+		return out[:len(dst)], err
+	}
+	return out, nil
+}
+
+// Frames is Entries without the copy: the payloads alias the mapping until
+// ref.Release; ref is nil when there are none, or with an error.
+func (l *Log) Frames(lo, hi Index, maxBytes int64, dst []segment.Entry) ([]segment.Entry, *Ref, error) {
 	for {
 		v, err := l.loaded()
 		switch {
 		case err != nil:
-			return dst, err
+			return dst, nil, err
 		case lo >= hi:
-			return dst, nil
+			return dst, nil, nil
 		case lo < v.first():
-			return dst, ErrCompacted
+			return dst, nil, ErrCompacted
 		case hi > v.active.NextIndex():
-			return dst, ErrUnavailable
+			return dst, nil, ErrUnavailable
 		}
 		ref := refs.Get().(*Ref)
 		out, err := v.entries(lo, hi, maxBytes, dst, ref)
 		if err == nil {
-			err = segment.Detach(out[len(dst):])
+			return out, ref, nil
 		}
 		ref.drop()
-		if err == nil {
-			return out, nil
-		}
 		if !l.stale(v, err) {
-			return out[:len(dst)], err
+			return out[:len(dst)], nil, err
 		}
 	}
 }
