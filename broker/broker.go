@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -13,36 +11,11 @@ import (
 	"chronik/broker/cluster"
 	"chronik/broker/config"
 	"chronik/broker/coordinator"
+	"chronik/broker/local"
 	"chronik/broker/metadata"
 	"chronik/broker/partition"
 	"chronik/broker/settings"
-	"chronik/internal/clock"
-	"chronik/internal/metrics"
-	"chronik/internal/vfs"
-	"chronik/raftstore/multiraft"
-	"chronik/wal"
 )
-
-// Options say what a broker runs on.
-type Options struct {
-	NodeID int32
-	Host   string // advertised to clients
-	Port   int32
-	Rack   string
-
-	DataDir string
-	FS      vfs.FS
-	Syncer  *wal.Syncer
-	Maps    *wal.Maps
-	Raft    *multiraft.Host
-	Clock   clock.Clock
-	Rand    *rand.Rand // used under the broker's lock
-	Logger  *slog.Logger
-	Metrics *metrics.Metrics
-	// Static are Kafka broker settings from the command line and the file,
-	// checked by broker/config.
-	Static map[string]string
-}
 
 // Broker is one node's part of the cluster.
 type Broker struct {
@@ -52,11 +25,7 @@ type Broker struct {
 	meta *metadata.Member
 	conf atomic.Pointer[config.BrokerConfig]
 
-	mu         sync.RWMutex
-	topics     map[string]*topic
-	byID       map[cluster.TopicID]*topic
-	reconciled uint64        // metadata version whose partitions are open
-	progress   chan struct{} // closed and replaced when reconciled moves
+	local *local.Set // this node's partitions
 
 	alterMu sync.Mutex // serialises config changes
 	randMu  sync.Mutex
@@ -67,25 +36,16 @@ type Broker struct {
 	done sync.WaitGroup
 }
 
-// topic is a topic as this node runs it.
-type topic struct {
-	info   *cluster.Topic
-	conf   atomic.Pointer[config.TopicConfig]
-	parts  []*partition.Partition // by partition; nil where this node has no replica, or it failed to open
-	failed []error                // by partition; why it failed to open
-}
-
-// Open recovers the metadata and opens every partition of this node. When it
-// returns, the node leads what it can lead and serves.
-func Open(ctx context.Context, o Options) (*Broker, error) {
-	b := &Broker{
-		opt: o, topics: map[string]*topic{}, byID: map[cluster.TopicID]*topic{}, progress: make(chan struct{}),
-	}
-	b.ctx, b.stop = context.WithCancel(context.WithoutCancel(ctx))
+// New opens the metadata, and waits for nothing and nobody: Start does. What
+// other nodes ask of Serve is answered from now on.
+func New(o Options) (*Broker, error) {
+	b := &Broker{opt: o}
+	b.ctx, b.stop = context.WithCancel(context.Background())
 	if err := b.refreshSettings(cluster.New()); err != nil {
 		return nil, err
 	}
 	b.Host = b.newCoordinator()
+	b.local = b.newLocal()
 	meta, err := metadata.Open(metadata.Options{
 		Self: cluster.Broker{ID: o.NodeID, Host: o.Host, Port: o.Port, Rack: o.Rack},
 		Dir:  b.metadataDir(), FS: o.FS, Syncer: o.Syncer, Raft: o.Raft, Clock: o.Clock, Rand: b.newRand(), Logger: o.Logger,
@@ -95,13 +55,15 @@ func Open(ctx context.Context, o Options) (*Broker, error) {
 		return nil, err
 	}
 	b.meta = meta
-	if err := b.start(ctx); err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
 	return b, nil
 }
 
-func (b *Broker) start(ctx context.Context) error {
+// Start joins the cluster and opens every partition of this node. On one node
+// that is all there is, all of them have their leaders when it returns; in a
+// cluster that depends on others, and NotReady tells.
+//
+// After an error the broker is to be closed.
+func (b *Broker) Start(ctx context.Context) error {
 	if err := b.meta.Await(ctx); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
@@ -115,6 +77,18 @@ func (b *Broker) start(ctx context.Context) error {
 	b.done.Go(b.reconcileLoop)
 	b.done.Go(b.housekeeping)
 	return b.awaitLeaders(ctx)
+}
+
+// Open is New and Start.
+func Open(ctx context.Context, o Options) (*Broker, error) {
+	b, err := New(o)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.Start(ctx); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
 }
 
 func (b *Broker) metadataDir() string { return filepath.Join(b.opt.DataDir, "metadata") }
@@ -133,14 +107,7 @@ func (b *Broker) Close() error {
 	b.stop()
 	b.done.Wait()
 	b.Host.Close()
-	var errs []error
-	for _, p := range b.openPartitions() {
-		errs = append(errs, p.Close())
-	}
-	b.mu.Lock()
-	b.topics, b.byID = map[string]*topic{}, map[cluster.TopicID]*topic{}
-	b.mu.Unlock()
-	return errors.Join(append(errs, b.meta.Close())...)
+	return errors.Join(b.local.Close(), b.meta.Close())
 }
 
 // Settings are the broker's effective settings. The value is never changed.
@@ -168,32 +135,12 @@ func (b *Broker) Nodes() []Node {
 
 // lookup finds a partition of this node, and completes tp with the topic's
 // name and id.
-func (b *Broker) lookup(tp *TopicPartition, byID bool) (*topic, *partition.Partition, error) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	var t *topic
-	if byID {
-		if t = b.byID[tp.TopicID]; t == nil {
-			return nil, nil, ErrUnknownTopicID
-		}
-		tp.Topic = t.info.Name
-	} else {
-		if t = b.topics[tp.Topic]; t == nil {
-			return nil, nil, ErrUnknownTopicOrPartition
-		}
-		tp.TopicID = t.info.ID
+func (b *Broker) lookup(tp *TopicPartition, byID bool) (*local.Topic, *partition.Partition, error) {
+	t, p, err := b.local.Lookup(tp.Topic, tp.TopicID, byID, tp.Partition)
+	if t != nil {
+		tp.Topic, tp.TopicID = t.Name, t.ID
 	}
-	if tp.Partition < 0 || int(tp.Partition) >= len(t.parts) {
-		return nil, nil, ErrUnknownTopicOrPartition
-	}
-	if p := t.parts[tp.Partition]; p != nil {
-		return t, p, nil
-	}
-	err := t.failed[tp.Partition]
-	if errors.Is(err, errOpening) {
-		return nil, nil, fmt.Errorf("%w: %w", ErrNotLeader, err)
-	}
-	return nil, nil, fmt.Errorf("%w: %w", ErrStorage, err)
+	return t, p, fromBelow(err)
 }
 
 // PartitionLeader is who leads a partition; false when it is not known here.
@@ -237,6 +184,11 @@ var errorsBelow = []struct{ from, to error }{
 	{partition.ErrOutOfOrderSequence, ErrOutOfOrderSequence},
 	{partition.ErrInvalidProducerEpoch, ErrInvalidProducerEpoch},
 	{partition.ErrStorage, ErrStorage},
+	{local.ErrUnknown, ErrUnknownTopicOrPartition},
+	{local.ErrUnknownID, ErrUnknownTopicID},
+	{local.ErrElsewhere, ErrNotLeader},
+	{local.ErrOpening, ErrNotLeader},
+	{local.ErrFailed, ErrStorage},
 	{metadata.ErrNotLeader, ErrLeaderNotAvailable},
 	{metadata.ErrTimeout, ErrRequestTimedOut},
 	{metadata.ErrClosed, ErrShuttingDown},

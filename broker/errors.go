@@ -35,5 +35,7 @@ var (
 	ErrCoordinatorNotAvailable      = errors.New("the coordinator is not available")
 	ErrUnsupportedEndpointType      = errors.New("endpoint type is not supported")
 	ErrMismatchedEndpointType       = errors.New("the request was sent to an endpoint of the wrong type")
+	ErrElectionNotNeeded            = errors.New("leader election not needed for topic partition")
+	ErrPreferredLeaderNotAvailable  = errors.New("the preferred leader was not available")
 	ErrShuttingDown                 = errors.New("the broker is shutting down")
 )

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chronik/broker/group"
+	"chronik/broker/local"
 	"chronik/internal/vfs"
 	"chronik/kafka/batch"
 )
@@ -80,21 +81,16 @@ func TestTopicsOnAFullDisk(t *testing.T) {
 	}
 }
 
-// A partition that is being opened is not a broken disk: clients ask again.
-func TestPartitionBeingOpened(t *testing.T) {
-	r := newRig(t)
-	r.create("t", 1)
-	r.mu.Lock()
-	kept := r.topics["t"].parts[0]
-	r.topics["t"].parts[0], r.topics["t"].failed[0] = nil, errOpening
-	r.mu.Unlock()
-	defer func() {
-		r.mu.Lock()
-		r.topics["t"].parts[0] = kept
-		r.mu.Unlock()
-	}()
-	if p := r.produce("t", 0, -1, recordsOf(t, batch.Plain(batch.None), "v")); !errors.Is(p.Err, ErrNotLeader) || errors.Is(p.Err, ErrStorage) {
-		t.Errorf("produce: %v, want %v", p.Err, ErrNotLeader)
+// What is not open here is told apart: a partition that is being opened or is
+// elsewhere is not a broken disk, clients ask again.
+func TestErrorsOfPartitionsThatAreNotOpen(t *testing.T) {
+	for from, want := range map[error]error{
+		local.ErrOpening: ErrNotLeader, local.ErrElsewhere: ErrNotLeader, local.ErrFailed: ErrStorage,
+		local.ErrUnknown: ErrUnknownTopicOrPartition, local.ErrUnknownID: ErrUnknownTopicID,
+	} {
+		if got := fromBelow(from); !errors.Is(got, want) || want != ErrStorage && errors.Is(got, ErrStorage) {
+			t.Errorf("%v: %v, want %v", from, got, want)
+		}
 	}
 }
 

@@ -141,7 +141,7 @@ func (b *Broker) DeleteRecords(ctx context.Context, tp TopicPartition, offset in
 		return -1, err
 	case isInternal(tp.Topic):
 		return -1, ErrInvalidTopic
-	case t.conf.Load().Compact && !t.conf.Load().DeleteExpired:
+	case t.Config().Compact && !t.Config().DeleteExpired:
 		return -1, ErrPolicyViolation
 	}
 	start, err := p.DeleteRecords(ctx, offset)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"chronik/broker/cluster"
 	"chronik/broker/coordinator"
 	"chronik/broker/group"
 	"chronik/internal/metrics"
@@ -42,20 +43,18 @@ func (b *Broker) groupConfig() group.Config {
 
 // offsetsPartitions is how many partitions __consumer_offsets has; 0 when it
 // does not exist yet.
-func (b *Broker) offsetsPartitions() int {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if t := b.topics[offsetsTopic]; t != nil {
-		return len(t.info.Partitions)
-	}
-	return 0
+func (b *Broker) offsetsPartitions() (n int) {
+	b.meta.View(func(s *cluster.State) {
+		if t := s.Topic(offsetsTopic); t != nil {
+			n = len(t.Partitions)
+		}
+	})
+	return n
 }
 
 func (b *Broker) offsetsBatchBytesMax() int {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if t := b.topics[offsetsTopic]; t != nil {
-		return t.conf.Load().MaxMessageBytes
+	if t := b.local.Topic(offsetsTopic); t != nil {
+		return t.Config().MaxMessageBytes
 	}
 	return 0
 }

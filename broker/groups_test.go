@@ -90,7 +90,7 @@ func TestC3CoordinatorCreatesItsTopic(t *testing.T) {
 	if info.Err != nil || !info.Internal || len(info.Partitions) != 4 || len(info.Partitions[0].Replicas) != 1 {
 		t.Errorf("the topic is %+v", info)
 	}
-	if c := r.topics[offsetsTopic].conf.Load(); !c.Compact || c.DeleteExpired {
+	if c := r.local.Topic(offsetsTopic).Config(); !c.Compact || c.DeleteExpired {
 		t.Errorf("compact %v, delete %v: offsets must not expire with time", c.Compact, c.DeleteExpired)
 	}
 }

@@ -175,7 +175,7 @@ func (b *Broker) admit(r *ProduceRequest, part *ProducePartition) (*config.Topic
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	conf := t.conf.Load()
+	conf := t.Config()
 	first, berr := batch.First(part.Records, r.Version)
 	if berr != nil {
 		return nil, nil, nil, berr

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"chronik/broker/local"
 	"chronik/broker/partition"
 	"chronik/raftstore/multiraft"
 )
@@ -22,18 +23,14 @@ type PartitionStats struct {
 
 // Partitions tells the state of every partition of this node.
 func (b *Broker) Partitions() (out []PartitionStats) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	for _, t := range b.topics {
-		for i, p := range t.parts {
-			if p != nil {
-				_, _, _, followers := p.Replication()
-				out = append(out, PartitionStats{
-					TopicPartition: TopicPartition{Topic: t.info.Name, TopicID: t.info.ID, Partition: int32(i)},
-					Raft:           p.Status(), Bytes: p.State().Bytes, Segments: len(p.Segments()),
-					InSync: p.InSync(), Followers: followers,
-				})
-			}
+	for _, r := range b.local.Replicas() {
+		if p := r.Partition; p != nil {
+			_, _, _, followers := p.Replication()
+			out = append(out, PartitionStats{
+				TopicPartition: TopicPartition{Topic: r.Topic.Name, TopicID: r.Topic.ID, Partition: r.Index},
+				Raft:           p.Status(), Bytes: p.State().Bytes, Segments: len(p.Segments()),
+				InSync: p.InSync(), Followers: followers,
+			})
 		}
 	}
 	return out
@@ -46,16 +43,12 @@ func (b *Broker) NotReady() error {
 	if !b.meta.Leading() {
 		return errors.New("the metadata has no leader")
 	}
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	for _, t := range b.topics {
-		for i, p := range t.parts {
-			if p == nil {
-				return fmt.Errorf("%s-%d is not open: %w", t.info.Name, i, t.failed[i])
-			}
-			if s := p.State(); s.Leader == 0 {
-				return fmt.Errorf("%s-%d has no leader", t.info.Name, i)
-			}
+	for _, r := range b.local.Replicas() {
+		switch {
+		case r.Partition != nil && r.Partition.State().Leader == 0:
+			return fmt.Errorf("%s-%d has no leader", r.Topic.Name, r.Index)
+		case r.Partition == nil && !errors.Is(r.Err, local.ErrElsewhere):
+			return fmt.Errorf("%s-%d is not open: %w", r.Topic.Name, r.Index, r.Err)
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -156,8 +155,7 @@ func (b *Broker) CreatePartitions(ctx context.Context, reqs []NewPartitions, tim
 }
 
 func (b *Broker) createPartitions(ctx context.Context, r NewPartitions, budget *int, validateOnly bool) error {
-	var t *cluster.Topic
-	b.meta.View(func(s *cluster.State) { t = s.Topic(r.Topic) })
+	t := b.topic(TopicRef{Name: r.Topic})
 	if t == nil {
 		return ErrUnknownTopicOrPartition
 	}
@@ -211,14 +209,7 @@ func (b *Broker) DeleteTopics(ctx context.Context, refs []TopicRef, timeout time
 }
 
 func (b *Broker) deleteTopic(ctx context.Context, r TopicRef, out *DeletedTopic) (uint64, error) {
-	var t *cluster.Topic
-	b.meta.View(func(s *cluster.State) {
-		if r.ByID {
-			t = s.TopicByID(r.ID)
-		} else {
-			t = s.Topic(r.Name)
-		}
-	})
+	t := b.topic(r)
 	switch {
 	case t == nil && r.ByID:
 		return 0, ErrUnknownTopicID
@@ -292,42 +283,33 @@ const creationMax = 5 * time.Second
 // request or another, when its partitions have leaders: clients that see a
 // partition without one give up sooner than creation takes.
 func (b *Broker) describeSettled(ctx context.Context, ref TopicRef) TopicInfo {
-	info := b.describeTopic(ref) // before the metadata, which knows what it finds
-	var version uint64
-	var t *cluster.Topic
-	b.meta.View(func(s *cluster.State) {
-		version = s.Version()
-		if t = s.Topic(ref.Name); ref.ByID {
-			t = s.TopicByID(ref.ID)
-		}
-	})
+	info := b.describeTopic(ref)
 	unled := func(p PartitionInfo) bool { return p.Err != nil }
-	if t == nil || info.Err == nil && !slices.ContainsFunc(info.Partitions, unled) {
+	if info.Err != nil || !slices.ContainsFunc(info.Partitions, unled) {
 		return info
 	}
+	var version uint64
+	b.meta.View(func(s *cluster.State) { version = s.Version() })
 	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, creationMax)
 	defer cancel()
 	if b.awaitVersion(ctx, version) == nil {
-		_ = b.awaitLeaders(ctx, t.Name) // what is there by then is told
+		_ = b.awaitLeaders(ctx, info.Name) // what is there by then is told
 	}
 	return b.describeTopic(ref)
 }
 
 func (b *Broker) describeTopic(ref TopicRef) TopicInfo {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	t := b.topics[ref.Name]
-	missing := ErrUnknownTopicOrPartition
-	if ref.ByID {
-		t, missing = b.byID[ref.ID], ErrUnknownTopicID
+	t := b.topic(ref)
+	switch {
+	case t == nil && ref.ByID:
+		return TopicInfo{ID: ref.ID, Err: ErrUnknownTopicID}
+	case t == nil:
+		return TopicInfo{Name: ref.Name, Err: ErrUnknownTopicOrPartition}
 	}
-	if t == nil {
-		return TopicInfo{Name: ref.Name, ID: ref.ID, Err: missing}
-	}
-	info := TopicInfo{Name: t.info.Name, ID: t.info.ID, Internal: isInternal(t.info.Name)}
-	for i, p := range t.info.Partitions {
+	info := TopicInfo{Name: t.Name, ID: t.ID, Internal: isInternal(t.Name)}
+	for i, p := range t.Partitions {
 		pi := PartitionInfo{Partition: int32(i), Leader: LeaderEpoch{-1, -1}, Replicas: p.Replicas, ISR: p.Replicas}
-		if part := t.parts[i]; part != nil {
+		if _, part, err := b.local.Lookup("", t.ID, true, int32(i)); err == nil {
 			pi.Leader = leaderOf(part)
 		}
 		if pi.Leader.ID < 0 {
@@ -338,39 +320,36 @@ func (b *Broker) describeTopic(ref TopicRef) TopicInfo {
 	return info
 }
 
+// topic is a topic as the metadata has it, or nil.
+func (b *Broker) topic(ref TopicRef) (t *cluster.Topic) {
+	b.meta.View(func(s *cluster.State) {
+		if t = s.Topic(ref.Name); ref.ByID {
+			t = s.TopicByID(ref.ID)
+		}
+	})
+	return t
+}
+
 // TopicID is the id of a topic.
 func (b *Broker) TopicID(name string) (id [16]byte, ok bool) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if t := b.topics[name]; t != nil {
-		return t.info.ID, true
+	if t := b.topic(TopicRef{Name: name}); t != nil {
+		return t.ID, true
 	}
 	return id, false
 }
 
 // TopicName is the name of the topic with an id.
 func (b *Broker) TopicName(id [16]byte) (string, bool) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	if t := b.byID[id]; t != nil {
-		return t.info.Name, true
+	if t := b.topic(TopicRef{ID: id, ByID: true}); t != nil {
+		return t.Name, true
 	}
 	return "", false
 }
 
 // HasPartition reports whether a topic exists and has the partition.
 func (b *Broker) HasPartition(topic string, partition int32) bool {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	t := b.topics[topic]
-	return t != nil && partition >= 0 && int(partition) < len(t.info.Partitions)
-}
-
-// topicNames lists the topics, sorted.
-func (b *Broker) topicNames() []string {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	return slices.Sorted(maps.Keys(b.topics))
+	t := b.topic(TopicRef{Name: topic})
+	return t != nil && partition >= 0 && int(partition) < len(t.Partitions)
 }
 
 func (b *Broker) newUUID() [16]byte { return cluster.NewID(b.newRand()) }

@@ -1,13 +1,16 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"chronik/broker/cluster"
+	"chronik/broker/local"
 	"chronik/broker/partition"
 	"chronik/internal/clock"
 )
@@ -21,26 +24,17 @@ func (b *Broker) housekeeping() {
 		}
 		now := b.opt.Clock.Now()
 		expiry := now.Add(-b.conf.Load().ProducerIDExpiration)
-		for _, p := range b.openPartitions() {
+		for _, r := range b.local.Replicas() {
+			p := r.Partition
+			if p == nil {
+				continue
+			}
 			if err := p.Retain(now); err != nil && !errors.Is(err, partition.ErrClosed) {
 				b.opt.Logger.Error("retention failed", "err", err)
 			}
 			p.ExpireProducers(expiry.UnixMilli())
 		}
 	}
-}
-
-func (b *Broker) openPartitions() (out []*partition.Partition) {
-	b.mu.RLock()
-	defer b.mu.RUnlock()
-	for _, t := range b.topics {
-		for _, p := range t.parts {
-			if p != nil {
-				out = append(out, p)
-			}
-		}
-	}
-	return out
 }
 
 // producerIDs hands out ids from a block that the cluster has reserved for
@@ -84,22 +78,18 @@ func (b *Broker) LogDirs(filter []TopicPartition, all bool) []LogDir {
 	} else {
 		dir.Err = fmt.Errorf("%w: %w", ErrStorage, err)
 	}
-	for _, name := range b.topicNames() {
-		b.mu.RLock()
-		t := b.topics[name]
-		var parts []*partition.Partition
-		var id cluster.TopicID
-		if t != nil {
-			parts, id = slices.Clone(t.parts), t.info.ID
-		}
-		b.mu.RUnlock()
-		for i, p := range parts {
-			asked := all || slices.ContainsFunc(filter, func(f TopicPartition) bool { return f.Topic == name && f.Partition == int32(i) })
-			if p == nil || !asked {
-				continue
-			}
+	replicas := b.local.Replicas()
+	slices.SortFunc(replicas, func(x, y local.Replica) int {
+		return cmp.Or(strings.Compare(x.Topic.Name, y.Topic.Name), cmp.Compare(x.Index, y.Index))
+	})
+	wanted := map[TopicPartition]bool{}
+	for _, f := range filter {
+		wanted[TopicPartition{Topic: f.Topic, Partition: f.Partition}] = true
+	}
+	for _, r := range replicas {
+		if r.Partition != nil && (all || wanted[TopicPartition{Topic: r.Topic.Name, Partition: r.Index}]) {
 			dir.Partitions = append(dir.Partitions, LogDirPartition{
-				TopicPartition: TopicPartition{Topic: name, TopicID: id, Partition: int32(i)}, Bytes: p.State().Bytes,
+				TopicPartition: TopicPartition{Topic: r.Topic.Name, TopicID: r.Topic.ID, Partition: r.Index}, Bytes: r.Partition.State().Bytes,
 			})
 		}
 	}

@@ -67,7 +67,9 @@ var table = map[string]packageRule{
 	"broker/metadata":      {level: 33, imports: []string{"broker/cluster", "raftstore/multiraft", "wal", "segment", "internal/vfs", "internal/clock"}},
 	"broker/settings":      {level: 33, imports: []string{"broker/cluster", "broker/config"}},
 	"broker/fetchsession":  {level: 30},
-	"broker": {level: 35, imports: []string{"broker/config", "broker/cluster", "broker/coordinator", "broker/group", "broker/metadata", "broker/partition", "broker/settings",
+	"broker/local": {level: 34, imports: []string{"broker/config", "broker/cluster", "broker/partition", "raftstore/multiraft", "wal",
+		"internal/vfs", "internal/clock", "internal/metrics"}},
+	"broker": {level: 35, imports: []string{"broker/config", "broker/cluster", "broker/coordinator", "broker/group", "broker/local", "broker/metadata", "broker/partition", "broker/settings",
 		"raftstore/multiraft", "wal", "segment", "kafka/batch", "internal/vfs", "internal/clock", "internal/metrics"}},
 
 	"kafka/server":          {level: 40, imports: []string{"kafka/wire", "internal/clock"}},

@@ -50,6 +50,8 @@ var codes = []struct {
 	{broker.ErrCoordinatorNotAvailable, kerr.CoordinatorNotAvailable},
 	{broker.ErrUnsupportedEndpointType, kerr.UnsupportedEndpointType},
 	{broker.ErrMismatchedEndpointType, kerr.MismatchedEndpointType},
+	{broker.ErrElectionNotNeeded, kerr.ElectionNotNeeded},
+	{broker.ErrPreferredLeaderNotAvailable, kerr.PreferredLeaderNotAvailable},
 	{broker.ErrShuttingDown, kerr.NotLeaderOrFollower}, // retriable everywhere; makes the client look for another broker
 	{fetchsession.ErrNotFound, kerr.FetchSessionIDNotFound},
 	{fetchsession.ErrInvalidEpoch, kerr.InvalidFetchSessionEpoch},
