@@ -52,10 +52,12 @@ var table = map[string]packageRule{
 	"wal/inspect":     {level: 16, imports: []string{"wal", "segment", "segment/scan", "kafka/batch", "internal/vfs", "internal/clock"}},
 	"wal/repair":      {level: 17, imports: []string{"wal", "wal/inspect", "segment", "segment/scan", "internal/vfs", "internal/clock"}},
 
-	"raftstore":           {level: 20, imports: []string{"wal", "segment", "internal/vfs"}, others: append(etcdRaft, xxhash)},
-	"raftstore/multiraft": {level: 25, imports: []string{"raftstore", "wal", "segment", "internal/clock", "internal/metrics"}, others: etcdRaft},
-	"raftstore/link":      {level: 26, imports: []string{"raftstore/multiraft", "internal/clock", "internal/metrics"}, others: etcdRaft},
-	"broker/partition":    {level: 26, imports: []string{"broker/config", "raftstore/multiraft", "wal", "segment", "kafka/batch", "internal/vfs", "internal/clock", "internal/metrics"}},
+	"raftstore":                {level: 20, imports: []string{"wal", "segment", "internal/vfs"}, others: append(etcdRaft, xxhash)},
+	"raftstore/multiraft":      {level: 25, imports: []string{"raftstore", "wal", "segment", "internal/clock", "internal/metrics"}, others: etcdRaft},
+	"raftstore/link":           {level: 26, imports: []string{"raftstore/multiraft", "internal/clock", "internal/metrics"}, others: etcdRaft},
+	"raftstore/transport/wire": {level: 26, others: append(etcdRaft, xxhash)},
+	"raftstore/transport":      {level: 27, imports: []string{"raftstore/transport/wire", "internal/clock"}, others: etcdRaft},
+	"broker/partition":         {level: 26, imports: []string{"broker/config", "raftstore/multiraft", "wal", "segment", "kafka/batch", "internal/vfs", "internal/clock", "internal/metrics"}},
 
 	"broker/config":        {level: 24, imports: []string{"kafka/batch"}},
 	"broker/cluster":       {level: 31, imports: []string{"kafka/wire"}},

@@ -1,0 +1,221 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"chronik/raftstore/transport/wire"
+)
+
+const (
+	// inboundMax bounds the connections that peers have opened, pendingMax
+	// those of them whose hello is not done.
+	inboundMax = 1024
+	pendingMax = 128
+	// acceptPause is the wait behind a failed accept: there are no descriptors.
+	acceptPause = 50 * time.Millisecond
+)
+
+// Serve takes connections from ln until the transport is closed, which closes
+// ln; then it returns nil. It may be called for several listeners.
+func (t *Transport) Serve(ln net.Listener) error {
+	done := make(chan error, 1)
+	if !t.spawn(func() { done <- t.acceptAll(ln) }) {
+		_ = ln.Close()
+		return ErrClosed
+	}
+	return <-done
+}
+
+func (t *Transport) acceptAll(ln net.Listener) error {
+	t.mu.Lock()
+	t.listeners[ln] = true
+	t.mu.Unlock()
+	defer func() {
+		_ = ln.Close()
+		t.mu.Lock()
+		delete(t.listeners, ln)
+		t.mu.Unlock()
+	}()
+	for t.ctx.Err() == nil {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			t.take(nc)
+		case t.ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("transport: accept: %w", err)
+		default:
+			t.opt.Logger.Error("cannot accept a peer's connection", "err", err)
+			t.pause(t.ctx, acceptPause, nil)
+		}
+	}
+	return nil
+}
+
+// take serves a connection if there is room for it.
+func (t *Transport) take(nc net.Conn) {
+	t.mu.Lock()
+	room := t.pending < pendingMax && len(t.inbound)+t.pending < inboundMax
+	if room {
+		t.pending++
+	}
+	t.mu.Unlock()
+	if !room || !t.spawn(func() { t.serve(nc) }) {
+		_ = nc.Close()
+	}
+}
+
+// serve does the hello with whoever has connected, and serves the connection.
+func (t *Transport) serve(nc net.Conn) {
+	inTime := t.deadline(t.ctx, nc)
+	c, err := t.welcome(nc)
+	if !inTime() && err == nil {
+		err = context.DeadlineExceeded
+	}
+	t.mu.Lock()
+	t.pending--
+	if err == nil {
+		t.enlist(c)
+	}
+	t.mu.Unlock()
+	if err != nil {
+		_ = nc.Close()
+		if t.ctx.Err() == nil {
+			t.opt.Logger.Warn("connection refused", "remote", nc.RemoteAddr(), "err", err)
+		}
+		return
+	}
+	if t.ctx.Err() != nil { // Close may have come before
+		c.fail(ErrClosed)
+	}
+	if p := t.peer(c.node); p != nil {
+		p.kick() // it is there
+	}
+	if c.class == wire.Calls {
+		t.serveCalls(c)
+	} else {
+		t.serveMessages(c)
+	}
+	c.fail(net.ErrClosed)
+	t.mu.Lock()
+	delete(t.inbound, c)
+	t.mu.Unlock()
+	if err := c.reason(); errors.Is(err, wire.ErrBadFrame) {
+		t.opt.Logger.Error("a peer's connection is closed", "node", c.node, "class", c.class, "err", err)
+	}
+}
+
+// enlist adds a connection. A node has one of each class for messages: if it
+// opens another, the earlier one is dead, and we have not heard yet.
+func (t *Transport) enlist(c *conn) {
+	if c.class != wire.Calls {
+		for other := range t.inbound {
+			if other.node == c.node && other.class == c.class {
+				other.fail(net.ErrClosed)
+			}
+		}
+	}
+	t.inbound[c] = true
+}
+
+// welcome does TLS and the hello on an accepted connection.
+func (t *Transport) welcome(nc net.Conn) (*conn, error) {
+	if t.server != nil {
+		tc := tls.Server(nc, t.server)
+		if err := tc.HandshakeContext(t.ctx); err != nil {
+			return nil, err
+		}
+		nc = tc
+	}
+	c := t.newConn(nc)
+	theirs, err := readHello(c.r)
+	if err != nil {
+		return nil, err
+	}
+	answer := theirs.Answer(t.hello(0, 0))
+	if _, err := nc.Write(wire.AppendFrame(nil, wire.FrameHello, answer.Append(nil))); err != nil {
+		return nil, err
+	}
+	if answer.Status != wire.Welcome {
+		return nil, fmt.Errorf("%w: %s", wire.ErrRefused, answer.Words)
+	}
+	c.class, c.node = theirs.Class, theirs.Node
+	return c, nil
+}
+
+// serveMessages delivers what comes until the connection fails.
+func (t *Transport) serveMessages(c *conn) {
+	for {
+		typ, body, err := wire.ReadFrame(c.r, c.limit)
+		if err != nil {
+			c.fail(err)
+			return
+		}
+		if p := t.peer(c.node); p != nil {
+			p.heard.Store(t.opt.Clock.Now().UnixNano())
+		}
+		switch typ {
+		case wire.FramePing:
+			if _, err := c.nc.Write(pongFrame); err != nil {
+				c.fail(err)
+				return
+			}
+		case wire.FrameMessages:
+			if err := t.deliver(c, body); err != nil {
+				c.fail(err)
+				return
+			}
+		default:
+			c.fail(fmt.Errorf("%w: type %d on a %s connection", wire.ErrBadFrame, typ, c.class))
+			return
+		}
+	}
+}
+
+func (t *Transport) deliver(c *conn, body []byte) error {
+	r := wire.Messages(body, c.node, t.opt.NodeID)
+	for {
+		before := r.Left()
+		group, m, ok := r.Next()
+		if !ok {
+			return r.Err()
+		}
+		t.opt.Hooks.Received(m.GetType(), len(m.GetEntries()), before-r.Left())
+		if err := t.opt.Deliver(c.node, group, m); err != nil {
+			t.opt.Logger.Debug("raft message refused", "node", c.node, "group", group, "err", err)
+		}
+	}
+}
+
+// serveCalls serves calls until the connection fails, and waits for them.
+func (t *Transport) serveCalls(c *conn) {
+	ctx, cancel := context.WithCancel(t.ctx)
+	var wg sync.WaitGroup
+	s := &callServer{t: t, c: c, ctx: ctx, places: make(chan struct{}, servingConnMax)}
+	for {
+		typ, body, err := wire.ReadFrame(c.r, c.limit)
+		if err == nil {
+			switch typ {
+			case wire.FramePing:
+				err = s.write(pongFrame)
+			case wire.FrameCall:
+				err = s.take(body, &wg)
+			default:
+				err = fmt.Errorf("%w: type %d on a connection for calls", wire.ErrBadFrame, typ)
+			}
+		}
+		if err != nil {
+			c.fail(err)
+			break
+		}
+	}
+	cancel()
+	wg.Wait()
+}

@@ -1,0 +1,167 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"chronik/raftstore/transport/wire"
+)
+
+// errSilent is a connection that has brought nothing for too long.
+var errSilent = errors.New("transport: the connection is silent")
+
+// conn is a connection after its hello.
+type conn struct {
+	t      *Transport
+	nc     net.Conn
+	r      *bufio.Reader
+	class  wire.Class
+	node   uint64 // at the other end
+	addr   string // that was dialed
+	opened time.Time
+
+	lastRead atomic.Int64 // when bytes last arrived, UnixNano
+	mu       sync.Mutex
+	err      error         // why it ended
+	done     chan struct{} // closed with err
+}
+
+func (t *Transport) newConn(nc net.Conn) *conn {
+	c := &conn{t: t, nc: nc, opened: t.opt.Clock.Now(), done: make(chan struct{})}
+	c.lastRead.Store(c.opened.UnixNano())
+	c.r = bufio.NewReaderSize(c, 32<<10)
+	return c
+}
+
+// Read is what the buffer reads through.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.nc.Read(p)
+	if n > 0 {
+		c.lastRead.Store(c.t.opt.Clock.Now().UnixNano())
+	}
+	return n, err
+}
+
+// fail closes the connection; the first reason is kept.
+func (c *conn) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+		close(c.done)
+		_ = c.nc.Close()
+	}
+}
+
+func (c *conn) reason() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+func (c *conn) watch(now time.Time) {
+	most := silenceMax
+	if c.class == wire.Bulk {
+		most = bulkSilenceMax
+	}
+	if now.Sub(time.Unix(0, c.lastRead.Load())) > most {
+		c.fail(errSilent)
+	}
+}
+
+// limit is the greatest frame of a type on a connection.
+func (c *conn) limit(typ wire.FrameType) int { return wire.Limit(c.class, typ) }
+
+// gone reports whether an error says that the other side has closed or reset
+// the connection.
+func gone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// deadline closes nc when ctx ends or the time to open a connection is over;
+// the function that is returned ends that, and reports whether it was in time.
+func (t *Transport) deadline(ctx context.Context, nc net.Conn) func() bool {
+	timer := t.opt.Clock.AfterFunc(openTimeout, func() { _ = nc.Close() })
+	undo := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	return func() bool { return timer.Stop() && undo() }
+}
+
+func (t *Transport) hello(class wire.Class, expected uint64) wire.Hello {
+	return wire.Hello{Min: wire.VersionMin, Max: wire.VersionMax, Class: class, Node: t.opt.NodeID, Expected: expected, Cluster: t.opt.ClusterID()}
+}
+
+// dial opens a connection to a node; expected 0: to whoever is there.
+func (t *Transport) dial(ctx context.Context, addr string, class wire.Class, expected uint64) (*conn, error) {
+	dctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timer := t.opt.Clock.AfterFunc(openTimeout, cancel)
+	nc, err := t.opt.Dial(dctx, addr)
+	timer.Stop()
+	if err != nil {
+		return nil, err
+	}
+	inTime := t.deadline(ctx, nc)
+	c, err := t.open(ctx, nc, addr, class, expected)
+	if !inTime() && err == nil {
+		err = context.DeadlineExceeded
+	}
+	if err != nil {
+		_ = nc.Close()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return nil, fmt.Errorf("transport: hello to %s: %w", addr, err)
+	}
+	return c, nil
+}
+
+// open does TLS and the hello on a dialed connection.
+func (t *Transport) open(ctx context.Context, nc net.Conn, addr string, class wire.Class, expected uint64) (*conn, error) {
+	if t.opt.TLS != nil {
+		cfg := t.opt.TLS.Clone()
+		if host, _, err := net.SplitHostPort(addr); err == nil && cfg.ServerName == "" {
+			cfg.ServerName = host
+		}
+		tc := tls.Client(nc, cfg)
+		if err := tc.HandshakeContext(ctx); err != nil {
+			return nil, err
+		}
+		nc = tc
+	}
+	c := t.newConn(nc)
+	mine := t.hello(class, expected)
+	if _, err := nc.Write(wire.AppendFrame(nil, wire.FrameHello, mine.Append(nil))); err != nil {
+		return nil, err
+	}
+	theirs, err := readHello(c.r)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := mine.Accepts(&theirs); err != nil {
+		return nil, err
+	}
+	c.class, c.node, c.addr = class, theirs.Node, addr
+	return c, nil
+}
+
+func readHello(r *bufio.Reader) (wire.Hello, error) {
+	_, body, err := wire.ReadFrame(r, func(typ wire.FrameType) int {
+		if typ == wire.FrameHello {
+			return wire.HelloBytesMax
+		}
+		return -1
+	})
+	if err != nil {
+		return wire.Hello{}, err
+	}
+	return wire.ParseHello(body)
+}
