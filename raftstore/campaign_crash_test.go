@@ -275,7 +275,7 @@ func (w *crashNode) append(g *crashGroup, first uint64, sync, vote bool) error {
 	cut.keep = first - 1
 	g.alts = []entries{g.ents, cut}
 	w.mu.Unlock()
-	if err := g.store.Append(after.list[first-1:]); err != nil {
+	if _, err := g.store.Append(after.list[first-1:]); err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -688,7 +688,7 @@ func describeGroup(b *strings.Builder, s *Storage) {
 // goOn votes and appends.
 func goOn(s *Storage) error {
 	term, last := s.initial.Term+1, uint64(s.log.LastIndex())
-	if err := s.Append([]*pb.Entry{{Index: new(last + 1), Term: new(term), Data: payload(s.log.NextOffset(), 1, 10)}}); err != nil {
+	if _, err := s.Append([]*pb.Entry{{Index: new(last + 1), Term: new(term), Data: payload(s.log.NextOffset(), 1, 10)}}); err != nil {
 		return err
 	}
 	if err := waitErr(func(done func(error)) { s.SaveVote(term, 2, done) }); err != nil {

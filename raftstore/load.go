@@ -113,7 +113,7 @@ func (s *Storage) onlyData(lo, last uint64) (bool, error) {
 			}
 		}
 		lo += uint64(len(frames))
-		s.release(frames)
+		s.Release(frames)
 	}
 	return true, nil
 }

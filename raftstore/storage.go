@@ -160,7 +160,7 @@ func (s *Storage) read(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.release(frames)
+	defer s.Release(frames)
 	// One allocation for all structs, one for all numbers.
 	ents, nums, out := make([]pb.Entry, len(frames)), make([]uint64, 2*len(frames)), make([]*pb.Entry, len(frames))
 	for i := range frames {
@@ -178,8 +178,8 @@ func (s *Storage) read(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	return out, nil
 }
 
-// release keeps the array of frames for the next call, without their payloads.
-func (s *Storage) release(frames []segment.Entry) {
+// Release keeps the array of frames for the next call, without their payloads.
+func (s *Storage) Release(frames []segment.Entry) {
 	clear(frames)
 	s.scratch = frames[:0]
 	if cap(frames) > 64 {
@@ -224,7 +224,9 @@ func (s *Storage) sentinel(err error) error {
 // After an error for which DiskFull holds some of them may be in the log, or
 // the conflicting ones may be gone; the same call may then be made again, and
 // goes on where that one stopped.
-func (s *Storage) Append(entries []*pb.Entry) error {
+//
+// The frames that were written are returned, for Release.
+func (s *Storage) Append(entries []*pb.Entry) ([]segment.Entry, error) {
 	for len(entries) > 0 {
 		if t := s.tailAt(entries[0].GetIndex()); t == nil || t.ent != entries[0] {
 			break
@@ -232,26 +234,25 @@ func (s *Storage) Append(entries []*pb.Entry) error {
 		entries = entries[1:]
 	}
 	if len(entries) == 0 {
-		return nil
+		return nil, nil
 	}
 	first, last := entries[0].GetIndex(), uint64(s.log.LastIndex())
 	if first > last+1 {
-		return fmt.Errorf("BUG: raftstore: group %d: append at %d, log ends at %d", s.group, first, last)
+		return nil, fmt.Errorf("BUG: raftstore: group %d: append at %d, log ends at %d", s.group, first, last)
 	}
 	if first <= last {
 		if err := s.truncateFrom(first); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if len(s.tail) == 0 {
 		prev, err := s.log.Term(segment.Index(first - 1))
 		if err != nil {
-			return fmt.Errorf("raftstore: group %d: term of entry %d: %w", s.group, first-1, err)
+			return nil, fmt.Errorf("raftstore: group %d: term of entry %d: %w", s.group, first-1, err)
 		}
 		s.prevTerm = uint64(prev)
 	}
 	frames := s.scratch[:0]
-	defer func() { s.release(frames) }()
 	next, kept := s.log.NextOffset(), len(s.tail)
 	for _, e := range entries {
 		f := segment.Entry{Index: segment.Index(e.GetIndex()), Term: segment.Term(e.GetTerm()),
@@ -267,13 +268,14 @@ func (s *Storage) Append(entries []*pb.Entry) error {
 		s.tailBytes += len(f.Payload)
 	}
 	if err := s.log.Append(frames); err != nil {
-		s.dropTail(kept+int(uint64(s.log.LastIndex())+1-first), len(s.tail))
-		return fmt.Errorf("raftstore: group %d: %w", s.group, err)
+		written := int(uint64(s.log.LastIndex()) + 1 - first)
+		s.dropTail(kept+written, len(s.tail))
+		return frames[:written], fmt.Errorf("raftstore: group %d: %w", s.group, err)
 	}
 	for s.tailBytes > tailBytesMax && len(s.tail) > 1 {
 		s.dropTail(0, 1)
 	}
-	return nil
+	return frames, nil
 }
 
 func (s *Storage) truncateFrom(i uint64) error {

@@ -93,7 +93,7 @@ func (b *bench) append(first uint64) {
 		b.next = append(b.next, off)
 		ents = append(ents, e)
 	}
-	if err := b.got.Append(ents); err != nil {
+	if _, err := b.got.Append(ents); err != nil {
 		b.t.Fatalf("append at %d: %v", first, err)
 	}
 	if err := b.want.Append(ents); err != nil {
@@ -247,7 +247,7 @@ func TestStorageKeepsUnappliedEntries(t *testing.T) {
 	s := loadStorage(t, log, hs, LoadOptions{NodeID: 1, Voters: []uint64{1}})
 	e1 := &pb.Entry{Index: new(uint64(1)), Term: new(uint64(1)), Data: payload(0, 5, 10)}
 	e2 := &pb.Entry{Index: new(uint64(2)), Term: new(uint64(1))}
-	if err := s.Append([]*pb.Entry{e1, e2}); err != nil {
+	if _, err := s.Append([]*pb.Entry{e1, e2}); err != nil {
 		t.Fatal(err)
 	}
 	if err := log.Roll(); err != nil {
@@ -281,7 +281,7 @@ func TestStorageHidesIOErrors(t *testing.T) {
 	hs, _ := openHard(t, fsys)
 	log := openLog(t, fsys, "log", 1<<20)
 	s := loadStorage(t, log, hs, LoadOptions{NodeID: 2, Voters: []uint64{1, 2, 3}})
-	if err := s.Append([]*pb.Entry{{Index: new(uint64(1)), Term: new(uint64(1)), Data: payload(0, 1, 3000)}}); err != nil {
+	if _, err := s.Append([]*pb.Entry{{Index: new(uint64(1)), Term: new(uint64(1)), Data: payload(0, 1, 3000)}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := log.Close(); err != nil {
@@ -306,7 +306,7 @@ func TestLoadRefusesLostData(t *testing.T) {
 	log := openLog(t, fsys, "log", 1<<20)
 	s := loadStorage(t, log, hs, LoadOptions{NodeID: 1, Voters: []uint64{1}})
 	ents := []*pb.Entry{{Index: new(uint64(1)), Term: new(uint64(3))}, {Index: new(uint64(2)), Term: new(uint64(3)), Data: payload(0, 1, 0)}}
-	if err := s.Append(ents); err != nil {
+	if _, err := s.Append(ents); err != nil {
 		t.Fatal(err)
 	}
 	s.AppliedTo(2)
@@ -360,7 +360,7 @@ func TestLoadOfSoleVoter(t *testing.T) {
 	s := loadStorage(t, log, hs, LoadOptions{NodeID: 1, Voters: []uint64{1}})
 	add := func(i uint64, typ pb.EntryType, data []byte) {
 		t.Helper()
-		if err := s.Append([]*pb.Entry{{Index: new(i), Term: new(uint64(1)), Type: typ.Enum(), Data: data}}); err != nil {
+		if _, err := s.Append([]*pb.Entry{{Index: new(i), Term: new(uint64(1)), Type: typ.Enum(), Data: data}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -418,11 +418,11 @@ func TestStorageAppendGoesOn(t *testing.T) {
 			return out
 		}
 		old, now := entries(1, 9, 1), entries(4, 20, 2)
-		if err := s.Append(old); err != nil {
+		if _, err := s.Append(old); err != nil {
 			t.Fatal(err)
 		}
 		left.Store(step)
-		err = s.Append(now)
+		_, err = s.Append(now)
 		if err == nil {
 			if step < 5 || partly == 0 {
 				t.Errorf("%d steps, %d of them in the middle", step, partly)
@@ -438,7 +438,7 @@ func TestStorageAppendGoesOn(t *testing.T) {
 		for _, task := range beside {
 			task()
 		}
-		if err := s.Append(now); err != nil {
+		if _, err := s.Append(now); err != nil {
 			t.Fatalf("step %d, again: %v", step, err)
 		}
 		want := slices.Concat(old[:3], now)

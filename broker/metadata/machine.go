@@ -45,7 +45,7 @@ func (mm *machine) TakeProposal(_ segment.Term, bytesMax int) []byte {
 	return payload
 }
 
-func (*machine) Appended(segment.Index, segment.Offset, bool) {}
+func (*machine) Appended([]segment.Entry, segment.Index, segment.Offset, bool) {}
 
 func (*machine) Durable(segment.Offset) {}
 

@@ -67,7 +67,7 @@ func (m *machine) TakeProposal(term segment.Term, bytesMax int) []byte {
 
 // Appended notes the new end of the written log. An entry without batches, as
 // every term begins with, leaves the producers as they are.
-func (m *machine) Appended(_ segment.Index, next segment.Offset, replaced bool) {
+func (m *machine) Appended(_ []segment.Entry, _ segment.Index, next segment.Offset, replaced bool) {
 	p := (*Partition)(m)
 	p.mu.Lock()
 	defer p.mu.Unlock()

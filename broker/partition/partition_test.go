@@ -423,7 +423,7 @@ func TestProducersAreReplayedOnce(t *testing.T) {
 		r.p.written, r.p.end = int64(end), int64(end)
 		r.p.producers, r.p.current = table, true // as Open leaves it
 		r.p.mu.Unlock()
-		m.Appended(0, c.next, c.replaced)
+		m.Appended(nil, 0, c.next, c.replaced)
 		m.RoleChanged(multiraft.RoleChange{Role: multiraft.Leader, Term: term + 1, Leader: 1})
 		r.p.mu.Lock()
 		if again := r.p.producers != table; again != c.again || !r.p.current {
@@ -431,7 +431,7 @@ func TestProducersAreReplayedOnce(t *testing.T) {
 		}
 		r.p.mu.Unlock()
 	}
-	m.Appended(0, end, false)
+	m.Appended(nil, 0, end, false)
 }
 
 // TestMadeUpProducersOverARestart: a partition forgets the same producers whether it has just opened or not.

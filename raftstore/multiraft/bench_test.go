@@ -51,9 +51,9 @@ func (p *pump) TakeProposal(_ segment.Term, bytesMax int) []byte {
 	return out
 }
 
-func (p *pump) Appended(segment.Index, segment.Offset, bool) {}
-func (p *pump) Durable(segment.Offset)                       {}
-func (p *pump) NoRoom(error)                                 {}
+func (p *pump) Appended([]segment.Entry, segment.Index, segment.Offset, bool) {}
+func (p *pump) Durable(segment.Offset)                                        {}
+func (p *pump) NoRoom(error)                                                  {}
 
 func (p *pump) Committed(entries []segment.Entry) {
 	p.mu.Lock()

@@ -16,6 +16,7 @@ import (
 	"chronik/internal/crashtest"
 	"chronik/internal/vfs"
 	"chronik/raftstore"
+	"chronik/raftstore/multiraft/shards"
 	"chronik/segment"
 	"chronik/wal"
 )
@@ -83,7 +84,7 @@ func boot(t *testing.T, fsys vfs.FS, groups int) (p *crashProcess, err error) {
 		if m.appended, m.durable = log.NextOffset(), log.NextOffset(); log.NextOffset() > 0 {
 			m.committed = -1 // not told yet
 		}
-		m.group = &Group{shard: newShard()}
+		m.group = &Group{shard: shards.New(nil)}
 		g, err := p.host.Add(GroupOptions{ID: uint64(i + 1), Voters: []uint64{1}, Log: log, SM: m, SkipApplied: true})
 		if err != nil {
 			p.kill()

@@ -183,7 +183,7 @@ func TestMembersChange(t *testing.T) {
 	c.commit(0, 1)
 	change := func(i int, typ pb.ConfChangeType, id uint64, voters int) {
 		t.Helper()
-		if err := c.sm(i).group.ProposeConfChange(&pb.ConfChange{Type: typ.Enum(), NodeId: new(id)}); err != nil {
+		if err := c.sm(i).group.proposeConf(&pb.ConfChange{Type: typ.Enum(), NodeId: new(id)}); err != nil {
 			t.Fatal(err)
 		}
 		until(t, "the change of members", c.nodes, func() bool { return len(c.sm(i).group.Status().Voters) == voters })
@@ -233,7 +233,7 @@ func TestLearners(t *testing.T) {
 	c.leader(0)
 	c.commit(0, 1)
 	for id := uint64(2); id <= 3; id++ {
-		if err := c.sm(0).group.ProposeConfChange(&pb.ConfChange{Type: pb.ConfChangeAddLearnerNode.Enum(), NodeId: new(id)}); err != nil {
+		if err := c.sm(0).group.proposeConf(&pb.ConfChange{Type: pb.ConfChangeAddLearnerNode.Enum(), NodeId: new(id)}); err != nil {
 			t.Fatal(err)
 		}
 		until(t, "the learner to be recorded", c.nodes, func() bool {

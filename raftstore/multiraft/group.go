@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"chronik/raftstore"
+	"chronik/raftstore/multiraft/peers"
+	"chronik/raftstore/multiraft/reads"
+	"chronik/raftstore/multiraft/shards"
 	"chronik/segment"
 	"chronik/wal"
 
@@ -27,7 +30,7 @@ const inboxMax = 4096
 type Group struct {
 	id    uint64
 	host  *Host
-	shard *shard
+	shard *shards.Shard
 
 	queued atomic.Bool // stands in the shard's ready queue
 	wake   atomic.Bool // the state machine may have something to propose
@@ -42,8 +45,9 @@ type Group struct {
 	store *raftstore.Storage
 	log   *wal.Log
 	sm    StateMachine
-	err   error // not nil: the group does nothing any more
-	sole  bool  // this node is the only member
+	err   error    // not nil: the group does nothing any more
+	sole  bool     // this node is the only member
+	order []uint64 // GroupOptions.Voters
 
 	role     raft.StateType // as of the latest Ready, like the next three
 	term     uint64
@@ -64,6 +68,13 @@ type Group struct {
 	dirty       bool          // on the shard's list for the next checkpoint
 	unsavedSize int           // bytes applied since the commit index was recorded
 	frames      []segment.Entry
+
+	hurry   hurry
+	reads   reads.Rounds
+	peers   peers.Table
+	watcher ProgressWatcher // the state machine, if it is one
+	watched []Replica
+	change  *change // of members, that somebody waits for
 
 	pubMu sync.Mutex
 	pub   Status
@@ -86,7 +97,7 @@ func (g *Group) Wake() {
 
 func (g *Group) enqueue() {
 	if g.queued.CompareAndSwap(false, true) {
-		g.shard.push(g)
+		g.shard.Push((*task)(g))
 	}
 }
 
@@ -111,20 +122,6 @@ func (g *Group) Status() Status {
 	return s
 }
 
-// ProposeConfChange proposes a change of members. It is refused unless this
-// node leads; a nil error does not mean that it will be committed.
-func (g *Group) ProposeConfChange(cc pb.ConfChangeI) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.err != nil {
-		return g.err
-	}
-	defer g.rescue()
-	err := g.node.ProposeConfChange(cc)
-	g.enqueue()
-	return err
-}
-
 func (g *Group) receive(m *pb.Message) error {
 	g.inMu.Lock()
 	full := len(g.inbox) >= inboxMax
@@ -139,13 +136,23 @@ func (g *Group) receive(m *pb.Message) error {
 	return nil
 }
 
-func (g *Group) process() {
+// task is a group as its shard runs it.
+type task Group
+
+var _ shards.Task = (*task)(nil)
+
+// Run implements shards.Task.
+func (t *task) Run() {
+	g := (*Group)(t)
+	g.queued.Store(false) // before it looks: what comes now queues it again
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.run()
 }
 
-func (g *Group) tick() {
+// Tick implements shards.Task.
+func (t *task) Tick() {
+	g := (*Group)(t)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.err != nil || g.confWait != nil {
@@ -153,7 +160,9 @@ func (g *Group) tick() {
 	}
 	defer g.rescue()
 	g.node.Tick()
-	if g.node.HasReady() {
+	g.reads.Tick(g.host.opt.ElectionTicks, ErrNoLeader)
+	g.tickPeers()
+	if g.hasten() || g.node.HasReady() {
 		g.run()
 	}
 }
@@ -161,6 +170,7 @@ func (g *Group) tick() {
 // run does everything there is to do.
 func (g *Group) run() {
 	if g.err != nil {
+		g.refuse()
 		return
 	}
 	defer g.publish()
@@ -175,7 +185,9 @@ func (g *Group) run() {
 		}
 		g.lookForRoom()
 		g.campaign()
+		g.proposeChange()
 		g.propose()
+		g.read()
 		if !g.node.HasReady() {
 			return
 		}
@@ -226,7 +238,14 @@ func (g *Group) halt(err error) {
 	g.noMoreRoom()
 	g.writes = writeQueue{}
 	g.confWait = nil
+	g.refuse()
 	g.publish()
+}
+
+// refuse ends what waits in a group that has stopped.
+func (g *Group) refuse() {
+	g.reads.Close(g.err)
+	g.endChange(g.err)
 }
 
 // stop is halt for a group of a host that stops.
@@ -243,7 +262,9 @@ func (g *Group) stop() {
 	g.halt(ErrStopped)
 }
 
-func (g *Group) checkpoint() {
+// Checkpoint implements shards.Task.
+func (t *task) Checkpoint() {
+	g := (*Group)(t)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.dirty = false
@@ -255,7 +276,7 @@ func (g *Group) checkpoint() {
 
 func (g *Group) publish() {
 	s := Status{Role: g.reported.Role, Term: g.reported.Term, Leader: g.reported.Leader, Commit: segment.Index(g.commit),
-		Applied: segment.Index(g.store.Applied()), Voters: g.store.Conf().GetVoters(), NoRoom: g.room.err, Err: g.err}
+		Applied: segment.Index(g.store.Applied()), Voters: g.store.Conf().GetVoters(), Learners: g.store.Conf().GetLearners(), NoRoom: g.room.err, Err: g.err}
 	if g.err != nil {
 		s.Role, s.Leader = Follower, 0
 	}
@@ -270,9 +291,21 @@ func (g *Group) stepInbox() {
 	msgs := g.inbox
 	g.inbox = nil
 	g.inMu.Unlock()
+	if len(msgs) == 0 {
+		return
+	}
+	if g.role == raft.StateLeader {
+		now := g.host.opt.Clock.Now()
+		for _, m := range msgs {
+			if m.GetTerm() == g.term {
+				g.peers.Heard(m.GetFrom(), now, m.GetType() == pb.MsgAppResp)
+			}
+		}
+	}
 	for _, m := range msgs {
 		g.step(m)
 	}
+	g.tellProgress()
 }
 
 // step hands raft a message. What raft refuses it may refuse: a response of a
@@ -283,10 +316,16 @@ func (g *Group) step(m *pb.Message) {
 	}
 }
 
-// campaign makes the only member lead: at the start, once what is committed has
-// been applied (raft refuses while a change of members may be in it), and when
-// the others have left.
+// campaign makes a member campaign that is to (see hurry), and the only member
+// lead: at the start, once what is committed has been applied (raft refuses
+// while a change of members may be in it), and when the others have left.
 func (g *Group) campaign() {
+	if g.hurry.due {
+		g.hurry.due = false
+		if err := g.node.Campaign(); err != nil {
+			panic(fmt.Sprintf("BUG: campaign: %v", err))
+		}
+	}
 	if g.sole && g.role == raft.StateFollower && g.store.Applied() >= g.commit {
 		if err := g.node.Campaign(); err != nil {
 			panic(fmt.Sprintf("BUG: campaign: %v", err))
@@ -298,7 +337,7 @@ func (g *Group) campaign() {
 // appends wait for the disk: what arrives meanwhile rides together.
 func (g *Group) propose() {
 	o := &g.host.opt
-	if !g.serving || g.room.err != nil || g.proposed >= o.InflightBytesMax || g.writes.unsynced >= o.InflightSyncsMax || (g.unproposed == nil && !g.wake.Load()) {
+	if !g.serving || g.room.err != nil || (g.change != nil && g.change.proposed && g.change.index == 0) || g.proposed >= o.InflightBytesMax || g.writes.unsynced >= o.InflightSyncsMax || (g.unproposed == nil && !g.wake.Load()) {
 		return
 	}
 	proposed := false

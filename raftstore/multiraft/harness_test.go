@@ -19,6 +19,7 @@ import (
 	"chronik/internal/metrics"
 	"chronik/internal/vfs"
 	"chronik/raftstore"
+	"chronik/raftstore/multiraft/shards"
 	"chronik/segment"
 	"chronik/wal"
 
@@ -101,7 +102,7 @@ func (m *machine) TakeProposal(term segment.Term, bytesMax int) []byte {
 	return p
 }
 
-func (m *machine) Appended(last segment.Index, next segment.Offset, replaced bool) {
+func (m *machine) Appended(frames []segment.Entry, last segment.Index, next segment.Offset, replaced bool) {
 	defer m.enter()()
 	if !replaced && next < m.appended {
 		m.t.Errorf("%s: log cut from %d to %d, and said to be extended", m.name, m.appended, next)
@@ -111,6 +112,14 @@ func (m *machine) Appended(last segment.Index, next segment.Offset, replaced boo
 	}
 	if next < m.committed {
 		m.t.Errorf("%s: log cut to %d, committed %d", m.name, next, m.committed)
+	}
+	for i, f := range frames {
+		if want := last - segment.Index(len(frames)-1-i); f.Index != want {
+			m.t.Errorf("%s: frame %d, want %d", m.name, f.Index, want)
+		}
+	}
+	if n := len(frames); n > 0 && frames[n-1].Next() != next {
+		m.t.Errorf("%s: frames end at %d, the log at %d", m.name, frames[n-1].Next(), next)
 	}
 	m.appended = next
 	m.durable = min(m.durable, next)
@@ -180,6 +189,14 @@ func (m *machine) Failed(err error) {
 	defer m.enter()()
 	m.failed = append(m.failed, err)
 	m.leading, m.pending = false, nil
+}
+
+// proposeConf proposes a change of members and waits for nothing.
+func (g *Group) proposeConf(cc pb.ConfChangeI) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	defer g.enqueue()
+	return g.node.ProposeConfChange(cc)
 }
 
 // propose hands over a value if the machine leads.
@@ -258,7 +275,7 @@ func (n *node) start(net *network, rule func(vfs.Op, string) error) {
 // add opens a group's log and runs it.
 func (n *node) add(id uint64, voters ...uint64) *machine {
 	n.t.Helper()
-	m, err := n.tryAdd(GroupOptions{ID: id, Voters: voters, SkipApplied: true})
+	m, err := n.tryAdd(GroupOptions{ID: id, Voters: voters, SkipApplied: true, Learner: !slices.Contains(voters, n.id)})
 	if err != nil {
 		n.t.Fatalf("node %d: add group %d: %v", n.id, id, err)
 	}
@@ -283,7 +300,7 @@ func (n *node) tryAdd(o GroupOptions) (*machine, error) {
 	}
 	o.Log, o.SM = m.log, m
 	m.mu.Lock() // no callback before the group is known
-	m.group = &Group{shard: newShard()}
+	m.group = &Group{shard: shards.New(nil)}
 	m.mu.Unlock()
 	g, err := n.host.Add(o)
 	if err != nil {

@@ -2,14 +2,19 @@ package multiraft
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"chronik/internal/clock"
 	"chronik/raftstore"
+	"chronik/raftstore/multiraft/raftmsg"
+	"chronik/raftstore/multiraft/shards"
 	"chronik/segment"
 	"chronik/wal"
 
@@ -20,9 +25,10 @@ import (
 // Host runs the raft groups of one node.
 type Host struct {
 	opt    Options
-	shards []*shard
+	shards []*shards.Shard
 	logger raft.Logger
 	wg     sync.WaitGroup
+	nonce  uint64 // of this process, in its read requests
 
 	mu              sync.RWMutex
 	groups          map[uint64]*Group
@@ -39,10 +45,13 @@ type Host struct {
 // NewHost makes a host. Groups may be added before it is started.
 func NewHost(o Options) *Host {
 	o.setDefaults(runtime.GOMAXPROCS(0))
-	h := &Host{opt: o, groups: map[uint64]*Group{}, drained: make(chan struct{}, 1), logger: raftLogger{o.Logger}}
+	h := &Host{opt: o, groups: map[uint64]*Group{}, drained: make(chan struct{}, 1), logger: raftmsg.Logger{Log: o.Logger}}
 	for range o.Shards {
-		h.shards = append(h.shards, newShard())
+		h.shards = append(h.shards, shards.New(func() { o.HardStates.Checkpoint(nil) }))
 	}
+	var nonce [8]byte
+	rand.Read(nonce[:])
+	h.nonce = binary.LittleEndian.Uint64(nonce[:])
 	return h
 }
 
@@ -55,7 +64,7 @@ func (h *Host) Start() {
 	}
 	h.started = true
 	for _, s := range h.shards {
-		h.wg.Go(s.run)
+		h.wg.Go(s.Run)
 	}
 	h.tickTimer = h.opt.Clock.AfterFunc(h.opt.TickInterval, h.tick)
 	h.checkpointTimer = h.opt.Clock.AfterFunc(h.opt.CheckpointInterval, h.checkpoint)
@@ -63,7 +72,7 @@ func (h *Host) Start() {
 
 func (h *Host) tick() {
 	for _, s := range h.shards {
-		s.signal(&s.tickDue)
+		s.Tick()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -74,7 +83,7 @@ func (h *Host) tick() {
 
 func (h *Host) checkpoint() {
 	for _, s := range h.shards {
-		s.signal(&s.checkpointDue)
+		s.Checkpoint()
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -94,6 +103,10 @@ func (h *Host) Add(o GroupOptions) (*Group, error) {
 	h.mu.RUnlock()
 	if err != nil {
 		return nil, err
+	}
+	_, known := h.opt.HardStates.Load(o.ID)
+	if member := slices.Contains(o.Voters, h.opt.NodeID); !known && member == o.Learner {
+		return nil, fmt.Errorf("multiraft: group %d: node %d among voters %v: %v, learner: %v", o.ID, h.opt.NodeID, o.Voters, member, o.Learner)
 	}
 	g, err := h.newGroup(o)
 	if err != nil {
@@ -116,9 +129,12 @@ func (h *Host) Add(o GroupOptions) (*Group, error) {
 			return nil, err
 		}
 	}
+	if o.Candidate && g.term == 0 && g.log.LastIndex() == 0 {
+		g.hurry = hurry{due: true, ticks: h.opt.ElectionTicks}
+	}
 	g.publish()
 	if !g.sole {
-		g.shard.setTicking(g, true)
+		g.shard.SetTicking((*task)(g), true)
 	}
 	g.enqueue()
 	return g, nil
@@ -175,11 +191,13 @@ func (h *Host) newGroup(o GroupOptions) (g *Group, err error) {
 		return nil, fmt.Errorf("multiraft: group %d: %w", o.ID, err)
 	}
 	hs, _, _ := st.InitialState()
-	return &Group{
+	g = &Group{
 		id: o.ID, host: h, shard: h.shards[o.ID%uint64(len(h.shards))],
-		node: node, store: st, log: o.Log, sm: o.SM,
+		node: node, store: st, log: o.Log, sm: o.SM, order: o.Voters,
 		term: hs.GetTerm(), commit: hs.GetCommit(), sole: st.Alone(h.opt.NodeID),
-	}, nil
+	}
+	g.watcher, _ = o.SM.(ProgressWatcher)
+	return g, nil
 }
 
 // tellCommitted hands the state machine the last record-bearing entry that is
@@ -229,7 +247,7 @@ func (h *Host) Remove(id uint64) error {
 	if g == nil {
 		return fmt.Errorf("%w: %d", ErrUnknownGroup, id)
 	}
-	g.shard.setTicking(g, false)
+	g.shard.SetTicking((*task)(g), false)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.err == nil {
@@ -252,7 +270,7 @@ func (h *Host) Forget(id uint64) error {
 // Step hands a group a message that came from another node. The message, and
 // what it points to, belongs to the group.
 func (h *Host) Step(group uint64, m *pb.Message) error {
-	if err := checkMessage(m, h.opt.NodeID); err != nil {
+	if err := raftmsg.Check(m, h.opt.NodeID); err != nil {
 		return err
 	}
 	g, ok := h.Group(group)
@@ -291,7 +309,7 @@ func (h *Host) Stop(ctx context.Context) error {
 	}
 	h.mu.Unlock()
 	for _, s := range h.shards {
-		s.signal(&s.stop)
+		s.Stop()
 	}
 	h.wg.Wait()
 	for _, g := range groups {

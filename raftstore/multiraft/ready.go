@@ -21,13 +21,16 @@ func (g *Group) handle(rd *raft.Ready) {
 	if !raft.IsEmptyHardState(rd.HardState) {
 		if rd.HardState.GetTerm() != g.term {
 			g.term, g.serving = rd.HardState.GetTerm(), false
+			g.leaderChanged()
 		}
 		g.commit = rd.HardState.GetCommit()
 	}
 	if rd.SoftState != nil {
 		g.setRole(rd.SoftState.RaftState)
 		g.lead = rd.SoftState.Lead
+		g.leaderChanged()
 	}
+	g.confirmReads(rd.ReadStates)
 	g.reportRole() // before anything of another term is appended
 	local := len(rd.Messages)
 	for local > 0 && raft.IsLocalMsgTarget(rd.Messages[local-1].GetTo()) {
@@ -62,6 +65,10 @@ func (g *Group) send(msgs []*pb.Message) {
 func (g *Group) setRole(role raft.StateType) {
 	was := g.role
 	g.role = role
+	if role == raft.StateLeader && was != raft.StateLeader {
+		last, _ := g.store.LastIndex()
+		g.peers.Begin(g.host.opt.Clock.Now(), last)
+	}
 	if role != raft.StateLeader {
 		g.serving = false
 	}
@@ -107,8 +114,11 @@ func (g *Group) write(m *pb.Message) {
 		g.fail(errors.New("multiraft: a snapshot arrived, and segment hand-off is not built"))
 		return
 	}
-	if entries := m.GetEntries(); len(entries) > 0 && g.detached != nil {
-		g.attach(entries)
+	if entries := m.GetEntries(); len(entries) > 0 {
+		if g.detached != nil {
+			g.attach(entries)
+		}
+		g.findChange(entries)
 	}
 	if len(g.room.appends) > 0 {
 		g.room.appends = append(g.room.appends, m)
@@ -130,10 +140,11 @@ func (g *Group) append(m *pb.Message) error {
 	entries := m.GetEntries()
 	if len(entries) > 0 {
 		replaced := segment.Index(entries[0].GetIndex()) <= g.log.LastIndex()
-		err := g.store.Append(entries)
+		frames, err := g.store.Append(entries)
 		if err == nil || raftstore.DiskFull(err) { // some may be in the log
-			g.sm.Appended(g.log.LastIndex(), g.log.NextOffset(), replaced)
+			g.sm.Appended(frames, g.log.LastIndex(), g.log.NextOffset(), replaced)
 		}
+		g.store.Release(frames)
 		if err != nil {
 			return err
 		}
@@ -248,6 +259,8 @@ func (g *Group) apply(m *pb.Message) {
 		g.startConf(confIndex, conf, m.GetResponses())
 	}
 	g.reportRole()
+	g.reads.Applied(g.store.Applied())
+	g.tellProgress()
 }
 
 func confChange(e *pb.Entry) (pb.ConfChangeI, error) {
@@ -268,7 +281,7 @@ func (g *Group) noteApplied(bytes int) {
 	}
 	if !g.dirty {
 		g.dirty = true
-		g.shard.addDirty(g)
+		g.shard.WantCheckpoint((*task)(g))
 	}
 }
 
@@ -312,9 +325,11 @@ func (g *Group) finishConf() bool {
 	responses := g.confWait
 	g.confWait = nil
 	g.deliver(responses)
+	g.peers.Stale()
+	g.settleChange()
 	if sole := g.store.Alone(g.host.opt.NodeID); sole != g.sole {
 		g.sole = sole
-		g.shard.setTicking(g, !sole)
+		g.shard.SetTicking((*task)(g), !sole)
 	}
 	return true
 }

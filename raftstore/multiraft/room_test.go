@@ -98,7 +98,7 @@ func TestNoRoomForAVote(t *testing.T) {
 	full := &fullRule{prefix: "hs/"}
 	n := newNode(t, 1, vfs.NewMem())
 	var votes atomic.Int64
-	n.transport = peers(func(m *pb.Message) {
+	n.transport = toPeers(func(m *pb.Message) {
 		if m.GetType() == pb.MsgVoteResp && !m.GetReject() {
 			votes.Add(1)
 		}
@@ -226,13 +226,13 @@ func TestFollowerOnAFullDisk(t *testing.T) {
 func TestMembersFindNoRoom(t *testing.T) {
 	full := &fullRule{prefix: "hs/"}
 	n := newNode(t, 1, vfs.NewMem())
-	n.transport = peers(func(*pb.Message) {})
+	n.transport = toPeers(func(*pb.Message) {})
 	n.start(nil, full.check)
 	m := n.add(1, 1)
 	until(t, "leader", nil, leads(m))
 	<-mustPropose(t, m, 1)
 	full.on.Store(true)
-	if err := m.group.ProposeConfChange(&pb.ConfChange{Type: pb.ConfChangeAddLearnerNode.Enum(), NodeId: new(uint64(2))}); err != nil {
+	if err := m.group.proposeConf(&pb.ConfChange{Type: pb.ConfChangeAddLearnerNode.Enum(), NodeId: new(uint64(2))}); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the news", []*node{n}, noRoom(m))
@@ -290,10 +290,10 @@ func TestFailedSyncForWantOfRoomIsFinal(t *testing.T) {
 	n.stop()
 }
 
-// peers stands for the other nodes: it is shown what they are sent.
-type peers func(*pb.Message)
+// toPeers stands for the other nodes: it is shown what they are sent.
+type toPeers func(*pb.Message)
 
-func (p peers) Send(_ uint64, msgs []*pb.Message) {
+func (p toPeers) Send(_ uint64, msgs []*pb.Message) {
 	for _, m := range msgs {
 		p(m)
 	}

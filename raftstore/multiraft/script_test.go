@@ -198,7 +198,7 @@ func TestRestartInJointConfiguration(t *testing.T) {
 	for id := range uint64(2) {
 		cc.Changes = append(cc.Changes, &pb.ConfChangeSingle{Type: pb.ConfChangeAddNode.Enum(), NodeId: new(id + 2)})
 	}
-	if err := c.sm(0).group.ProposeConfChange(cc); err != nil {
+	if err := c.sm(0).group.proposeConf(cc); err != nil {
 		t.Fatal(err)
 	}
 	for i := range c.nodes {
@@ -216,7 +216,7 @@ func TestRestartInJointConfiguration(t *testing.T) {
 		}
 	}
 	l := c.leader(0, 1, 2)
-	if err := c.sm(l).group.ProposeConfChange(&pb.ConfChangeV2{}); err != nil {
+	if err := c.sm(l).group.proposeConf(&pb.ConfChangeV2{}); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "the end of it", c.nodes, func() bool {

@@ -8,6 +8,8 @@ import (
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/raftstore"
+	"chronik/raftstore/multiraft/peers"
+	"chronik/raftstore/multiraft/raftmsg"
 	"chronik/segment"
 	"chronik/wal"
 
@@ -26,9 +28,16 @@ var (
 	// ErrExists is an Add of a group that is there already.
 	ErrExists = errors.New("multiraft: group exists")
 	// ErrBadMessage is a message from the network that no correct peer sends.
-	ErrBadMessage = errors.New("multiraft: malformed message")
+	ErrBadMessage = raftmsg.ErrBad
 	// ErrOverloaded is a message dropped because too many wait; raft repeats it.
 	ErrOverloaded = errors.New("multiraft: too many messages wait")
+	// ErrNoLeader is a question that only a leader can answer, and there is
+	// none, or it changed, or the question was lost. It may be asked again.
+	ErrNoLeader = errors.New("multiraft: no leader")
+	// ErrNotLeader is a call that only the leader's node can serve.
+	ErrNotLeader = errors.New("multiraft: this node does not lead")
+	// ErrRefused is a change that raft does not take now, or at all.
+	ErrRefused = errors.New("multiraft: refused")
 )
 
 // Role is what this node is in a group.
@@ -53,8 +62,9 @@ type RoleChange struct {
 
 // StateMachine is what a group replicates. Its methods are called by one
 // goroutine at a time, in this order for an entry: Appended, Durable (on the
-// node itself), Committed. They must be quick and must not call Exclusive or
-// Host.Remove; Wake and Status may be called from anywhere.
+// node itself), Committed. They must be quick. Of Group they may call Wake,
+// Status and ReadIndex, which may be called from anywhere; the rest waits for
+// the group, which waits for them.
 type StateMachine interface {
 	// Describe reads what a frame header says of a payload about to be
 	// appended: first offset, offsets taken (0: it holds no records) and
@@ -65,9 +75,11 @@ type StateMachine interface {
 	// Wake. The payload belongs to the host; if the leadership ends before it
 	// is in the log it is dropped, after RoleChanged.
 	TakeProposal(term segment.Term, bytesMax int) []byte
-	// Appended tells the end of the local log after a write, and whether the
-	// write may have replaced a conflicting end. It is not durable yet.
-	Appended(last segment.Index, next segment.Offset, replaced bool)
+	// Appended hands over the frames just written, on a leader and a follower
+	// alike, with the end of the local log, and tells whether they may have
+	// replaced a conflicting end. They are not durable yet. Payloads are valid
+	// during the call. After a full disk there may be no frame.
+	Appended(frames []segment.Entry, last segment.Index, next segment.Offset, replaced bool)
 	// Durable tells up to which offset (exclusive) the local log is durable.
 	Durable(next segment.Offset)
 	// Committed hands over committed entries that carry a payload, in order.
@@ -85,6 +97,18 @@ type StateMachine interface {
 	// Nothing else is called afterwards.
 	Failed(err error)
 }
+
+// ProgressWatcher is a StateMachine that wants to know how far the other
+// members are. It is asked after messages have been handled, and after entries
+// have been committed, on the node of a leader that serves. The slice is valid
+// during the call.
+type ProgressWatcher interface {
+	WantsProgress() bool
+	Progress([]Replica)
+}
+
+// Replica is another member of a group, as its leader knows it.
+type Replica = peers.Replica
 
 // Transport carries messages to other nodes. Send must not block: it queues or
 // drops. The messages, and what they point to, are shared and must not be
@@ -117,9 +141,12 @@ type Options struct {
 
 // GroupOptions describe a group to run.
 type GroupOptions struct {
-	ID     uint64
-	Log    *wal.Log // open; closing it after Remove or Stop is the caller's
-	Voters []uint64 // node ids, of a group that has no members recorded yet
+	ID  uint64
+	Log *wal.Log // open; closing it after Remove or Stop is the caller's
+	// Voters are node ids. They are the members of a group that has none
+	// recorded yet, and, in every process, the order in which members campaign
+	// when the leader's process is gone (Host.Down).
+	Voters []uint64
 	// Applied is the last entry the state machine holds; entries behind it
 	// are handed to Committed, from the log if need be.
 	Applied segment.Index
@@ -128,6 +155,14 @@ type GroupOptions struct {
 	// its payload), so that the state machine knows the committed offset.
 	SkipApplied bool
 	SM          StateMachine
+
+	// Candidate: if the group is new, this member campaigns at once, and
+	// again at each tick until there is a leader or an election timeout has
+	// passed: the others may open theirs a little later.
+	Candidate bool
+	// Learner: this node is not in Voters. It waits for the leader to make it
+	// a member and send it the log.
+	Learner bool
 }
 
 // Status is a group as of its latest step.
@@ -139,9 +174,10 @@ type Status struct {
 	Applied    segment.Index
 	FirstIndex segment.Index
 	LastIndex  segment.Index
-	Voters     []uint64 // must not be changed
-	NoRoom     error    // the disk is full and the group waits for room; nil: it is not
-	Err        error    // why the group has stopped, or nil
+	Voters     []uint64 // must not be changed, like the next
+	Learners   []uint64
+	NoRoom     error // the disk is full and the group waits for room; nil: it is not
+	Err        error // why the group has stopped, or nil
 }
 
 func (o *Options) setDefaults(procs int) {
