@@ -13,7 +13,7 @@ import (
 
 // The actions of adminJob.Action, in the order in which the test runs them.
 const (
-	createTopic      = "create_topic"      // Topic, Partitions, Configs
+	createTopic      = "create_topic"      // Topic, Partitions, Replicas, Configs
 	listTopics       = "list_topics"       // -> Topics
 	describeTopic    = "describe_topic"    // Topic -> Partitions
 	createPartitions = "create_partitions" // Topic, Partitions
@@ -34,7 +34,7 @@ const (
 func kadmCall(ctx context.Context, c *kadm.Client, job adminJob) (res adminResult, err error) {
 	switch job.Action {
 	case createTopic:
-		_, err = c.CreateTopic(ctx, job.Partitions, 1, pointers(job.Configs), job.Topic)
+		_, err = c.CreateTopic(ctx, job.Partitions, job.Replicas, pointers(job.Configs), job.Topic)
 	case listTopics:
 		var ts kadm.TopicDetails
 		ts, err = c.ListTopics(ctx)
@@ -126,7 +126,7 @@ func kadmData(ctx context.Context, c *kadm.Client, job adminJob) (res adminResul
 func saramaCall(a sarama.ClusterAdmin, job adminJob) (res adminResult, err error) {
 	switch job.Action {
 	case createTopic:
-		err = a.CreateTopic(job.Topic, &sarama.TopicDetail{NumPartitions: job.Partitions, ReplicationFactor: 1, ConfigEntries: pointers(job.Configs)}, false)
+		err = a.CreateTopic(job.Topic, &sarama.TopicDetail{NumPartitions: job.Partitions, ReplicationFactor: job.Replicas, ConfigEntries: pointers(job.Configs)}, false)
 	case listTopics:
 		var ts map[string]sarama.TopicDetail
 		ts, err = a.ListTopics()
@@ -241,7 +241,7 @@ func kafkaGoCall(ctx context.Context, c *kafka.Client, job adminJob) (res adminR
 		}
 		var r *kafka.CreateTopicsResponse
 		if r, err = c.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
-			Topic: job.Topic, NumPartitions: int(job.Partitions), ReplicationFactor: 1, ConfigEntries: cfg,
+			Topic: job.Topic, NumPartitions: int(job.Partitions), ReplicationFactor: int(job.Replicas), ConfigEntries: cfg,
 		}}}); err == nil {
 			err = r.Errors[job.Topic]
 		}

@@ -21,7 +21,7 @@ func TestAdmin(t *testing.T) {
 		}
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			c, err := s.open(t, b.Addr)
+			c, err := s.open(t, b.Bootstrap())
 			if err != nil {
 				t.Fatalf("cannot be installed or started: %v", err)
 			}
@@ -51,7 +51,7 @@ func (st *story) call(job adminJob, check func(adminResult) error) {
 	st.t.Helper()
 	var c client = st.c
 	if slices.Contains(st.s.noAdmin, job.Action) {
-		c = franz{addr: st.b.Addr}
+		c = franz{addr: st.b.Bootstrap()}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stepMax)
 	defer cancel()
@@ -73,10 +73,12 @@ func (st *story) call(job adminJob, check func(adminResult) error) {
 func (st *story) tell() {
 	st.t.Helper()
 	topic, group := st.topic, st.group
-	st.call(adminJob{Action: createTopic, Topic: topic, Partitions: 2, Configs: map[string]string{"retention.ms": "3600000"}}, nil)
+	st.call(adminJob{Action: createTopic, Topic: topic, Partitions: 2, Replicas: replicas(st.t), Configs: map[string]string{"retention.ms": "3600000"}}, nil)
+	settle(st.t, st.b, topic)
 	st.call(adminJob{Action: listTopics}, func(r adminResult) error { return contains(r.Topics, topic) })
 	st.call(adminJob{Action: describeTopic, Topic: topic}, func(r adminResult) error { return equal(r.Partitions, 2) })
 	st.call(adminJob{Action: createPartitions, Topic: topic, Partitions: 4}, nil)
+	settle(st.t, st.b, topic)
 	st.call(adminJob{Action: describeTopic, Topic: topic}, func(r adminResult) error { return equal(r.Partitions, 4) })
 	st.configs()
 	st.records()
@@ -123,7 +125,7 @@ func (st *story) records() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stepMax)
 	defer cancel()
-	if _, err := (franz{addr: st.b.Addr}).produce(ctx, produceJob{Topic: st.topic, Codec: "none", Acks: -1, Records: rs}); err != nil {
+	if _, err := (franz{addr: st.b.Bootstrap()}).produce(ctx, produceJob{Topic: st.topic, Codec: "none", Acks: -1, Records: rs}); err != nil {
 		st.t.Fatal(err)
 	}
 	st.call(adminJob{Action: listOffsets, Topic: st.topic, Partitions: 4}, func(r adminResult) error {
@@ -136,7 +138,7 @@ func (st *story) records() {
 		return nil
 	})
 	st.call(adminJob{Action: deleteRecords, Topic: st.topic, Offset: 4}, nil)
-	got, err := (franz{addr: st.b.Addr}).consume(ctx, []string{st.topic}, 6)
+	got, err := (franz{addr: st.b.Bootstrap()}).consume(ctx, []string{st.topic}, 6)
 	if err != nil {
 		st.t.Fatalf("after %s: %v", deleteRecords, err)
 	}

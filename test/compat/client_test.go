@@ -64,6 +64,7 @@ type adminJob struct {
 	Topic      string            `json:"topic,omitempty"`
 	Group      string            `json:"group,omitempty"`
 	Partitions int32             `json:"partitions,omitempty"`
+	Replicas   int16             `json:"replicas,omitempty"`
 	Offset     int64             `json:"offset"`
 	Configs    map[string]string `json:"configs,omitempty"`
 }

@@ -138,7 +138,8 @@ var (
 	sharedOnce sync.Once
 )
 
-// sharedBroker is the one broker of this package; it lives until TestMain ends it.
+// sharedBroker is the one broker of this package, or with CHRONIK_TEST_NODES the first node of its cluster; it lives until
+// TestMain ends it.
 func sharedBroker(t *testing.T) *harness.Broker {
 	t.Helper()
 	sharedOnce.Do(func() {
@@ -149,17 +150,21 @@ func sharedBroker(t *testing.T) *harness.Broker {
 		if _, err := harness.Binary(); err != nil {
 			t.Fatal(err)
 		}
-		shared = harness.Prepare(process, harness.Config{Set: settings})
-		if _, err := shared.Launch(); err != nil {
-			t.Fatal(err)
-		}
+		shared = harness.Start(process, harness.Config{Set: settings})
 	})
 	if shared == nil {
 		t.Fatal("the broker did not start: see the first failure")
 	}
 	t.Cleanup(func() {
-		if t.Failed() && shared.Log != "" {
-			t.Logf("broker log:\n%s", harness.Tail(shared.Log, 30))
+		if !t.Failed() || shared.Log == "" {
+			return
+		}
+		nodes := []*harness.Broker{shared}
+		if c := shared.Cluster(); c != nil {
+			nodes = c.Nodes
+		}
+		for _, b := range nodes {
+			t.Logf("log of broker %d:\n%s", b.ID, harness.Tail(b.Log, 30))
 		}
 	})
 	return shared
@@ -168,15 +173,28 @@ func sharedBroker(t *testing.T) *harness.Broker {
 // newTopic creates a topic with franz-go, whose admin API is checked against the others' by TestAdmin.
 func newTopic(t *testing.T, b *harness.Broker, name string, parts int32, configs map[string]string) {
 	t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr))
+	c, err := kgo.NewClient(kgo.SeedBrokers(harness.Seeds(b.Bootstrap())...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), stepMax)
 	defer cancel()
-	if _, err := kadm.NewClient(c).CreateTopic(ctx, parts, 1, pointers(configs), name); err != nil {
+	if _, err := kadm.NewClient(c).CreateTopic(ctx, parts, replicas(t), pointers(configs), name); err != nil {
 		t.Fatalf("create topic %s: %v", name, err)
+	}
+	settle(t, b, name)
+}
+
+// replicas is how many each topic has.
+func replicas(t testing.TB) int16 { return int16(min(3, harness.Nodes(t))) }
+
+// settle waits until every node of a cluster knows the topic and its leaders: what one node has done the others learn a
+// little later, as in any Kafka cluster, and some clients give up at once.
+func settle(t *testing.T, b *harness.Broker, topic string) {
+	t.Helper()
+	if c := b.Cluster(); c != nil {
+		c.For(t).Leaders(time.Minute, topic)
 	}
 }
 
@@ -196,7 +214,7 @@ func TestClients(t *testing.T) {
 	var all []produced
 	open := map[string]client{}
 	for _, s := range selected() {
-		c, err := s.open(t, b.Addr)
+		c, err := s.open(t, b.Bootstrap())
 		if err != nil {
 			t.Errorf("%s: cannot be installed or started: %v", s.name, err)
 			continue
@@ -264,7 +282,7 @@ func produceTopic(t *testing.T, b *harness.Broker, s subject, c client, codec, m
 	if s.writes.offsets {
 		checkOffsets(t, p.records, offsets)
 	}
-	raw, err := franz{addr: b.Addr}.consumeRaw(ctx, []string{topic}, len(p.records))
+	raw, err := franz{addr: b.Bootstrap()}.consumeRaw(ctx, []string{topic}, len(p.records))
 	if err != nil {
 		t.Errorf("read back: %v", err)
 	}
@@ -335,7 +353,7 @@ func TestGroups(t *testing.T) {
 	for _, s := range selected() {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			c, err := s.open(t, b.Addr)
+			c, err := s.open(t, b.Bootstrap())
 			if err != nil {
 				t.Fatalf("cannot be installed or started: %v", err)
 			}
@@ -366,7 +384,7 @@ func share(t *testing.T, b *harness.Broker, c client, topic, group string, membe
 		if n := len(slices.Concat(held...)); n != 4 {
 			fail <- fmt.Errorf("members hold %v, want the four partitions once each", held)
 		}
-		if _, err := (franz{addr: b.Addr}).produce(ctx, produceJob{Topic: topic, Codec: "lz4", Idempotent: true, Acks: -1, Records: sent}); err != nil {
+		if _, err := (franz{addr: b.Bootstrap()}).produce(ctx, produceJob{Topic: topic, Codec: "lz4", Idempotent: true, Acks: -1, Records: sent}); err != nil {
 			fail <- err
 		}
 	})
@@ -411,7 +429,7 @@ func compareGroup(t *testing.T, sent, got []record) {
 // checkCommits polls: a client may commit its last offsets while it leaves.
 func checkCommits(t *testing.T, b *harness.Broker, group, topic string, want int64) {
 	t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(b.Addr))
+	c, err := kgo.NewClient(kgo.SeedBrokers(harness.Seeds(b.Bootstrap())...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kversion"
+
+	"chronik/test/harness"
 )
 
 // franz is twmb/franz-go, with kadm as its admin API. With versions it speaks as it would to an older broker.
@@ -18,7 +20,7 @@ type franz struct {
 
 // dial makes a client with what every one here needs.
 func (f franz) dial(opts ...kgo.Opt) (*kgo.Client, error) {
-	opts = append(opts, kgo.SeedBrokers(f.addr))
+	opts = append(opts, kgo.SeedBrokers(harness.Seeds(f.addr)...))
 	if f.versions != nil {
 		opts = append(opts, kgo.MaxVersions(f.versions))
 	}

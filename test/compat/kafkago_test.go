@@ -8,6 +8,8 @@ import (
 	"time"
 
 	kafka "github.com/segmentio/kafka-go"
+
+	"chronik/test/harness"
 )
 
 // kafkaGo is segmentio/kafka-go: Writer, Reader and Client.
@@ -40,7 +42,7 @@ func (k kafkaGo) produce(ctx context.Context, job produceJob) ([]int64, error) {
 	offsets := make([]int64, len(job.Records))
 	var mu sync.Mutex
 	w := &kafka.Writer{
-		Addr: kafka.TCP(k.addr), Topic: job.Topic, Balancer: placed{}, BatchBytes: 2 * mib, BatchTimeout: 5 * time.Millisecond,
+		Addr: kafka.TCP(harness.Seeds(k.addr)...), Topic: job.Topic, Balancer: placed{}, BatchBytes: 2 * mib, BatchTimeout: 5 * time.Millisecond,
 		RequiredAcks: kafka.RequiredAcks(job.Acks),
 		Compression: map[string]kafka.Compression{
 			"gzip": kafka.Gzip, "snappy": kafka.Snappy, "lz4": kafka.Lz4, "zstd": kafka.Zstd,
@@ -120,7 +122,7 @@ func (k kafkaGo) consume(ctx context.Context, topics []string, count int) ([]rec
 
 // partition reads one partition from its start to the last offset that the broker names.
 func (k kafkaGo) partition(ctx context.Context, topic string, p int) ([]record, error) {
-	conn, err := kafka.DialLeader(ctx, "tcp", k.addr, topic, p)
+	conn, err := kafka.DialLeader(ctx, "tcp", harness.Seeds(k.addr)[0], topic, p)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +132,7 @@ func (k kafkaGo) partition(ctx context.Context, topic string, p int) ([]record, 
 		return nil, err
 	}
 	r := kafka.NewReader(kafka.ReaderConfig{
-		Brokers: []string{k.addr}, Topic: topic, Partition: p, MaxBytes: 10 * mib, MaxWait: 100 * time.Millisecond,
+		Brokers: harness.Seeds(k.addr), Topic: topic, Partition: p, MaxBytes: 10 * mib, MaxWait: 100 * time.Millisecond,
 	})
 	defer r.Close()
 	var records []record
@@ -145,7 +147,7 @@ func (k kafkaGo) partition(ctx context.Context, topic string, p int) ([]record, 
 }
 
 func (k kafkaGo) client() *kafka.Client {
-	return &kafka.Client{Addr: kafka.TCP(k.addr), Timeout: 30 * time.Second, Transport: k.transport}
+	return &kafka.Client{Addr: kafka.TCP(harness.Seeds(k.addr)...), Timeout: 30 * time.Second, Transport: k.transport}
 }
 
 func (k kafkaGo) group(ctx context.Context, job groupJob, assigned func([][]int32)) ([][]record, error) {
@@ -188,7 +190,7 @@ func (k kafkaGo) watch(ctx context.Context, job groupJob, g *gathering) {
 
 func (k kafkaGo) member(ctx context.Context, job groupJob, g *gathering, m int) error {
 	r := kafka.NewReader(kafka.ReaderConfig{
-		Brokers: []string{k.addr}, GroupID: job.Group, Topic: job.Topic, StartOffset: kafka.FirstOffset,
+		Brokers: harness.Seeds(k.addr), GroupID: job.Group, Topic: job.Topic, StartOffset: kafka.FirstOffset,
 		MaxWait: 100 * time.Millisecond, HeartbeatInterval: 300 * time.Millisecond,
 	})
 	defer r.Close()

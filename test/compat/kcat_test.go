@@ -10,11 +10,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"chronik/test/harness"
 )
 
 // kcat is the command line tool over Debian's librdkafka 2.0.2, whose feature windows depend on advertised ranges.
@@ -322,32 +325,45 @@ func TestKcatList(t *testing.T) {
 		t.Fatal(err)
 	}
 	newTopic(t, b, "kcat-list", 3, nil)
-	out, err := exec.Command(path, "-b", b.Addr, "-L").CombinedOutput()
+	out, err := exec.Command(path, "-b", b.Bootstrap(), "-L").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, want := range []string{"1 brokers", "at " + b.Addr, `topic "kcat-list" with 3 partitions`, "partition 2, leader"} {
+	addrs := harness.Seeds(b.Bootstrap())
+	for _, want := range []string{fmt.Sprintf("%d brokers", len(addrs)), "at " + b.Addr, `topic "kcat-list" with 3 partitions`, "partition 2, leader"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("kcat -L does not say %q:\n%s", want, out)
 		}
 	}
-	if out, err = exec.Command(path, "-b", b.Addr, "-L", "-J").Output(); err != nil {
+	if out, err = exec.Command(path, "-b", b.Bootstrap(), "-L", "-J").Output(); err != nil {
 		t.Fatal(err)
 	}
 	var l listing
 	if err := json.Unmarshal(out, &l); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if len(l.Brokers) != 1 || l.Brokers[0].Name != b.Addr {
-		t.Errorf("brokers %+v, want one at %s", l.Brokers, b.Addr)
+	ids := map[int32]bool{}
+	var named []string
+	for _, n := range l.Brokers {
+		ids[n.ID] = true
+		named = append(named, n.Name)
+	}
+	slices.Sort(addrs)
+	slices.Sort(named)
+	if !slices.Equal(named, addrs) || len(ids) != len(addrs) {
+		t.Errorf("brokers %+v, want those at %v", l.Brokers, addrs)
 	}
 	for _, topic := range l.Topics {
 		if topic.Topic != "kcat-list" {
 			continue
 		}
 		for _, p := range topic.Partitions {
-			if p.Leader != l.Brokers[0].ID || len(p.ISRs) != 1 || p.ISRs[0].ID != p.Leader {
-				t.Errorf("partition %+v, want leader and only in-sync replica %d", p, l.Brokers[0].ID)
+			inSync := map[int32]bool{}
+			for _, r := range p.ISRs {
+				inSync[r.ID] = ids[r.ID]
+			}
+			if !inSync[p.Leader] || len(p.ISRs) != int(replicas(t)) || len(inSync) != len(p.ISRs) {
+				t.Errorf("partition %+v, want a leader, and %d in-sync replicas that are brokers, it among them", p, replicas(t))
 			}
 		}
 		return

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/IBM/sarama"
+
+	"chronik/test/harness"
 )
 
 // saramaClient is IBM/sarama, speaking as it would to a broker of a version.
@@ -52,7 +54,7 @@ func (s saramaClient) produce(_ context.Context, job produceJob) ([]int64, error
 	cfg.Producer.Return.Successes = true
 	cfg.Producer.Idempotent = job.Idempotent
 	cfg.Net.MaxOpenRequests = 1 // sarama keeps order, and allows idempotence, only so
-	p, err := sarama.NewSyncProducer([]string{s.addr}, cfg)
+	p, err := sarama.NewSyncProducer(harness.Seeds(s.addr), cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +91,7 @@ func fromSarama(m *sarama.ConsumerMessage) record {
 }
 
 func (s saramaClient) consume(ctx context.Context, topics []string, count int) ([]record, error) {
-	c, err := sarama.NewConsumer([]string{s.addr}, s.config())
+	c, err := sarama.NewConsumer(harness.Seeds(s.addr), s.config())
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +175,7 @@ func (s saramaClient) member(ctx context.Context, job groupJob, g *gathering, m 
 	cfg := s.config()
 	cfg.Consumer.Offsets.AutoCommit.Enable = false
 	cfg.Consumer.Group.Heartbeat.Interval = 300 * time.Millisecond
-	c, err := sarama.NewConsumerGroup([]string{s.addr}, job.Group, cfg)
+	c, err := sarama.NewConsumerGroup(harness.Seeds(s.addr), job.Group, cfg)
 	if err != nil {
 		return err
 	}
@@ -234,7 +236,7 @@ func (h *saramaHandler) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.Con
 }
 
 func (s saramaClient) admin(_ context.Context, job adminJob) (res adminResult, err error) {
-	a, err := sarama.NewClusterAdmin([]string{s.addr}, s.config())
+	a, err := sarama.NewClusterAdmin(harness.Seeds(s.addr), s.config())
 	if err != nil {
 		return res, err
 	}

@@ -17,18 +17,18 @@ func TestOldVersions(t *testing.T) {
 		codecs []string
 		c      client
 	}{
-		{"franz-go/1.0", codecs[:4], franz{b.Addr, kversion.V1_0_0()}},
-		{"franz-go/2.0", codecs[:4], franz{b.Addr, kversion.V2_0_0()}},
-		{"franz-go/2.1", codecs, franz{b.Addr, kversion.V2_1_0()}},
-		{"franz-go/2.4", codecs, franz{b.Addr, kversion.V2_4_0()}},
-		{"franz-go/2.8", codecs, franz{b.Addr, kversion.V2_8_0()}},
-		{"franz-go/3.3", codecs, franz{b.Addr, kversion.V3_3_0()}},
-		{"franz-go/3.7", codecs, franz{b.Addr, kversion.V3_7_0()}},
-		{"franz-go/4.0", codecs, franz{b.Addr, kversion.V4_0_0()}},
-		{"sarama/1.0", codecs[:4], saramaClient{b.Addr, sarama.V1_0_0_0}},
-		{"sarama/2.1", codecs, saramaClient{b.Addr, sarama.V2_1_0_0}},
-		{"sarama/2.8", codecs, saramaClient{b.Addr, sarama.V2_8_0_0}},
-		{"sarama/3.6", codecs, saramaClient{b.Addr, sarama.V3_6_0_0}},
+		{"franz-go/1.0", codecs[:4], franz{b.Bootstrap(), kversion.V1_0_0()}},
+		{"franz-go/2.0", codecs[:4], franz{b.Bootstrap(), kversion.V2_0_0()}},
+		{"franz-go/2.1", codecs, franz{b.Bootstrap(), kversion.V2_1_0()}},
+		{"franz-go/2.4", codecs, franz{b.Bootstrap(), kversion.V2_4_0()}},
+		{"franz-go/2.8", codecs, franz{b.Bootstrap(), kversion.V2_8_0()}},
+		{"franz-go/3.3", codecs, franz{b.Bootstrap(), kversion.V3_3_0()}},
+		{"franz-go/3.7", codecs, franz{b.Bootstrap(), kversion.V3_7_0()}},
+		{"franz-go/4.0", codecs, franz{b.Bootstrap(), kversion.V4_0_0()}},
+		{"sarama/1.0", codecs[:4], saramaClient{b.Bootstrap(), sarama.V1_0_0_0}},
+		{"sarama/2.1", codecs, saramaClient{b.Bootstrap(), sarama.V2_1_0_0}},
+		{"sarama/2.8", codecs, saramaClient{b.Bootstrap(), sarama.V2_8_0_0}},
+		{"sarama/3.6", codecs, saramaClient{b.Bootstrap(), sarama.V3_6_0_0}},
 	}
 	for _, v := range all {
 		t.Run(v.name, func(t *testing.T) {

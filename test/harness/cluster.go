@@ -143,6 +143,9 @@ func (c *Cluster) Kill() {
 	}
 }
 
+// For is the same cluster, whose failures are those of another test.
+func (c *Cluster) For(tb testing.TB) *Cluster { return &Cluster{Nodes: c.Nodes, Net: c.Net, tb: tb} }
+
 // Node is the node with an id.
 func (c *Cluster) Node(id int32) *Broker {
 	if id < 1 || int(id) > len(c.Nodes) {

@@ -37,7 +37,7 @@ public class Driver {
     static class Job {
         String op, topic, codec, group, action;
         boolean idempotent;
-        int acks, count, members, partitions;
+        int acks, count, members, partitions, replicas;
         long offset;
         List<Rec> records;
         List<String> topics;
@@ -238,7 +238,7 @@ public class Driver {
             ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, job.topic == null ? "" : job.topic);
             switch (job.action) {
                 case "create_topic":
-                    a.createTopics(List.of(new NewTopic(job.topic, job.partitions, (short) 1).configs(job.configs))).all().get(); break;
+                    a.createTopics(List.of(new NewTopic(job.topic, job.partitions, (short) job.replicas).configs(job.configs))).all().get(); break;
                 case "list_topics": o.topics = new ArrayList<>(a.listTopics().names().get()); break;
                 case "describe_topic":
                     o.partitions = a.describeTopics(List.of(job.topic)).allTopicNames().get().get(job.topic).partitions().size(); break;

@@ -16,7 +16,7 @@ CompressionCodecs[CompressionTypes.ZSTD] = () => ({
 const limitMs = 60000
 const kafka = new Kafka({
   clientId: 'compat-kafkajs',
-  brokers: [process.argv[2]],
+  brokers: process.argv[2].split(","),
   logLevel: logLevel.WARN,
   logCreator: () => ({ label, log }) => console.error(label, JSON.stringify(log)),
 })
@@ -135,7 +135,7 @@ async function call(a, job) {
   const offsets = (os) => ({ offsets: Object.fromEntries(os.map((o) => [o.partition, Number(o.offset)])) })
   switch (job.action) {
     case 'create_topic':
-      await a.createTopics({ topics: [{ topic, numPartitions: job.partitions, replicationFactor: 1, configEntries: entries }] })
+      await a.createTopics({ topics: [{ topic, numPartitions: job.partitions, replicationFactor: job.replicas, configEntries: entries }] })
       return {}
     case 'list_topics': return { topics: await a.listTopics() }
     case 'describe_topic': return { partitions: (await a.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length }

@@ -125,7 +125,7 @@ def admin(job):
         return [f.result(timeout=30) for f in futures.values()]
 
     if act == "create_topic":
-        wait(a.create_topics([NewTopic(topic, job["partitions"], 1, config=job.get("configs") or {})]))
+        wait(a.create_topics([NewTopic(topic, job["partitions"], job["replicas"], config=job.get("configs") or {})]))
     elif act == "list_topics":
         return {"topics": list(a.list_topics(timeout=30).topics)}
     elif act == "describe_topic":

@@ -112,7 +112,7 @@ def admin(job):
 def call(a, job):
     topic, act = job.get("topic"), job["action"]
     if act == "create_topic":
-        a.create_topics([admin_api.NewTopic(topic, job["partitions"], 1, topic_configs=job.get("configs") or {})])
+        a.create_topics([admin_api.NewTopic(topic, job["partitions"], job["replicas"], topic_configs=job.get("configs") or {})])
     elif act == "list_topics":
         return {"topics": list(a.list_topics())}
     elif act == "describe_topic":
