@@ -22,13 +22,16 @@ func (*machine) Describe(payload []byte) (base segment.Offset, count uint32, max
 	return 0, 0, -1
 }
 
-// TakeProposal hands over commands that wait.
+// TakeProposal hands over commands that wait, or, alone, an image.
 func (mm *machine) TakeProposal(_ segment.Term, bytesMax int) []byte {
 	m := (*Member)(mm)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.lead {
 		return nil
+	}
+	if m.compact.due {
+		return m.takeImageLocked()
 	}
 	var payload []byte
 	n := 0
@@ -66,14 +69,21 @@ func (mm *machine) Committed(entries []segment.Entry) {
 func (m *Member) apply(entries []segment.Entry) (brokers []cluster.Broker) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.log.FirstIndex() > m.applied+1 { // the log was replaced by a leader's
+		m.gap = true
+	}
 	for i := range entries {
 		if m.failure != nil { // an entry before this one was not applied
 			return nil
 		}
-		m.applyEntryLocked(&entries[i])
+		if e := &entries[i]; e.Index > m.applied {
+			m.applied = e.Index
+			m.applyEntryLocked(e)
+		}
 	}
 	close(m.progress)
 	m.progress = make(chan struct{})
+	m.compactLocked()
 	if v := m.state.BrokersVersion(); v != m.peers {
 		m.peers = v
 		return m.state.Brokers()
@@ -82,10 +92,14 @@ func (m *Member) apply(entries []segment.Entry) (brokers []cluster.Broker) {
 }
 
 func (m *Member) applyEntryLocked(e *segment.Entry) {
-	if e.Term == m.term && m.inflight > 0 {
+	own := e.Term == m.term && m.inflight > 0
+	if own {
 		m.inflight--
 	}
-	m.applied = e.Index
+	_, image := cluster.ImageOrdinal(e.Payload)
+	if m.gap && !(image && e.BaseOffset >= m.log.StartOffset()) {
+		return // it is in the image that comes
+	}
 	for rest := e.Payload; len(rest) > 0; {
 		p, tail, err := cluster.Decode(rest)
 		if err != nil {
@@ -94,7 +108,14 @@ func (m *Member) applyEntryLocked(e *segment.Entry) {
 			return
 		}
 		rest = tail
-		m.applyLocked(p)
+		if c, ok := p.Command.(*cluster.Image); ok {
+			m.applyImageLocked(e, c)
+		} else {
+			m.applyLocked(p)
+		}
+	}
+	if !image {
+		m.compact.commandBytes += len(e.Payload)
 	}
 }
 
@@ -115,13 +136,14 @@ func (mm *machine) RoleChanged(c multiraft.RoleChange) {
 	defer m.mu.Unlock()
 	lead := c.Role == multiraft.Leader && m.failure == nil
 	if !lead || c.Term != m.term {
-		m.queue, m.inflight, m.admitted = nil, 0, nil
+		m.queue, m.inflight, m.admitted, m.compact.due = nil, 0, admissions{}, false
 	}
 	m.lead, m.term, m.leader = lead, c.Term, int32(c.Leader)
 	if c.Leader == 0 {
 		m.leader = -1
 	}
 	m.turnLocked()
+	m.duty.wake()
 }
 
 func (m *Member) turnLocked() {
@@ -147,6 +169,10 @@ func (mm *machine) NoRoom(err error) {
 	if err != nil {
 		m.noRoom = fmt.Errorf("%w: %w", ErrStorage, err)
 		m.queue = nil
+		for at, done := range m.waiting {
+			done <- applied{err: m.noRoom}
+			delete(m.waiting, at)
+		}
 	}
 	m.turnLocked()
 }

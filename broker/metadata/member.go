@@ -55,6 +55,8 @@ type Options struct {
 	Session time.Duration // without a sign of life for so long a broker is fenced; default 6 s
 	// StaticPeers are addresses that are tried before the registered ones.
 	StaticPeers map[uint64]string
+
+	compactBytesMin int // bytes of commands before an image, at least
 }
 
 const sessionDefault = 6 * time.Second
@@ -71,6 +73,7 @@ type Member struct {
 	state   *cluster.State
 	applied segment.Index // entries up to here are in state, or in an image it came from
 	gap     bool          // entries are missing: the next image fills it
+	jumps   int           // how often one has
 	peers   uint64        // version of the state whose brokers Peers knows
 
 	lead    bool
@@ -85,6 +88,8 @@ type Member struct {
 	inflight int      // payloads taken in this term that are not applied
 	waiting  map[mark]chan applied
 	admitted admissions
+	duty     duty
+	compact  compaction
 
 	changed  chan struct{} // capacity 1: there is something to reconcile
 	progress chan struct{} // closed and replaced when commands have been applied
@@ -107,7 +112,7 @@ func Open(o Options) (*Member, error) {
 	o.setDefaults()
 	m := &Member{
 		opt: o, self: o.Self.ID, life: uint64(o.Rand.Uint32()) << 32, state: cluster.New(), leader: -1, waiting: map[mark]chan applied{},
-		turn: make(chan struct{}), changed: make(chan struct{}, 1), progress: make(chan struct{}),
+		admitted: admissions{}, turn: make(chan struct{}), changed: make(chan struct{}, 1), progress: make(chan struct{}),
 	}
 	log, rec, err := wal.Open(wal.Options{
 		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
@@ -120,11 +125,12 @@ func Open(o Options) (*Member, error) {
 		o.Logger.Warn("cut a torn tail", "log", "metadata", "bytes", rec.TornBytes)
 	}
 	m.log = log
+	m.duty.init()
 	m.applied = log.FirstIndex() - 1
 	m.gap = m.applied > 0
 	m.setPeers(nil)
 	group, err := o.Raft.Add(multiraft.GroupOptions{
-		ID: cluster.MetadataGroupID, Log: log, Voters: o.Voters, SM: (*machine)(m), Applied: m.applied,
+		ID: cluster.MetadataGroupID, Log: log, Voters: o.Voters, Learner: o.Learner, SM: (*machine)(m), Applied: m.applied,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("join the metadata group: %w", err), log.Close())
@@ -132,6 +138,7 @@ func Open(o Options) (*Member, error) {
 	m.mu.Lock()
 	m.group = group
 	m.mu.Unlock()
+	group.Wake() // for what RoleChanged or Committed may have had to propose before
 	return m, nil
 }
 
@@ -141,6 +148,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Session == 0 {
 		o.Session = sessionDefault
+	}
+	if o.compactBytesMin == 0 {
+		o.compactBytesMin = compactBytesMin
 	}
 	if len(o.Voters) == 0 {
 		o.Voters = []uint64{uint64(o.Self.ID)}
@@ -152,6 +162,7 @@ const segmentBytes = 8 << 20
 // Close leaves the group and closes the log. Proposals that wait fail with
 // ErrClosed.
 func (m *Member) Close() error {
+	m.stop()
 	err := m.opt.Raft.Remove(cluster.MetadataGroupID)
 	m.mu.Lock()
 	m.failLocked(ErrClosed)
@@ -186,22 +197,6 @@ func (m *Member) Leader() (id int32, ok bool) {
 // Status is the state of the raft group.
 func (m *Member) Status() multiraft.Status { return m.group.Status() }
 
-// Await waits until there is a leader and everything that was committed before
-// the call is applied on this node. It is ErrTimeout when ctx ends before.
-func (m *Member) Await(ctx context.Context) error {
-	for {
-		m.mu.RLock()
-		failure, lead, turn := m.failure, m.lead, m.turn
-		m.mu.RUnlock()
-		if failure != nil || lead {
-			return failure
-		}
-		if err := m.pause(ctx, turn, time.Hour); err != nil {
-			return err
-		}
-	}
-}
-
 // Register tells the cluster that this broker is there, with its addresses of
 // today, and names the cluster if it has no name yet.
 func (m *Member) Register(ctx context.Context) error {
@@ -217,16 +212,16 @@ func (m *Member) Register(ctx context.Context) error {
 	return err
 }
 
-// pause waits until turn is closed, or for d.
-func (m *Member) pause(ctx context.Context, turn <-chan struct{}, d time.Duration) error {
+// pause waits until turn is closed or sent to, or for d.
+func pause(ctx context.Context, c clock.Clock, turn <-chan struct{}, d time.Duration) error {
 	over := make(chan struct{})
-	timer := m.opt.Clock.AfterFunc(d, func() { close(over) })
+	timer := c.AfterFunc(d, func() { close(over) })
 	defer timer.Stop()
 	select {
 	case <-turn:
 	case <-over:
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))
+		return timedOut(ctx)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package metadata
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,20 +13,37 @@ import (
 // retryPause is the longest time between two attempts to find the leader.
 const retryPause = 100 * time.Millisecond
 
-// proposal is a command on its way.
+// proposal is a command on its way. It reaches the log at most once:
+//
+//   - A leader admits a mark once in its term, so that within the term a
+//     command may be sent to it again (admissions).
+//   - It goes to the leader of another term only when what the earlier ones
+//     proposed and is still in the log has been applied here, and it was not
+//     in it (settle).
 type proposal struct {
-	mark mark
-	body []byte // encoded, with the mark
-	done chan applied
-	sent segment.Term // it may be in the log, by the leader of this term; 0: it is not
+	mark  mark
+	body  []byte // encoded, with the mark
+	done  chan applied
+	jumps int          // Member.jumps when it was made
+	sent  segment.Term // it may be in the log, by the leader of this term; 0: it is not
+	bind  bool         // it is the leader's own: not to be made by another
 }
 
 // Propose has a command committed and applied on this node, and returns its
 // result and the metadata version that includes it. The leader is waited for,
-// and asked if it is another node. When ctx ends, or the disk is full
-// (ErrStorage), the command may have been carried out or still be.
+// and asked if it is another node. When ctx ends (ErrTimeout), or the disk is
+// full (ErrStorage), the command may have been carried out or still be; in
+// every other case the answer is final.
+//
+// Result.Topic is nil if the state of this node jumped over the command, and
+// the topic has gone since.
 func (m *Member) Propose(ctx context.Context, c cluster.Command) (cluster.Result, uint64, error) {
+	return m.propose(ctx, c, false)
+}
+
+func (m *Member) propose(ctx context.Context, c cluster.Command, bind bool) (cluster.Result, uint64, error) {
 	p := m.begin(c)
+	p.bind = bind
 	defer m.forget(p.mark)
 	for {
 		a, turn, err := m.attempt(ctx, p)
@@ -34,8 +52,10 @@ func (m *Member) Propose(ctx context.Context, c cluster.Command) (cluster.Result
 			return cluster.Result{}, 0, err
 		case a != nil:
 			return a.res, a.version, a.err
+		case bind:
+			return cluster.Result{}, 0, ErrNotLeader
 		}
-		if err := m.pause(ctx, turn, retryPause); err != nil {
+		if err := pause(ctx, m.opt.Clock, turn, retryPause); err != nil {
 			return cluster.Result{}, 0, err
 		}
 	}
@@ -46,7 +66,7 @@ func (m *Member) begin(c cluster.Command) *proposal {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seq++
-	p := &proposal{mark: mark{m.self, m.life | m.seq&(1<<32-1)}, done: make(chan applied, 1)}
+	p := &proposal{mark: mark{m.self, m.life | m.seq&(1<<32-1)}, done: make(chan applied, 1), jumps: m.jumps}
 	p.body = cluster.Proposed{Node: p.mark.node, Seq: p.mark.seq, Command: c}.Append(nil)
 	m.waiting[p.mark] = p.done
 	return p
@@ -58,30 +78,76 @@ func (m *Member) forget(at mark) {
 	delete(m.waiting, at)
 }
 
-// attempt brings p to the leader of now. It returns what came of it; or, to be
-// tried again, what tells that there may be another leader.
+// attempt brings p to the leader of now. It returns what came of it; or
+// nothing, and then what tells that there may be another leader to try.
 func (m *Member) attempt(ctx context.Context, p *proposal) (*applied, <-chan struct{}, error) {
+	m.mu.RLock()
+	turn, term, stale := m.turn, m.term, p.sent != 0 && p.sent != m.term
+	m.mu.RUnlock()
+	if stale {
+		return m.settle(ctx, p, turn)
+	}
 	m.mu.Lock()
-	turn, term, lead := m.turn, m.term, m.lead
+	leader, again := m.leader, p.sent != 0
 	err := m.refusalLocked()
-	if err == nil && lead {
+	own := err == nil && m.lead && m.term == term
+	if own && !again {
+		p.sent = term
 		m.queue = append(m.queue, p.body)
 		m.group.Wake()
-		p.sent = term
 	}
 	m.mu.Unlock()
-	if err != nil || !lead {
-		return nil, turn, err
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case own:
+		a, err := m.await(ctx, p, term)
+		return a, closed, err
+	case leader < 0 || leader == m.self || m.opt.Peers == nil || p.bind:
+		return nil, turn, nil
 	}
-	a, err := m.await(ctx, p, term)
+	p.sent = term
+	a, definite, err := m.forward(ctx, p, leader, term, turn)
+	if definite && !again {
+		p.sent = 0
+	}
 	return a, turn, err
 }
+
+// closed is a turn that has come.
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 func (m *Member) refusalLocked() error {
 	if m.failure != nil {
 		return m.failure
 	}
 	return m.noRoom
+}
+
+// settle finds out what became of p, which the leader of an earlier term had:
+// once everything is applied that was committed when another leads, either it
+// is among that or it is gone; or an image jumped over it, and nobody knows.
+func (m *Member) settle(ctx context.Context, p *proposal, turn <-chan struct{}) (*applied, <-chan struct{}, error) {
+	err := m.readIndex(ctx)
+	if err != nil && !errors.Is(err, errAgain) {
+		return nil, nil, err
+	}
+	m.mu.RLock()
+	jumps := m.jumps
+	m.mu.RUnlock()
+	select {
+	case a := <-p.done:
+		return &a, nil, nil
+	default:
+	}
+	switch {
+	case err != nil:
+		return nil, turn, nil
+	case jumps != p.jumps:
+		return nil, nil, fmt.Errorf("%w: the state of this node was replaced meanwhile", ErrTimeout)
+	}
+	p.sent = 0
+	return nil, closed, nil
 }
 
 // await waits until p, which was proposed by this node as the leader of that
@@ -104,7 +170,150 @@ func (m *Member) await(ctx context.Context, p *proposal, term segment.Term) (*ap
 			return &a, nil
 		case <-turn:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))
+			return nil, timedOut(ctx)
 		}
 	}
+}
+
+// forward asks the leader to propose p, and waits until this node has applied
+// it. It returns nothing when p is to be tried again; definite says that the
+// leader did not take it.
+func (m *Member) forward(ctx context.Context, p *proposal, leader int32, term segment.Term, turn <-chan struct{}) (a *applied, definite bool, err error) {
+	callCtx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan proposeAnswer, 1)
+	go func() {
+		b, err := m.opt.Peers.Call(callCtx, uint64(leader), methodPropose, proposeRequest{term, p.body}.encode())
+		if err == nil {
+			var ans proposeAnswer
+			if ans, err = decodeProposeAnswer(b); err == nil {
+				answers <- ans
+				return
+			}
+		}
+		if callCtx.Err() == nil {
+			m.opt.Logger.Debug("the metadata leader cannot be asked", "leader", leader, "err", err)
+		}
+		answers <- proposeAnswer{code: codeUnknown}
+	}()
+	select {
+	case got := <-p.done: // applied here: that is the result
+		return &got, false, nil
+	case <-turn: // there may be another leader
+		return nil, false, nil
+	case <-ctx.Done():
+		return nil, false, timedOut(ctx)
+	case ans := <-answers:
+		switch ans.code {
+		case codeNotLeader:
+			return nil, true, nil
+		case codeUnknown:
+			return nil, false, nil
+		case codeStorage:
+			return nil, false, ans.err()
+		case codeSeen: // an earlier call brought it: it will be applied
+			ans.version = 0
+		}
+		a, err = m.reach(ctx, p, ans, turn)
+		return a, false, err
+	}
+}
+
+// reach waits until this node has applied p, or what contains it.
+func (m *Member) reach(ctx context.Context, p *proposal, ans proposeAnswer, turn <-chan struct{}) (*applied, error) {
+	for {
+		m.mu.RLock()
+		version, progress, err := m.state.Version(), m.progress, m.failure
+		m.mu.RUnlock()
+		select {
+		case a := <-p.done:
+			return &a, nil
+		default:
+		}
+		if err != nil {
+			return nil, err
+		}
+		if ans.version != 0 {
+			if version >= ans.version { // an image jumped over it
+				return m.result(p, ans), nil
+			}
+			turn = nil // it is committed, whoever leads
+		}
+		select {
+		case a := <-p.done:
+			return &a, nil
+		case <-progress:
+		case <-turn:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, timedOut(ctx)
+		}
+	}
+}
+
+// result is what the leader answered, with the topic as this node has it.
+func (m *Member) result(p *proposal, ans proposeAnswer) *applied {
+	a := &applied{res: cluster.Result{First: ans.first}, version: ans.version, err: ans.err()}
+	decoded, _, err := cluster.Decode(p.body)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: own command: %v", err))
+	}
+	var id cluster.TopicID
+	switch c := decoded.Command.(type) {
+	case *cluster.CreateTopic:
+		id = c.ID
+	case *cluster.AddPartitions:
+		id = c.ID
+	default:
+		return a
+	}
+	m.View(func(s *cluster.State) { a.res.Topic = s.TopicByID(id) })
+	return a
+}
+
+// Await waits until there is a leader and everything that was committed before
+// the call is applied on this node. It is ErrTimeout when ctx ends before.
+func (m *Member) Await(ctx context.Context) error {
+	for {
+		m.mu.RLock()
+		turn := m.turn
+		m.mu.RUnlock()
+		err := m.readIndex(ctx)
+		if !errors.Is(err, errAgain) {
+			return err
+		}
+		if err := pause(ctx, m.opt.Clock, turn, retryPause); err != nil {
+			return err
+		}
+	}
+}
+
+// errAgain is a read index that was not had; there may be one later.
+var errAgain = errors.New("no read index")
+
+func (m *Member) readIndex(ctx context.Context) error {
+	read := make(chan error, 1)
+	m.group.ReadIndex(func(err error) { read <- err })
+	for {
+		m.mu.RLock()
+		failure, changed := m.failure, m.turn
+		m.mu.RUnlock()
+		if failure != nil {
+			return failure
+		}
+		select {
+		case err := <-read:
+			if err != nil {
+				return fmt.Errorf("%w: %w", errAgain, err)
+			}
+			return nil
+		case <-changed: // the group tells what became of the question; unless it has failed
+		case <-ctx.Done():
+			return timedOut(ctx)
+		}
+	}
+}
+
+func timedOut(ctx context.Context) error {
+	return fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))
 }

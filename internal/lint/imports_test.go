@@ -71,7 +71,7 @@ var table = map[string]packageRule{
 	"broker/group/classic": {level: 31, imports: []string{"broker/group/effect", "broker/group/record"}},
 	"broker/group":         {level: 32, imports: []string{"broker/group/classic", "broker/group/effect", "broker/group/record"}},
 	"broker/coordinator":   {level: 33, imports: []string{"broker/group", "broker/partition", "segment", "kafka/batch", "internal/clock"}},
-	"broker/metadata":      {level: 33, imports: []string{"broker/cluster", "raftstore/multiraft", "wal", "segment", "internal/vfs", "internal/clock"}},
+	"broker/metadata":      {level: 33, imports: []string{"broker/cluster", "kafka/wire", "raftstore/multiraft", "wal", "segment", "internal/vfs", "internal/clock"}},
 	"broker/settings":      {level: 33, imports: []string{"broker/cluster", "broker/config"}},
 	"broker/fetchsession":  {level: 30},
 	"broker/local": {level: 34, imports: []string{"broker/config", "broker/cluster", "broker/partition", "raftstore/multiraft", "wal",

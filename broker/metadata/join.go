@@ -1,0 +1,91 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"chronik/broker/cluster"
+	"chronik/internal/clock"
+)
+
+// JoinOptions say who asks to join, and whom.
+type JoinOptions struct {
+	Self   cluster.Broker
+	Addrs  []string // raft addresses of nodes that may be in the cluster
+	Peers  Peers
+	Clock  clock.Clock
+	Logger *slog.Logger
+}
+
+// Joined is what a node needs to know of the cluster that it has joined. It is
+// to be kept before the metadata is opened.
+type Joined struct {
+	ClusterID string
+	Voters    []uint64          // for Options.Voters
+	Brokers   map[uint64]string // raft addresses
+}
+
+const (
+	joinPauseMin    = 100 * time.Millisecond
+	joinPauseMax    = 2 * time.Second
+	joinCallMax     = 10 * time.Second
+	joinRedirectMax = 3
+)
+
+// Join asks nodes in turn to be let into their cluster, and again, until one
+// does or ctx ends: they may not be there yet, or ask themselves. Peers knows
+// the cluster's brokers afterwards. cluster.ErrBrokerIDTaken ends it at once.
+// It may be repeated.
+func Join(ctx context.Context, o JoinOptions) (Joined, error) {
+	said := map[string]string{}
+	for wait := joinPauseMin; ; wait = min(2*wait, joinPauseMax) {
+		for _, addr := range o.Addrs {
+			joined, err := o.ask(ctx, addr)
+			switch {
+			case err == nil:
+				for id, addr := range joined.Brokers {
+					if id != uint64(o.Self.ID) {
+						o.Peers.SetPeer(id, addr)
+					}
+				}
+				o.Logger.Info("joined the cluster", "cluster", joined.ClusterID, "brokers", len(joined.Brokers))
+				return joined, nil
+			case errors.Is(err, cluster.ErrBrokerIDTaken) || errors.Is(err, cluster.ErrBrokerID):
+				return Joined{}, err
+			}
+			if text := err.Error(); said[addr] != text && ctx.Err() == nil {
+				o.Logger.Info("not joined yet", "addr", addr, "why", text)
+				said[addr] = text
+			}
+		}
+		if err := pause(ctx, o.Clock, nil, wait); err != nil {
+			return Joined{}, fmt.Errorf("join the cluster: %w", err)
+		}
+	}
+}
+
+// ask asks one node, and those it names as the leader.
+func (o *JoinOptions) ask(ctx context.Context, addr string) (Joined, error) {
+	ctx, cancel := clock.WithTimeout(ctx, o.Clock, joinCallMax)
+	defer cancel()
+	for range joinRedirectMax {
+		_, b, err := o.Peers.CallAddr(ctx, addr, methodJoin, joinRequest{o.Self}.encode())
+		if err != nil {
+			return Joined{}, err
+		}
+		ans, err := decodeJoinAnswer(b)
+		switch {
+		case err != nil:
+			return Joined{}, err
+		case ans.code == codeOK:
+			return ans.joined, nil
+		case ans.code != codeNotLeader || ans.leader == "" || ans.leader == addr:
+			return Joined{}, errorOf(ans.code, ans.text)
+		}
+		addr = ans.leader
+	}
+	return Joined{}, fmt.Errorf("%w: the leader moves", ErrNotLeader)
+}
