@@ -38,8 +38,8 @@ func start(t *testing.T, conf *config.Config) (*Node, error) {
 	return Start(t.Context(), conf, Build{Version: "v1"}, slog.New(slog.DiscardHandler))
 }
 
-// metadata asks a node for its brokers over a socket.
-func metadata(t *testing.T, addr string) *msg.MetadataResponse {
+// askMetadata asks a node for its brokers over a socket.
+func askMetadata(t *testing.T, addr string) *msg.MetadataResponse {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", addr, 5*time.Second)
 	if err != nil {
@@ -79,7 +79,7 @@ func TestStartServeStopStartAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := metadata(t, n.KafkaAddr().String())
+		m := askMetadata(t, n.KafkaAddr().String())
 		port := int32(n.KafkaAddr().(*net.TCPAddr).Port)
 		if len(m.Brokers) != 1 || m.Brokers[0].NodeId != 1 || m.Brokers[0].Host != "127.0.0.1" || m.Brokers[0].Port != port {
 			t.Errorf("brokers %+v, want port %d", m.Brokers, port)

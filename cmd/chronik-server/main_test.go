@@ -44,14 +44,31 @@ func TestWhatTheUserGotWrongIsOneLineAndStatus2(t *testing.T) {
 		{"--config nofile", `--config nofile: no such file or directory; want a TOML file that can be read`},
 		{"--cluster-config " + file, file + `:2: unknown key server.kafka_prot; did you mean server.kafka_port?`},
 		{"--data-dir " + file, `data directory ` + file + `: not a directory; want a directory that this process may write (--data-dir)`},
-		{"raft-cluster --metrics-port 8099 --peers 2@node2:5002 --bootstrap",
-			`clustering is not built yet; run one node, without raft-cluster and without [cluster] enabled = true`},
-		{"--kafka-port 9092 --node-id 1 raft-cluster --raft-addr 0.0.0.0:5001 --peers 2@node2:5002,3@node3:5003",
-			`clustering is not built yet; run one node, without raft-cluster and without [cluster] enabled = true`},
+		{"raft-cluster --version-compat v0.1", `--version-compat: cluster.version_compat is not built yet; leave it out`},
+		{"raft-cluster --raft-addr 5001", `--raft-addr 5001: want host:port, as 10.0.0.1:5001`},
+		{"raft-cluster --raft-addr 0.0.0.0:8095 --metrics-port 8095", `port 8095 is both the raft port and the metrics port; want two (--raft-addr)`},
 	} {
 		status, stdout, stderr := command(t, nil, strings.Fields(test.args)...)
 		if status != 2 || stdout != "" || stderr != "chronik-server: "+test.want+"\n" {
 			t.Errorf("%s: status %d, %q\ngot  %swant chronik-server: %s", test.args, status, stdout, stderr, test.want)
+		}
+	}
+}
+
+// What a node of a cluster cannot start with: told before it serves anything.
+func TestANodeThatCannotBeAMember(t *testing.T) {
+	flags := "-p 0 -m 0 -b 127.0.0.1 -l error raft-cluster --raft-addr 127.0.0.1:0 "
+	conf := filepath.Join(t.TempDir(), "tls.toml")
+	if err := os.WriteFile(conf, []byte("[raft]\ntls_cert_file = \"c\"\ntls_key_file = \"k\"\ntls_ca_file = \"a\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for args, want := range map[string]string{
+		flags:                                  `cannot be a member of this cluster: node 1 has no data yet: want --peers to join a cluster, or --bootstrap to begin one`,
+		flags + "--bootstrap --config " + conf: `TLS of the raft port: c and k: open c: no such file or directory; want a certificate and its key in PEM`,
+	} {
+		status, stdout, stderr := command(t, nil, strings.Fields(args)...)
+		if status != 2 || stdout != "" || stderr != "chronik-server: "+want+"\n" {
+			t.Errorf("%s: status %d, %q\ngot  %swant chronik-server: %s", args, status, stdout, stderr, want)
 		}
 	}
 }

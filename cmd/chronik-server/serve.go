@@ -22,9 +22,6 @@ func (a *app) serve(cmd *cobra.Command, command string) error {
 	if err != nil {
 		return err
 	}
-	if c.Cluster.Enabled {
-		return usagef("clustering is not built yet; run one node, without raft-cluster and without [cluster] enabled = true")
-	}
 	if err := config.CheckDataDir(c.Server.DataDir); err != nil {
 		return usageError{err}
 	}
@@ -39,8 +36,10 @@ func (a *app) serve(cmd *cobra.Command, command string) error {
 	if errors.Is(err, vfs.ErrLocked) {
 		return usagef("data directory %s: another process uses it; want one of this node's own (--data-dir)", c.Server.DataDir)
 	}
-	if errors.Is(err, node.ErrDataDir) || errors.Is(err, node.ErrAddress) {
-		return usageError{err}
+	for _, theirs := range []error{node.ErrDataDir, node.ErrAddress, node.ErrMembership, node.ErrTLS} {
+		if errors.Is(err, theirs) {
+			return usageError{err}
+		}
 	}
 	return err
 }
