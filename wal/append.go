@@ -154,6 +154,33 @@ func (l *Log) TruncateFrom(i Index) error {
 	if off < v.start {
 		return fmt.Errorf("BUG: wal: truncation at offset %d below the log start %d", off, v.start)
 	}
+	return l.endAt(v, nv, k, i, prev, off)
+}
+
+// Reset drops every entry: the log is empty and goes on with entry i at offset
+// off, behind an entry of term prev that it does not have. Durable on return, in
+// one step: a crash leaves the old log or the new one.
+func (l *Log) Reset(i Index, prev Term, off Offset) error {
+	l.writer.Lock()
+	defer l.writer.Unlock()
+	l.shape.Lock()
+	defer l.shape.Unlock()
+	if err := l.writable(); err != nil {
+		return err
+	}
+	if err := l.settle(); err != nil {
+		return err
+	}
+	v := l.view.Load()
+	if err := v.active.Err(); err != nil {
+		return err
+	}
+	return l.endAt(v, &view{start: off}, 0, i, prev, off)
+}
+
+// endAt replaces v, whose segments from k on go, by nv with an active segment
+// that begins at entry i. The caller holds writer and shape.
+func (l *Log) endAt(v, nv *view, k int, i Index, prev Term, off Offset) error {
 	next, err := l.beginSynced(i, prev, off)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ var campaign = crashtest.Campaign{
 	Package: "./wal",
 	New:     newCrashLogs,
 	Steps:   50,
-	Kinds:   []string{"open", "append", "sync", "roll", "truncate", "start", "close", "kill", "cut", "remove", "beside"},
+	Kinds:   []string{"open", "append", "sync", "roll", "truncate", "reset", "start", "close", "kill", "cut", "remove", "beside"},
 	Seeds:   3,
 	Again:   8,
 	Fewer:   10,
@@ -146,8 +146,10 @@ func (w *crashLogs) step(g *crashLog) (string, error) {
 		return "sync", w.sync(g)
 	case k < 66:
 		return "roll", w.roll(g)
-	case k < 75:
+	case k < 74:
 		return w.truncate(g)
+	case k < 76:
+		return "reset", w.reset(g)
 	case k < 84:
 		return w.start(g)
 	case k < 89:
@@ -268,6 +270,24 @@ func (w *crashLogs) truncate(g *crashLog) (string, error) {
 		w.mu.Unlock()
 	}
 	return "truncate", g.refuses(was, "truncation", err)
+}
+
+// reset makes the log go on elsewhere, as one does that is handed a snapshot.
+func (w *crashLogs) reset(g *crashLog) error {
+	after := model{first: max(1, g.live.last()+Index(w.r.IntN(20))-3), term: g.live.term + 1}
+	after.next = g.live.next + Offset(w.r.IntN(100))
+	after.start = after.next
+	was := g.poisoned
+	err := w.try(g, func() error { return g.log.Reset(after.first, after.term, after.next) }, after)
+	if err == nil {
+		w.mu.Lock()
+		g.acked = after.last()
+		w.mu.Unlock()
+		if term, err := g.log.Term(after.last()); term != after.term || err != nil || g.log.DurableIndex() != after.last() {
+			return crashtest.Wrongf("reset: term %d, %v, want %d; durable %d", term, err, after.term, g.log.DurableIndex())
+		}
+	}
+	return g.refuses(was, "reset", err)
 }
 
 func (w *crashLogs) start(g *crashLog) (string, error) {

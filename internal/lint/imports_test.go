@@ -47,8 +47,9 @@ var table = map[string]packageRule{
 	"segment/scan":    {level: 14, imports: []string{"segment", "internal/vfs"}, others: []string{xxhash}},
 	"wal/flush":       {level: 12, imports: []string{"internal/vfs", "internal/clock"}},
 	"wal/manifest":    {level: 13, imports: []string{"segment", "internal/vfs"}, others: []string{xxhash}},
+	"wal/removal":     {level: 14, imports: []string{"wal/manifest", "internal/vfs"}},
 	"wal/spares":      {level: 13, imports: []string{"segment", "internal/vfs"}},
-	"wal":             {level: 15, imports: []string{"wal/flush", "wal/manifest", "wal/spares", "segment", "segment/mapping", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
+	"wal":             {level: 15, imports: []string{"wal/flush", "wal/manifest", "wal/removal", "wal/spares", "segment", "segment/mapping", "internal/vfs", "internal/clock"}, others: []string{xxhash}},
 	"wal/inspect":     {level: 16, imports: []string{"wal", "segment", "segment/scan", "kafka/batch", "internal/vfs", "internal/clock"}},
 	"wal/repair":      {level: 17, imports: []string{"wal", "wal/inspect", "segment", "segment/scan", "internal/vfs", "internal/clock"}},
 
