@@ -2,6 +2,7 @@ package partition
 
 import (
 	"fmt"
+	"math"
 
 	"chronik/kafka/batch"
 	"chronik/raftstore/multiraft"
@@ -11,16 +12,25 @@ import (
 // machine is the Partition as its raft group sees it (multiraft.StateMachine).
 type machine Partition
 
-var _ multiraft.StateMachine = (*machine)(nil)
+var (
+	_ multiraft.StateMachine    = (*machine)(nil)
+	_ multiraft.ProgressWatcher = (*machine)(nil)
+)
 
-// Describe reads what a frame header says of its payload from the batches.
+// Describe reads what a frame header says of its payload from the batches. What
+// is no batch, which no correct leader sends, has a base offset that no log
+// takes.
 func (m *machine) Describe(payload []byte) (base segment.Offset, count uint32, maxTimestamp int64) {
 	maxTimestamp = -1
+	if isStart(payload) {
+		return 0, 0, -1
+	}
 	next := int64(0)
 	for rest := payload; len(rest) > 0; {
 		h, tail, err := batch.Next(rest)
-		if err != nil {
-			panic(fmt.Sprintf("BUG: %s-%d: proposal is not record batches: %v", m.opt.Topic, m.opt.Partition, err))
+		if err != nil || len(rest) != len(payload) && h.BaseOffset() < next {
+			m.opt.Logger.Error("an entry is not record batches", "topic", m.opt.Topic, "partition", m.opt.Partition, "err", err)
+			return -1, 1, -1
 		}
 		if len(rest) == len(payload) {
 			base, next = segment.Offset(h.BaseOffset()), h.BaseOffset()
@@ -28,6 +38,9 @@ func (m *machine) Describe(payload []byte) (base segment.Offset, count uint32, m
 		next = h.BaseOffset() + int64(h.LastOffsetDelta()) + 1
 		maxTimestamp = max(maxTimestamp, h.MaxTimestamp())
 		rest = tail
+	}
+	if next-int64(base) > math.MaxUint32 {
+		return -1, 1, -1
 	}
 	return base, uint32(next - int64(base)), maxTimestamp
 }
@@ -39,7 +52,14 @@ func (m *machine) TakeProposal(term segment.Term, bytesMax int) []byte {
 	limit := min(int64(bytesMax), p.opt.Settings().SegmentBytes)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.leading || epochOf(term) != p.epoch || len(p.pending) == 0 {
+	if !p.leading || epochOf(term) != p.epoch {
+		return nil
+	}
+	if start := p.startWanted; start >= 0 { // an entry of its own
+		p.startWanted = -1
+		return encodeStart(start)
+	}
+	if len(p.pending) == 0 {
 		return nil
 	}
 	if int64(len(p.pending)) <= limit {
@@ -65,18 +85,57 @@ func (m *machine) TakeProposal(term segment.Term, bytesMax int) []byte {
 	return out
 }
 
-// Appended notes the new end of the written log. An entry without batches, as
-// every term begins with, leaves the producers as they are.
-func (m *machine) Appended(_ []segment.Entry, _ segment.Index, next segment.Offset, replaced bool) {
+// Appended notes the new end of the written log. A leader knows the batches
+// already; a follower finds them in the frames. When those do not tell all, or
+// the end that they replaced had batches of producers, the table of producers
+// is made anew.
+func (m *machine) Appended(frames []segment.Entry, last segment.Index, next segment.Offset, replaced bool) {
 	p := (*Partition)(m)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	changed := replaced || int64(next) != p.written
-	p.written = int64(next)
-	p.producers.settle(p.written)
-	if !p.leading {
-		p.end, p.current = p.written, p.current && !changed
+	was := p.written
+	p.written, p.last = int64(next), last
+	if replaced {
+		p.cuts++
+		p.durable = min(p.durable, p.written)
+		p.committed = max(p.committed, int64(p.log.StartOffset())) // of a log that came whole
 	}
+	if p.leading {
+		p.markLocked(mark{last, p.written})
+		p.producers.Settle(p.written)
+		return
+	}
+	p.end = p.written
+	if !p.current {
+		return // what makes it so reads on
+	}
+	if p.current = p.followLocked(frames, was, replaced); !p.current {
+		p.rebuildLocked()
+	}
+}
+
+// followLocked has the table of producers cover frames, behind which the log
+// now ends; it returns false if it cannot.
+func (p *Partition) followLocked(frames []segment.Entry, was int64, replaced bool) bool {
+	switch {
+	case len(frames) == 0:
+		return !replaced && p.written == was // nothing with batches
+	case replaced && int64(frames[0].BaseOffset) < p.producers.Top():
+		return false
+	case !replaced && int64(frames[0].BaseOffset) > was, int64(frames[len(frames)-1].Next()) != p.written:
+		return false
+	}
+	now := p.opt.Clock.Now().UnixMilli()
+	for i := range frames {
+		if frames[i].Count == 0 {
+			continue
+		}
+		if err := observe(p.producers, &frames[i], p.producers.Top(), now); err != nil {
+			return false
+		}
+	}
+	p.producers.Settle(p.written)
+	return true
 }
 
 // Durable releases acks=1 appends.
@@ -85,29 +144,34 @@ func (m *machine) Durable(next segment.Offset) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.durable = max(p.durable, int64(next))
-	p.durAck.release(p.durable)
+	p.durAck.end(p.durable, nil)
+	if p.watching.Load() {
+		p.releaseLocked() // this replica counts as well
+	}
 }
 
-// Committed moves the high watermark, releases acks=all appends and wakes
-// fetches.
+// Committed moves the high watermark, releases acks=all appends, puts log starts
+// in force and wakes fetches.
 func (m *machine) Committed(entries []segment.Entry) {
 	p := (*Partition)(m)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.committed
 	for i := range entries {
-		if e := &entries[i]; e.Count > 0 {
+		e := &entries[i]
+		if e.Count > 0 {
 			p.committed = max(p.committed, int64(e.BaseOffset)+int64(e.Count))
+		} else if offset, ok := parseStart(e.Payload); ok {
+			p.startCommittedLocked(offset)
+		} else if isStart(e.Payload) {
+			p.opt.Logger.Error("an entry is of a kind that this release does not know",
+				"topic", p.opt.Topic, "partition", p.opt.Partition, "index", e.Index)
 		}
 	}
-	if p.committed == before {
-		return
+	if p.committed != before {
+		p.releaseLocked()
+		p.wakeLocked()
 	}
-	if err := p.enoughLocked(ErrNotEnoughReplicasAfterAppend); err != nil {
-		p.commitAck.fail(p.committed, err)
-	}
-	p.commitAck.release(p.committed)
-	p.wakeLocked()
 }
 
 // RoleChanged notes who leads, and fails what waits when it is no longer us.
@@ -118,22 +182,23 @@ func (m *machine) RoleChanged(c multiraft.RoleChange) {
 	if p.leading && (!leading || epochOf(c.Term) != p.epoch) {
 		p.dropLocked(ErrNotLeader)
 	}
-	p.leader, p.epoch, p.isr = c.Leader, epochOf(c.Term), nil
+	p.leading, p.leader, p.epoch = false, c.Leader, epochOf(c.Term)
+	p.isr, p.progress, p.marks = nil, nil, nil
+	p.watching.Store(false)
 	rebuild := leading && !p.current
+	if !p.current && !leading {
+		p.rebuildLocked()
+	}
 	p.mu.Unlock()
 	if rebuild {
-		if err := p.recoverProducers(); err != nil {
-			m.Failed(err)
+		if _, err := p.recoverProducers(); err != nil {
+			p.abandon(err)
 			return
 		}
 	}
 	p.mu.Lock()
 	if leading && p.failure == nil {
-		p.end, p.leading = p.written, true
-		p.durable = int64(p.log.DurableOffset()) // a truncation may have lowered it
-		p.committed = max(p.committed, int64(p.log.StartOffset()))
-	} else {
-		p.leading = false
+		p.leadLocked()
 	}
 	p.wakeLocked()
 	leading = p.leading
@@ -141,6 +206,16 @@ func (m *machine) RoleChanged(c multiraft.RoleChange) {
 	if p.onRole != nil {
 		p.onRole(p, leading, epochOf(c.Term))
 	}
+}
+
+// leadLocked begins a leadership: all of the log is committed.
+func (p *Partition) leadLocked() {
+	p.end, p.leading = p.written, true
+	p.durable = int64(p.log.DurableOffset()) // a truncation may have lowered it
+	p.committed = max(p.committed, int64(p.log.StartOffset()))
+	p.acked = 0
+	p.markLocked(mark{p.last, p.written})
+	p.releaseLocked()
 }
 
 // NoRoom refuses appends while the disk is full. Those that wait are told so:
@@ -155,6 +230,7 @@ func (m *machine) NoRoom(err error) {
 		p.noRoom = fmt.Errorf("%w: %w", ErrStorage, err)
 		p.commitAck.failAll(p.noRoom)
 		p.durAck.failAll(p.noRoom)
+		p.failStartsLocked(p.noRoom)
 	}
 	p.wakeLocked()
 }

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 
 	"chronik/broker/config"
+	"chronik/broker/partition/producers"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/internal/vfs"
@@ -30,6 +32,10 @@ var (
 	// ErrNotEnoughReplicasAfterAppend says that a batch is committed, but that
 	// meanwhile fewer replicas are in sync than min.insync.replicas.
 	ErrNotEnoughReplicasAfterAppend = errors.New("appended, but fewer replicas are in sync than min.insync.replicas")
+	// ErrOutOfOrderSequence and ErrInvalidProducerEpoch refuse batches of
+	// idempotent producers.
+	ErrOutOfOrderSequence   = producers.ErrOutOfOrderSequence
+	ErrInvalidProducerEpoch = producers.ErrInvalidProducerEpoch
 	// ErrOffsetNotAvailable is a follower's answer to an offset that is beyond
 	// what it knows to be committed.
 	ErrOffsetNotAvailable = errors.New("offset is not known to be committed on this replica")
@@ -68,18 +74,37 @@ type Partition struct {
 	end       int64  // next offset to hand out: includes pending and proposed
 	written   int64  // next offset of the log
 	durable   int64
-	committed int64 // high watermark
+	last      segment.Index // of the log
+	committed int64         // high watermark: never goes back
+	acked     int64         // appends with acks=all below it are acknowledged
 	pending   []byte
-	producers *producers
-	current   bool  // producers covers the log up to end
+	producers *producers.Table
+	current   bool // producers covers the log up to end, no more and no less
+	cuts      int  // how often the end of the log was replaced
+	closed    bool
 	failure   error // why the group stopped; ErrClosed after Close
 	noRoom    error // the disk is full: appends are refused; nil: it is not
 	commitAck ackQueue
 	durAck    ackQueue
 	watchers  map[*Watcher]struct{} // nil: none
 	onRole    RoleFunc
-	isr       []uint64  // in-sync replicas, this one included; nil: nobody has told in this term
-	readOnce  sync.Once // the first read that failed
+
+	// Of a leader with other replicas; see replicas.go.
+	isr      []uint64 // in-sync replicas, this one included; nil: nobody has told in this term
+	progress []Replica
+	marks    []mark
+	watching atomic.Bool // wants to be told progress
+
+	start       atomic.Int64 // log start, as far as the log's own is not higher; set under mu
+	startWanted int64        // to be proposed; -1: none
+	startWaits  []*startWaiter
+
+	beside     sync.WaitGroup // goroutines; begun under mu, unless closed
+	rebuilding bool
+	trimming   bool
+	trimAgain  bool
+
+	readOnce sync.Once // the first read that failed
 }
 
 // RoleFunc is told of every gain and loss of leadership, after the partition
@@ -89,7 +114,7 @@ type RoleFunc func(p *Partition, leading bool, epoch int32)
 // Open opens the partition's log, recovers its state and joins its raft
 // group. onRole may be nil; it may be called before Open returns.
 func Open(o Options, onRole RoleFunc) (*Partition, error) {
-	p := &Partition{opt: o, epoch: -1, onRole: onRole, producers: newProducers(producersMax, 0)}
+	p := &Partition{opt: o, epoch: -1, onRole: onRole, producers: producers.New(producers.Max, 0), startWanted: -1}
 	began := o.Clock.Now()
 	log, rec, err := wal.Open(wal.Options{
 		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Maps: o.Maps, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
@@ -109,19 +134,40 @@ func Open(o Options, onRole RoleFunc) (*Partition, error) {
 	}
 	p.log = log
 	p.end, p.written, p.durable = int64(log.NextOffset()), int64(log.NextOffset()), int64(log.DurableOffset())
+	p.last = log.LastIndex()
 	p.committed = int64(log.StartOffset())
-	if err := p.recoverProducers(); err != nil {
+	replayed, err := p.recoverProducers()
+	if err == nil {
+		err = p.join(replayed)
+	}
+	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	group, err := o.Host.Add(multiraft.GroupOptions{ID: o.GroupID, Log: log, Voters: o.Voters, SM: (*machine)(p), SkipApplied: true})
+	return p, nil
+}
+
+// join joins the raft group, and puts the log starts in force that replaying
+// the log has found.
+func (p *Partition) join(found *replay) error {
+	p.start.Store(found.of.Start)
+	o := &p.opt
+	group, err := o.Host.Add(multiraft.GroupOptions{
+		ID: o.GroupID, Log: p.log, Voters: o.Voters, Candidate: o.Candidate, SM: (*machine)(p), SkipApplied: true,
+	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("join the raft group of %s-%d: %w", o.Topic, o.Partition, err), log.Close())
+		return fmt.Errorf("join the raft group of %s-%d: %w", o.Topic, o.Partition, err)
 	}
+	commit := group.Status().Commit // entries behind it come to Committed
 	p.mu.Lock()
 	p.group = group
+	for _, s := range found.starts {
+		if s.index <= commit {
+			p.startCommittedLocked(s.offset)
+		}
+	}
 	p.mu.Unlock()
 	group.Wake() // for what onRole may have appended
-	return p, nil
+	return nil
 }
 
 const corrupt = "corrupt"
@@ -148,8 +194,13 @@ func outcome(rec wal.Recovery, err error) string {
 func (p *Partition) Close() error {
 	err := p.opt.Host.Remove(p.opt.GroupID)
 	p.mu.Lock()
+	if p.failure != nil && errors.Is(err, multiraft.ErrUnknownGroup) {
+		err = nil // it has left before
+	}
+	p.closed = true
 	p.stopLocked(ErrClosed)
 	p.mu.Unlock()
+	p.beside.Wait()
 	return errors.Join(err, p.log.Close())
 }
 
@@ -182,13 +233,10 @@ func (p *Partition) State() State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return State{
-		Leading: p.leading, Leader: p.leader, Epoch: p.epoch, LogStart: int64(p.log.StartOffset()),
+		Leading: p.leading, Leader: p.leader, Epoch: p.epoch, LogStart: p.LogStart(),
 		HighWatermark: p.committed, End: p.written, Bytes: bytes, NoRoom: p.noRoom, Err: p.failure,
 	}
 }
-
-// LogStart is the first offset that can be read.
-func (p *Partition) LogStart() int64 { return int64(p.log.StartOffset()) }
 
 // Leader is the node that leads the partition (0 unknown) and its epoch.
 func (p *Partition) Leader() (node uint64, epoch int32) {
@@ -228,7 +276,7 @@ func (p *Partition) compareEpochLocked(epoch int32) error {
 
 // valid checks the invariants of the package comment.
 func (p *Partition) valid() error {
-	start := int64(p.log.StartOffset())
+	start := p.LogStart()
 	if p.leading && (start > p.committed || p.committed > p.written || p.written > p.end || p.durable > p.written) {
 		return fmt.Errorf("BUG: %s-%d: log start %d, high watermark %d, durable %d, written %d, end %d",
 			p.opt.Topic, p.opt.Partition, start, p.committed, p.durable, p.written, p.end)

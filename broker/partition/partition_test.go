@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"chronik/broker/partition/producers"
 	"chronik/internal/vfs"
 	"chronik/raftstore/multiraft"
 	"chronik/segment"
@@ -396,8 +397,8 @@ func TestLeadershipBegins(t *testing.T) {
 	beside.Wait()
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
-	if p := r.p.producers.byID[9]; p == nil || len(p.window()) != 1 || !r.p.current {
-		t.Errorf("producer %+v, current %v", p, r.p.current)
+	if got, want := r.p.producers.String(), "9 epoch 0 [{0 0 0 0 1}]\n"; got != want || !r.p.current {
+		t.Errorf("producers %q, want %q, current %v", got, want, r.p.current)
 	}
 	if err := r.p.valid(); err != nil {
 		t.Error(err)
@@ -418,7 +419,7 @@ func TestProducersAreReplayedOnce(t *testing.T) {
 	}{{end, false, false}, {end, true, true}, {end + 1, false, true}} {
 		term := segment.Term(10 + 2*i)
 		m.RoleChanged(multiraft.RoleChange{Role: multiraft.Follower, Term: term})
-		table := newProducers(producersMax, int64(end))
+		table := producers.New(producers.Max, int64(end))
 		r.p.mu.Lock()
 		r.p.written, r.p.end = int64(end), int64(end)
 		r.p.producers, r.p.current = table, true // as Open leaves it
@@ -439,7 +440,7 @@ func TestMadeUpProducersOverARestart(t *testing.T) {
 	r := newRig(t, nil)
 	r.mustAppend(sequence{9, 0, 0}, 1, "evicted")
 	kept := r.mustAppend(sequence{8, 0, 0}, 1, "kept")
-	for id := range int64(producersMax - 2) {
+	for id := range int64(producers.Max - 2) {
 		if err := r.p.Append(records(t, sequence{100 + id, 0, 0}, 1, "made up"), AcksNone, -1, nil, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -449,13 +450,13 @@ func TestMadeUpProducersOverARestart(t *testing.T) {
 	}
 	r.mustAppend(sequence{99, 0, 0}, 1, "one more")
 	for _, when := range []string{"before a restart", "after it"} {
-		if n := len(r.p.producers.byID); n != producersMax {
+		if n := r.p.producers.Len(); n != producers.Max {
 			t.Fatalf("%s: %d producers", when, n)
 		}
 		if again := r.mustAppend(sequence{8, 0, 0}, 1, "kept"); !again.Duplicate || again.BaseOffset != kept.BaseOffset {
 			t.Errorf("P21 %s: the producer that stays: %+v", when, again)
 		}
-		if r.p.producers.byID[9] != nil {
+		if strings.Contains("\n"+r.p.producers.String(), "\n9 epoch") {
 			t.Errorf("%s: the one that wrote first is still there", when)
 		}
 		r.reopen()

@@ -1,32 +1,27 @@
 package partition
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
+	"chronik/raftstore/multiraft"
 	"chronik/segment"
 )
 
 // Replica is what the leader knows of another replica.
-type Replica struct {
-	Node     uint64
-	Match    segment.Index // it has the leader's log up to there
-	Lag      uint64        // entries that it lacks
-	Heard    time.Time     // last message from it in this term
-	CaughtUp time.Time     // when it last had everything the leader had
-	Learner  bool
-}
+type Replica = multiraft.Replica
 
 // Replication tells how far the other replicas are. Without leadership there is
 // nothing to tell.
 func (p *Partition) Replication() (leading bool, epoch int32, last segment.Index, rs []Replica) {
 	p.mu.Lock()
-	leading, epoch = p.leading, p.epoch
+	group := p.group
+	leading, epoch = p.leading && group != nil, p.epoch
 	p.mu.Unlock()
-	if g, ok := any(p.group).(interface{ Progress() []Replica }); ok && leading {
-		rs = g.Progress()
+	if leading {
+		rs = group.Progress()
 	}
 	return leading, epoch, p.log.LastIndex(), rs
 }
@@ -38,6 +33,7 @@ func (p *Partition) SetISR(epoch int32, isr []uint64) {
 	defer p.mu.Unlock()
 	if p.leading && epoch == p.epoch {
 		p.isr = slices.Clone(isr)
+		p.releaseLocked()
 	}
 }
 
@@ -49,37 +45,133 @@ func (p *Partition) InSync() int {
 	return p.inSyncLocked()
 }
 
+// majority is how many replicas a committed entry is durable on at least.
+func (p *Partition) majority() int { return len(p.opt.Voters)/2 + 1 }
+
 // inSyncLocked is how many replicas are known to be in sync. Until somebody has
-// told, they are those that a leader cannot do without: a majority has
-// confirmed everything up to the beginning of its term.
+// told in this term, they are a majority: so many have confirmed the entry that
+// the term begins with, and all before it.
 func (p *Partition) inSyncLocked() int {
 	if p.isr == nil {
-		return len(p.opt.Voters)/2 + 1
+		return p.majority()
 	}
 	return len(p.isr)
 }
 
-// enoughLocked refuses acks=all while too few replicas are in sync.
-func (p *Partition) enoughLocked(refusal error) error {
-	if n, least := p.inSyncLocked(), p.opt.Settings().MinInsyncReplicas; n < int(least) {
-		return fmt.Errorf("%w: %d in sync, %d required", refusal, n, least)
+// enoughLocked is an error while fewer replicas are in sync than the topic
+// requires of acks=all.
+func (p *Partition) enoughLocked(cause error) error {
+	if n, least := p.inSyncLocked(), p.opt.Settings().MinInsyncReplicas; n < least {
+		return fmt.Errorf("%w: %d in sync, %d required", cause, n, least)
 	}
 	return nil
+}
+
+// mark tells that the log up to an entry ends at an offset.
+type mark struct {
+	last segment.Index
+	next int64
+}
+
+// marksMax bounds how finely the progress of replicas is told in offsets.
+const marksMax = 1024
+
+// markLocked notes the end of the log.
+func (p *Partition) markLocked(m mark) {
+	if len(p.opt.Voters) < 2 {
+		return
+	}
+	if len(p.marks) >= marksMax { // every second one will do
+		n := 0
+		for i := 1; i < len(p.marks); i += 2 {
+			p.marks[n] = p.marks[i]
+			n++
+		}
+		p.marks = p.marks[:n]
+	}
+	p.marks = append(p.marks, m)
+}
+
+// heldLocked is the offset up to which at least n in-sync replicas have the
+// log, this one included; where nobody has told which they are, all count.
+// What it does not know to be held counts as not.
+func (p *Partition) heldLocked(n int) int64 {
+	held := make([]int64, 1, 8)
+	held[0] = min(p.durable, p.written)
+	for _, r := range p.progress {
+		if r.Learner || p.isr != nil && !slices.Contains(p.isr, r.Node) {
+			continue
+		}
+		i, _ := slices.BinarySearchFunc(p.marks, r.Match+1, func(m mark, i segment.Index) int { return cmp.Compare(m.last, i) })
+		if i > 0 { // the last mark that it has reached
+			held = append(held, p.marks[i-1].next)
+		}
+	}
+	if n > len(held) {
+		return -1
+	}
+	slices.Sort(held)
+	return held[len(held)-n]
+}
+
+// releaseLocked answers the appends with acks=all that are committed, and
+// durable on as many in-sync replicas as the topic requires. A majority has
+// what is committed; where more are required, so many must have confirmed it.
+func (p *Partition) releaseLocked() {
+	if !p.leading {
+		return
+	}
+	short := p.enoughLocked(ErrNotEnoughReplicasAfterAppend)
+	if short == nil {
+		reached := p.committed
+		if least := p.opt.Settings().MinInsyncReplicas; least > p.majority() {
+			reached = min(reached, p.heldLocked(least))
+		}
+		p.acked = max(p.acked, reached)
+	}
+	p.commitAck.end(p.acked, nil)
+	if short != nil {
+		p.commitAck.end(p.committed, short)
+	}
+	n := 0
+	for n+1 < len(p.marks) && p.marks[n+1].next <= p.acked { // one below stays, to begin with
+		n++
+	}
+	p.marks = slices.Delete(p.marks, 0, n)
+	p.watchProgressLocked()
+}
+
+// watchProgressLocked has the group tell how far the others are while appends
+// wait for more of them than a majority.
+func (p *Partition) watchProgressLocked() {
+	p.watching.Store(p.leading && p.commitAck.len() > 0 && p.opt.Settings().MinInsyncReplicas > p.majority())
+}
+
+// WantsProgress implements multiraft.ProgressWatcher.
+func (m *machine) WantsProgress() bool { return m.watching.Load() }
+
+// Progress takes note of how far the other replicas are.
+func (m *machine) Progress(rs []Replica) {
+	p := (*Partition)(m)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.progress = append(p.progress[:0], rs...)
+	p.releaseLocked()
 }
 
 // TransferLeadership has another replica lead. It is refused unless this one
 // leads; a nil error does not mean that the other one will.
 func (p *Partition) TransferLeadership(to uint64) error {
 	p.mu.Lock()
-	err := p.checkEpochLocked(-1)
+	group, err := p.group, p.checkEpochLocked(-1)
 	p.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if g, ok := any(p.group).(interface{ TransferLeadership(uint64) error }); ok {
-		return g.TransferLeadership(to)
+	if err := group.TransferLeadership(to); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotLeader, err)
 	}
-	return fmt.Errorf("%w: it cannot be handed over", ErrNotLeader)
+	return nil
 }
 
 // ReadBarrier returns once this replica has applied everything that was
@@ -87,20 +179,13 @@ func (p *Partition) TransferLeadership(to uint64) error {
 // older than what the leader had acknowledged.
 func (p *Partition) ReadBarrier(ctx context.Context) error {
 	p.mu.Lock()
-	leading, failure := p.leading, p.failure
+	group, failure := p.group, p.failure
 	p.mu.Unlock()
 	if failure != nil {
 		return failure
 	}
-	g, ok := any(p.group).(interface{ ReadIndex(done func(error)) })
-	if !ok {
-		if leading {
-			return nil
-		}
-		return ErrNotLeader
-	}
 	done := make(chan error, 1)
-	g.ReadIndex(func(err error) { done <- err })
+	group.ReadIndex(func(err error) { done <- err })
 	select {
 	case err := <-done:
 		if err != nil {

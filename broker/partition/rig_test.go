@@ -171,7 +171,12 @@ func (r *rig) mustAppend(s sequence, ts int64, values ...string) Result {
 // read reads everything from an offset on, as "offset=value" in order.
 func (r *rig) read(from int64, bytesMax int) string {
 	r.t.Helper()
-	res, _, err := r.p.Read(Read{Offset: from, BytesMax: bytesMax, AtLeastOne: true, CurrentEpoch: -1, LastEpoch: -1}, nil)
+	return r.readAs(Read{Offset: from, BytesMax: bytesMax, AtLeastOne: true, CurrentEpoch: -1, LastEpoch: -1})
+}
+
+func (r *rig) readAs(q Read) string {
+	r.t.Helper()
+	res, _, err := r.p.Read(q, nil)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package partition
+package producers
 
 import (
 	"bytes"
@@ -11,26 +11,27 @@ import (
 	"testing"
 
 	"chronik/kafka/batch"
+	"chronik/segment"
 )
 
 const p = int64(7) // a producer id
 
-func win(t *producers, id int64, epoch int16, first, last int32, base int64) {
-	t.put(id, epoch, producedBatch{first: first, last: last, base: base, lastOffset: base + int64(last-first), timestamp: base}, 0)
+func win(t *Table, id int64, epoch int16, first, last int32, base int64) {
+	t.put(id, epoch, Batch{First: first, Last: last, Base: base, LastOffset: base + int64(last-first), Timestamp: base}, 0)
 }
 
 // loaded is a table of at most most producers, made from a checkpoint, of a log that ends at the offset written.
-func loaded(t *testing.T, blob []byte, most int, written int64) *producers {
+func loaded(t *testing.T, blob []byte, most int, written int64) *Table {
 	t.Helper()
-	table := newProducers(most, written)
-	if err := table.load(blob); err != nil {
+	table := New(most, written)
+	if err := table.Load(blob, new(AsOf)); err != nil {
 		t.Fatal(err)
 	}
 	return table
 }
 
 // list is what a table knows, least recently seen first.
-func (t *producers) list() (out []string) {
+func (t *Table) list() (out []string) {
 	for p := t.ring.newer; p != &t.ring; p = p.newer {
 		out = append(out, fmt.Sprintf("%d epoch %d %v", p.id, p.epoch, p.window()))
 		if t.byID[p.id] != p {
@@ -45,7 +46,7 @@ func (t *producers) list() (out []string) {
 
 // Rules of semantics P21 to P26 and P31.
 func TestSequences(t *testing.T) {
-	table := newProducers(9, 0)
+	table := New(9, 0)
 	for i := range int32(7) { // sequences 0..13 in batches of two; 0..3 have left the window
 		win(table, p, 3, 2*i, 2*i+1, int64(100+2*i))
 	}
@@ -69,24 +70,24 @@ func TestSequences(t *testing.T) {
 		{"P23 newer epoch not from 0", p, 4, 14, 14, -1, ErrOutOfOrderSequence},
 	}
 	for _, c := range cases {
-		dup, isDup, err := table.check(c.id, c.epoch, c.first, c.last)
-		if !errors.Is(err, c.err) || isDup != (c.dupBase >= 0) || (isDup && dup.base != c.dupBase) {
+		dup, isDup, err := table.Check(c.id, c.epoch, c.first, c.last)
+		if !errors.Is(err, c.err) || isDup != (c.dupBase >= 0) || (isDup && dup.Base != c.dupBase) {
 			t.Errorf("%s: got %+v, %v, %v", c.name, dup, isDup, err)
 		}
 	}
 	win(table, p, 4, 0, 0, 200)
-	if _, isDup, err := table.check(p, 4, 12, 13); isDup || !errors.Is(err, ErrOutOfOrderSequence) {
+	if _, isDup, err := table.Check(p, 4, 12, 13); isDup || !errors.Is(err, ErrOutOfOrderSequence) {
 		t.Errorf("P26: the old epoch's window answers for the new one: %v, %v", isDup, err)
 	}
 }
 
 // What is remembered of a producer grows to a full window, and is used again from then on, over epochs too.
 func TestAFullWindowTakesNoMemory(t *testing.T) {
-	table := newProducers(9, 0)
+	table := New(9, 0)
 	at := int32(0)
 	epoch := func() {
 		for range 4 * windowBatches {
-			table.settle(int64(at))
+			table.Settle(int64(at))
 			win(table, p, int16(at/(4*windowBatches)), at, at, int64(at))
 			at++
 		}
@@ -95,16 +96,16 @@ func TestAFullWindowTakesNoMemory(t *testing.T) {
 	if n := testing.AllocsPerRun(100, epoch); n != 0 {
 		t.Errorf("%v allocations an epoch of %d batches", n, 4*windowBatches)
 	}
-	if got := table.byID[p]; len(got.window()) != windowBatches || got.last().first != at-1 {
+	if got := table.byID[p]; len(got.window()) != windowBatches || got.last().First != at-1 {
 		t.Errorf("after %d batches: %+v", at, got)
 	}
 }
 
 func TestSequenceWraps(t *testing.T) {
 	const top = 1<<31 - 1
-	table := newProducers(9, 0)
+	table := New(9, 0)
 	win(table, p, 0, top-1, top, 0)
-	if _, _, err := table.check(p, 0, 0, 3); err != nil {
+	if _, _, err := table.Check(p, 0, 0, 3); err != nil {
 		t.Errorf("P24: 0 does not follow 2147483647: %v", err)
 	}
 	var b batch.Builder
@@ -115,9 +116,9 @@ func TestSequenceWraps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table = newProducers(9, 0)
-	table.observe(batch.View(raw), 50, 0)
-	if got := table.byID[p].last(); got.first != top-1 || got.last != 1 || got.lastOffset != 53 {
+	table = New(9, 0)
+	table.Observe(batch.View(raw), 50, 0)
+	if got := table.byID[p].last(); got.First != top-1 || got.Last != 1 || got.LastOffset != 53 {
 		t.Errorf("a batch across the wrap is remembered as %+v", got)
 	}
 }
@@ -153,22 +154,22 @@ func TestCheckpointAndReplayGiveTheSameTable(t *testing.T) {
 		seq[id] += n
 		end += int64(n)
 	}
-	play := func(table *producers, steps []step) *producers {
+	play := func(table *Table, steps []step) *Table {
 		for _, s := range steps {
 			win(table, s.id, s.epoch, s.first, s.last, s.base)
 		}
 		return table
 	}
-	full := play(newProducers(most, end), steps).list()
+	full := play(New(most, end), steps).list()
 	for at := range steps {
 		cut := steps[at].base
 		waits := at // up to which step batches wait: of one producer no more than its window holds, all of one epoch
 		for most := min(at+rnd.IntN(windowBatches), len(steps)); waits < most && !steps[waits].bump; {
 			waits++
 		}
-		live := play(newProducers(most, cut), steps[:waits])
-		again := loaded(t, live.checkpoint(cut), most, end)
-		whole := play(newProducers(most, cut), steps[:at])
+		live := play(New(most, cut), steps[:waits])
+		again := loaded(t, live.Checkpoint(AsOf{Offset: segment.Offset(cut)}), most, end)
+		whole := play(New(most, cut), steps[:at])
 		if waits == at && !slices.Equal(again.list(), whole.list()) {
 			t.Fatalf("cut at step %d: got\n%q, want\n%q", at, again.list(), whole.list())
 		}
@@ -178,7 +179,7 @@ func TestCheckpointAndReplayGiveTheSameTable(t *testing.T) {
 		if got := play(again, steps[at:]).list(); !slices.Equal(got, full) {
 			t.Fatalf("cut at step %d, replayed: got\n%q, want\n%q", at, got, full)
 		}
-		live.settle(end)
+		live.Settle(end)
 		if len(live.evicted) > 0 {
 			t.Fatalf("cut at step %d: %d that gave way are kept when all is in the log", at, len(live.evicted))
 		}
@@ -186,14 +187,14 @@ func TestCheckpointAndReplayGiveTheSameTable(t *testing.T) {
 }
 
 func TestLoadProducersRefusesDamage(t *testing.T) {
-	table := newProducers(9, 0)
+	table := New(9, 0)
 	win(table, 1, 0, 0, 3, 10)
 	win(table, 2, 5, 0, 0, 14)
-	blob := table.checkpoint(100)
-	if again := loaded(t, blob, 9, 100).checkpoint(100); !bytes.Equal(again, blob) {
+	blob := table.Checkpoint(AsOf{Offset: 100})
+	if again := loaded(t, blob, 9, 100).Checkpoint(AsOf{Offset: 100}); !bytes.Equal(again, blob) {
 		t.Fatalf("a checkpoint does not survive itself: %x, want %x", again, blob)
 	}
-	load := func(b []byte) error { return newProducers(9, 100).load(b) }
+	load := func(b []byte) error { return New(9, 100).Load(b, new(AsOf)) }
 	for n := 1; n < len(blob); n++ {
 		if err := load(blob[:n]); !errors.Is(err, ErrCheckpoint) {
 			t.Errorf("cut to %d bytes: %v", n, err)
@@ -212,35 +213,35 @@ func TestLoadProducersRefusesDamage(t *testing.T) {
 // Batches that wait may fill a whole window when a segment is sealed, and may
 // be lost in a crash: the checkpoint still knows where the producer stood.
 func TestCheckpointBehindAWindowThatWaits(t *testing.T) {
-	five := newProducers(9, 0)
+	five := New(9, 0)
 	for i := range int32(6) {
 		win(five, p, 3, i, i, int64(i))
 	}
-	bumped := newProducers(9, 0)
+	bumped := New(9, 0)
 	win(bumped, p, 3, 0, 0, 0)
 	win(bumped, p, 4, 0, 0, 1)
-	for name, table := range map[string]*producers{"five wait": five, "a new epoch waits": bumped} {
-		got := loaded(t, table.checkpoint(1), 9, 1)
-		if dup, isDup, err := got.check(p, 3, 0, 0); err != nil || !isDup || dup.base != 0 {
+	for name, table := range map[string]*Table{"five wait": five, "a new epoch waits": bumped} {
+		got := loaded(t, table.Checkpoint(AsOf{Offset: 1}), 9, 1)
+		if dup, isDup, err := got.Check(p, 3, 0, 0); err != nil || !isDup || dup.Base != 0 {
 			t.Errorf("%s: the batch in the log again: %+v, %v, %v", name, dup, isDup, err)
 		}
-		if _, _, err := got.check(p, 3, 1, 1); err != nil {
+		if _, _, err := got.Check(p, 3, 1, 1); err != nil {
 			t.Errorf("%s: next sequence: %v", name, err)
 		}
-		if _, _, err := got.check(p, 3, 2, 2); !errors.Is(err, ErrOutOfOrderSequence) {
+		if _, _, err := got.Check(p, 3, 2, 2); !errors.Is(err, ErrOutOfOrderSequence) {
 			t.Errorf("%s: a gap: %v", name, err)
 		}
-		if _, _, err := got.check(p, 2, 0, 0); !errors.Is(err, ErrInvalidProducerEpoch) {
+		if _, _, err := got.Check(p, 2, 0, 0); !errors.Is(err, ErrInvalidProducerEpoch) {
 			t.Errorf("%s: an older epoch: %v", name, err)
 		}
 	}
 }
 
 func TestExpireForgetsIdleProducers(t *testing.T) {
-	table := newProducers(9, 0)
+	table := New(9, 0)
 	win(table, 1, 0, 0, 0, 10) // the helper writes the offset as the timestamp
 	win(table, 2, 0, 0, 0, 20)
-	table.expire(20)
+	table.Expire(20)
 	if got := table.list(); len(got) != 1 || table.byID[2] == nil {
 		t.Errorf("P27: %q left", got)
 	}
@@ -248,11 +249,11 @@ func TestExpireForgetsIdleProducers(t *testing.T) {
 
 // A checkpoint with more producers than are kept, as earlier releases wrote them: those that wrote last stay.
 func TestLoadKeepsThoseThatWroteLast(t *testing.T) {
-	table := newProducers(100, 0)
+	table := New(100, 0)
 	for i, id := range rand.Perm(100) {
 		win(table, int64(id), 0, 0, 0, int64(i))
 	}
-	few := loaded(t, table.checkpoint(100), 10, 100)
+	few := loaded(t, table.Checkpoint(AsOf{Offset: 100}), 10, 100)
 	if got, want := few.list(), table.list()[90:]; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -260,32 +261,32 @@ func TestLoadKeepsThoseThatWroteLast(t *testing.T) {
 
 // A client makes up ten times as many producer ids as a partition remembers. Whoever goes on writing stays.
 func TestMadeUpProducersAreBounded(t *testing.T) {
-	table := newProducers(producersMax, 0)
+	table := New(Max, 0)
 	base := int64(0)
 	for i := range int32(10) {
 		win(table, -1-p, 0, i, i, base)
 		base++
-		for range producersMax {
+		for range Max {
 			win(table, base<<8, 0, 0, 0, base)
 			base++
 		}
-		table.settle(base)
-		if n := len(table.byID); n > producersMax || n < min(int(base), producersMax) {
+		table.Settle(base)
+		if n := len(table.byID); n > Max || n < min(int(base), Max) {
 			t.Fatalf("%d producers after %d batches", n, base)
 		}
 	}
 	win(table, -1-p, 0, 10, 10, base)
-	for i := range int64(producersMax - 1) {
+	for i := range int64(Max - 1) {
 		win(table, i, 0, 0, 0, base+1+i)
 	}
-	if _, _, err := table.check(-1-p, 0, 12, 12); !errors.Is(err, ErrOutOfOrderSequence) {
-		t.Errorf("P24 the producer that wrote within the last %d: a gap is %v", producersMax, err)
+	if _, _, err := table.Check(-1-p, 0, 12, 12); !errors.Is(err, ErrOutOfOrderSequence) {
+		t.Errorf("P24 the producer that wrote within the last %d: a gap is %v", Max, err)
 	}
-	win(table, 1<<62, 0, 0, 0, base+producersMax)
-	if _, _, err := table.check(-1-p, 0, 12, 12); err != nil || table.byID[-1-p] != nil {
-		t.Errorf("P23 the producer that %d others wrote after: %v", producersMax, err)
+	win(table, 1<<62, 0, 0, 0, base+Max)
+	if _, _, err := table.Check(-1-p, 0, 12, 12); err != nil || table.byID[-1-p] != nil {
+		t.Errorf("P23 the producer that %d others wrote after: %v", Max, err)
 	}
-	if n := len(table.checkpoint(base + 2*producersMax)); n > 2<<20 {
+	if n := len(table.Checkpoint(AsOf{Offset: segment.Offset(base + 2*Max)})); n > 2<<20 {
 		t.Errorf("the checkpoint has %d bytes", n)
 	}
 }
@@ -298,9 +299,9 @@ func BenchmarkProducerMemory(b *testing.B) {
 			for b.Loop() {
 				runtime.GC()
 				runtime.ReadMemStats(&before)
-				table := newProducers(producersMax, 1<<40)
+				table := New(Max, 1<<40)
 				for i := range batches {
-					for id := range int64(producersMax) {
+					for id := range int64(Max) {
 						win(table, id, 0, i, i, int64(i)<<32+id)
 					}
 				}
@@ -308,7 +309,7 @@ func BenchmarkProducerMemory(b *testing.B) {
 				runtime.ReadMemStats(&after)
 				runtime.KeepAlive(table)
 			}
-			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/producersMax, "B/producer")
+			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/Max, "B/producer")
 		})
 	}
 }
