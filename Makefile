@@ -7,6 +7,7 @@ TIME     ?= 10m
 COUNT    ?= 10
 CRASHES  ?= 20
 POWER_CUTS ?= 20
+SIM_SEEDS := $(or $(SEEDS),200)
 SEEDS    ?= 1000
 
 .DEFAULT_GOAL := help
@@ -70,8 +71,14 @@ demo: build ## real flights and earthquakes through a broker, counted and compar
 e2e: ## (not built yet) the eight checks over a cluster of real processes
 	@echo "make e2e: not built yet; it needs clustering" >&2; exit 2
 
-sim: ## (not built yet) a whole cluster in one process from one seed
-	@echo "make sim: not built yet; it needs clustering" >&2; exit 2
+sim: ## a whole cluster in one process on virtual time, broken in every way from SEEDS (200) seeds, and bugs on purpose that must be found; or one seed: SEED=123
+	$(GO) run ./sim/repeatable -out bin/sim
+	$(GO) test -overlay bin/sim/overlay.json -tags repeatable -c -o bin/sim/sim.test ./sim
+ifdef SEED
+	cd bin/sim && CHRONIK_SIM_SEED=$(SEED) GOMAXPROCS=1 GOGC=off GODEBUG=asyncpreemptoff=1,memprofilerate=0 ./sim.test -test.v -test.run '^TestOneSeed$$'
+else
+	cd bin/sim && CHRONIK_SIM_SEEDS=$(SIM_SEEDS) ./sim.test -test.v -test.timeout 3h
+endif
 
 bench: ## benchmarks of the storage engine and the codec, COUNT (10) runs each, for benchstat
 	$(GO) test -run '^$$' -bench . -benchmem -count $(COUNT) ./segment ./wal ./kafka/...

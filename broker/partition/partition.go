@@ -86,7 +86,7 @@ type Partition struct {
 	noRoom    error // the disk is full: appends are refused; nil: it is not
 	commitAck ackQueue
 	durAck    ackQueue
-	watchers  map[*Watcher]struct{} // nil: none
+	watchers  map[uint64]*Watcher // by id; nil: none
 	onRole    RoleFunc
 
 	// Of a leader with other replicas; see replicas.go.

@@ -1,0 +1,202 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"chronik/sim/disk"
+	"chronik/sim/history"
+	"chronik/sim/network"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// Bug is a mistake to make on purpose, to see that it is found.
+type Bug int
+
+// The bugs. They are in the simulation, not in the product.
+const (
+	NoBug         Bug = iota
+	AckBeforeSync     // disks answer a sync without doing it
+	ForgetVote        // the hard states of a node are not durable
+	StaleReads        // followers serve what they have, and call it safe
+)
+
+func (b Bug) String() string {
+	return [...]string{"none", "ack-before-sync", "forget-vote", "stale-reads"}[b]
+}
+
+// Options say what to run.
+type Options struct {
+	Seed   uint64
+	Nodes  int           // 0: the seed decides
+	Length time.Duration // of the time with faults; 0: the seed decides
+	Bug    Bug
+	All    bool // the journal has every event, a message of raft's too
+}
+
+// Report is what a run came to.
+type Report struct {
+	Seed       uint64
+	Nodes      int
+	Length     time.Duration // of virtual time
+	Faults     int
+	Acked      int // records
+	Reads      int
+	Violations []string
+	Events     int
+	Digest     uint64   // of all events: equal runs have equal ones
+	Journal    []string // what happened, a line an event
+}
+
+// cluster is the simulation under way.
+type cluster struct {
+	opt     Options
+	rand    *rand.Rand // of the goroutine that runs the faults; others get their own
+	journal *journal
+	hist    *history.History
+	net     *network.Network
+	nodes   []*node
+	topics  []string
+	lives   int
+	faults  int
+
+	processes sync.WaitGroup
+	clients   sync.WaitGroup
+	stop      context.CancelFunc // of the clients
+	ctx       context.Context
+
+	onVote func(from uint64) // asked at each vote that is given
+}
+
+func (c *cluster) newRand() *rand.Rand {
+	return rand.New(rand.NewPCG(c.rand.Uint64(), c.rand.Uint64()))
+}
+
+// settings are small, so that in seconds everything happens that otherwise
+// takes days.
+func (c *cluster) settings() map[string]string {
+	return map[string]string{
+		"offsets.topic.num.partitions":    "2",
+		"log.segment.bytes":               "1048576",
+		"log.roll.ms":                     "3000",
+		"log.retention.check.interval.ms": "5000",
+		"auto.create.topics.enable":       "false",
+	}
+}
+
+// Run runs one seed. It must be called in a bubble of testing/synctest.
+func Run(o Options) Report {
+	c := newCluster(o)
+	for _, n := range c.nodes {
+		n.start()
+	}
+	c.createTopics()
+	c.startClients()
+	c.breakThings()
+	c.settle()
+	c.stop()
+	c.clients.Wait()
+	c.finish()
+	c.processes.Wait()
+	acked, reads := c.hist.Counts()
+	if acked == 0 {
+		c.hist.Violate("live", "nothing was acknowledged at all")
+	}
+	return Report{
+		Seed: o.Seed, Nodes: len(c.nodes), Length: time.Since(c.journal.begin), Faults: c.faults, Acked: acked, Reads: reads,
+		Violations: c.hist.Violations(), Events: c.journal.events, Digest: c.journal.digest, Journal: c.journal.lines,
+	}
+}
+
+func newCluster(o Options) *cluster {
+	c := &cluster{opt: o, rand: rand.New(rand.NewPCG(o.Seed, 0x73696d)), journal: newJournal(), hist: history.New()}
+	c.journal.all = o.All
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	if c.opt.Nodes == 0 {
+		c.opt.Nodes = []int{1}[c.rand.IntN(1)]
+	}
+	if c.opt.Length == 0 {
+		c.opt.Length = time.Duration(10+c.rand.IntN(20)) * time.Second
+	}
+	c.net = network.New(network.Options{
+		Rand: c.newRand(), Default: c.goodLink(), Sent: c.sent, Received: func(group uint64, m *pb.Message) {
+			c.journal.mix("%d>%d %d %s t%d i%d", m.GetFrom(), m.GetTo(), group, m.GetType(), m.GetTerm(), m.GetIndex())
+		},
+	})
+	for i := range c.opt.Nodes {
+		n := &node{c: c, id: uint64(i + 1), disk: disk.New(), clock: newClock(0.95 + 0.1*c.rand.Float64())}
+		n.disk.Liar = c.liar(n)
+		c.nodes = append(c.nodes, n)
+	}
+	return c
+}
+
+func (c *cluster) goodLink() network.Link {
+	return network.Link{Delay: 200 * time.Microsecond, JitterMax: time.Duration(1+c.rand.IntN(2000)) * time.Microsecond}
+}
+
+// liar is the disk's part of the planted bugs.
+func (c *cluster) liar(*node) func(string) bool {
+	switch c.opt.Bug {
+	case AckBeforeSync:
+		return func(name string) bool { return !disk.HardState(name) }
+	case ForgetVote:
+		return disk.HardState
+	}
+	return nil
+}
+
+// sent watches raft: who leads, and who votes.
+func (c *cluster) sent(from, group uint64, m *pb.Message) {
+	switch m.GetType() {
+	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap:
+		c.hist.Led(group, m.GetTerm(), from)
+	case pb.MsgVoteResp:
+		if onVote := c.onVote; onVote != nil && !m.GetReject() {
+			onVote(from)
+		}
+	}
+}
+
+// node returns one by its id.
+func (c *cluster) node(id uint64) *node {
+	if id == 0 || id > uint64(len(c.nodes)) {
+		return nil
+	}
+	return c.nodes[id-1]
+}
+
+// sleep lets virtual time pass; false: the context ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// await polls until f holds, for at most limit of virtual time.
+func await(limit time.Duration, f func() error) error {
+	for begin := time.Now(); ; {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		if time.Since(begin) > limit {
+			return fmt.Errorf("not within %s: %w", limit, err)
+		}
+		sleep(context.Background(), 100*time.Millisecond)
+	}
+}
+
+func (r Report) String() string {
+	return fmt.Sprintf("seed %d: %d nodes, %s of virtual time, %d faults, %d records acknowledged, %d reads, %d events, digest %016x",
+		r.Seed, r.Nodes, r.Length, r.Faults, r.Acked, r.Reads, r.Events, r.Digest)
+}

@@ -1,0 +1,237 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"chronik/sim/network"
+)
+
+// fault is one way to break the cluster. It says what it does, and sees to it
+// that it is undone by itself; ok is false when it does not apply.
+type fault struct {
+	weight int
+	nodes  int // it needs so many
+	do     func(c *cluster) (what string, ok bool)
+}
+
+var faults = []fault{
+	{6, 1, (*cluster).killOne},
+	{6, 1, (*cluster).cutPowerOfOne},
+	{3, 1, (*cluster).cutPowerOfAll},
+	{6, 2, (*cluster).isolate},
+	{4, 2, (*cluster).oneWay},
+	{4, 3, (*cluster).bridge},
+	{5, 2, (*cluster).badLinks},
+	{4, 1, (*cluster).slowDisk},
+	{3, 1, (*cluster).jump},
+	{5, 2, (*cluster).cutPowerOfVoter},
+}
+
+// breakThings does so until the time with faults is over.
+func (c *cluster) breakThings() {
+	total := 0
+	for _, f := range faults {
+		total += f.weight
+	}
+	for begin := time.Now(); time.Since(begin) < c.opt.Length; {
+		sleep(c.ctx, c.between(100*time.Millisecond, 3*time.Second))
+		at := c.rand.IntN(total)
+		for _, f := range faults {
+			if at -= f.weight; at < 0 {
+				if len(c.nodes) < f.nodes {
+					break
+				}
+				if what, ok := f.do(c); ok {
+					c.faults++
+					c.journal.add("fault: %s", what)
+				}
+				break
+			}
+		}
+	}
+}
+
+// between is a time from lo to hi, the short ones as likely as the long ones.
+func (c *cluster) between(lo, hi time.Duration) time.Duration {
+	r := c.rand.Float64()
+	return lo + time.Duration(r*r*float64(hi-lo))
+}
+
+func (c *cluster) anyNode() *node { return c.nodes[c.rand.IntN(len(c.nodes))] }
+
+// running is a random node that runs, nil if none was found.
+func (c *cluster) running() *node {
+	if n := c.anyNode(); n.current() != nil {
+		return n
+	}
+	return nil
+}
+
+func (c *cluster) later(d time.Duration, what string, f func()) {
+	time.AfterFunc(d, func() {
+		if c.ctx.Err() == nil {
+			c.journal.add("%s", what)
+			f()
+		}
+	})
+}
+
+func (c *cluster) startLater(n *node, d time.Duration) {
+	c.later(d, fmt.Sprintf("node %d starts", n.id), n.start)
+}
+
+func (c *cluster) killOne() (string, bool) {
+	n := c.running()
+	if n == nil {
+		return "", false
+	}
+	n.end(false, 0)
+	d := c.between(10*time.Millisecond, 6*time.Second)
+	c.startLater(n, d)
+	return fmt.Sprintf("node %d is killed, for %s", n.id, d), true
+}
+
+func (c *cluster) cutPowerOfOne() (string, bool) {
+	n := c.running()
+	if n == nil {
+		return "", false
+	}
+	n.end(true, c.rand.Uint64())
+	d := c.between(10*time.Millisecond, 6*time.Second)
+	c.startLater(n, d)
+	return fmt.Sprintf("node %d loses power, for %s", n.id, d), true
+}
+
+func (c *cluster) cutPowerOfAll() (string, bool) {
+	for _, n := range c.nodes {
+		n.end(true, c.rand.Uint64())
+		c.startLater(n, c.between(10*time.Millisecond, 3*time.Second))
+	}
+	return "all nodes lose power", true
+}
+
+// cutPowerOfVoter waits for a node to give its vote, and ends it as soon as
+// that has arrived; it is back at once.
+func (c *cluster) cutPowerOfVoter() (string, bool) {
+	n, seed, d := c.anyNode(), c.rand.Uint64(), c.between(time.Millisecond, 300*time.Millisecond)
+	armed := true
+	c.onVote = func(from uint64) {
+		if from != n.id || !armed {
+			return
+		}
+		armed = false
+		c.later(5*time.Millisecond, fmt.Sprintf("node %d has voted and loses power, for %s", n.id, d), func() {
+			n.end(true, seed)
+			c.startLater(n, d)
+		})
+	}
+	return fmt.Sprintf("node %d is to lose power when it votes", n.id), true
+}
+
+// cut cuts a link for a while.
+func (c *cluster) cut(from, to uint64) {
+	l := c.net.Link(from, to)
+	l.Cut = true
+	c.net.Set(from, to, l)
+}
+
+func (c *cluster) healLater() time.Duration {
+	d := c.between(100*time.Millisecond, 8*time.Second)
+	c.later(d, "links heal", c.net.Heal)
+	return d
+}
+
+// isolate separates a node from the others, and perhaps from the clients.
+func (c *cluster) isolate() (string, bool) {
+	n, clients := c.anyNode(), c.rand.IntN(3) == 0
+	for _, other := range c.nodes {
+		if other != n {
+			c.cut(n.id, other.id)
+			c.cut(other.id, n.id)
+		}
+	}
+	if clients {
+		for i := range clientsMax {
+			c.cut(n.id, uint64(1000+i))
+			c.cut(uint64(1000+i), n.id)
+		}
+	}
+	return fmt.Sprintf("node %d is alone (clients too: %v), for %s", n.id, clients, c.healLater()), true
+}
+
+func (c *cluster) oneWay() (string, bool) {
+	n, in := c.anyNode(), c.rand.IntN(2) == 0
+	for _, other := range c.nodes {
+		switch {
+		case other == n:
+		case in:
+			c.cut(other.id, n.id)
+		default:
+			c.cut(n.id, other.id)
+		}
+	}
+	return fmt.Sprintf("node %d is cut one way (to it: %v), for %s", n.id, in, c.healLater()), true
+}
+
+// bridge parts the nodes into two sides, and lets one node see both.
+func (c *cluster) bridge() (string, bool) {
+	order := c.rand.Perm(len(c.nodes))
+	middle := order[0]
+	half := 1 + (len(order)-1)/2
+	for _, a := range order[1:half] {
+		for _, b := range order[half:] {
+			c.cut(uint64(a+1), uint64(b+1))
+			c.cut(uint64(b+1), uint64(a+1))
+		}
+	}
+	return fmt.Sprintf("node %d is the bridge between two sides, for %s", middle+1, c.healLater()), true
+}
+
+// badLinks makes every link between nodes lose, reorder and repeat.
+func (c *cluster) badLinks() (string, bool) {
+	bad := network.Link{
+		Loss: 0.3 * c.rand.Float64(), Repeat: 0.2 * c.rand.Float64(), Reorder: c.rand.IntN(2) == 0,
+		Delay: c.between(0, 100*time.Millisecond), JitterMax: c.between(time.Millisecond, 300*time.Millisecond),
+	}
+	for _, a := range c.nodes {
+		for _, b := range c.nodes {
+			if a != b {
+				c.net.Set(a.id, b.id, bad)
+			}
+		}
+	}
+	return fmt.Sprintf("links are bad: %+v, for %s", bad, c.healLater()), true
+}
+
+// slowDisk needs time to stand still only when every goroutine waits for it,
+// also one that waits for a mutex: see sim/repeatable.
+func (c *cluster) slowDisk() (string, bool) {
+	n, slow, d := c.anyNode(), c.between(time.Millisecond, 400*time.Millisecond), c.between(100*time.Millisecond, 6*time.Second)
+	if !repeatable {
+		return "", false
+	}
+	n.disk.SetDelay(slow)
+	c.later(d, fmt.Sprintf("node %d's disk is fast again", n.id), func() { n.disk.SetDelay(0) })
+	return fmt.Sprintf("node %d syncs in %s, for %s", n.id, slow, d), true
+}
+
+func (c *cluster) jump() (string, bool) {
+	n, d := c.anyNode(), c.between(10*time.Millisecond, 2*time.Minute)
+	if c.rand.IntN(2) == 0 {
+		d = -d
+	}
+	n.clock.jump(d)
+	return fmt.Sprintf("node %d's clock jumps by %s", n.id, d), true
+}
+
+// heal ends all faults.
+func (c *cluster) heal() {
+	c.journal.add("all faults end")
+	c.onVote = nil
+	c.net.Heal()
+	for _, n := range c.nodes {
+		n.disk.SetDelay(0)
+		n.start()
+	}
+}

@@ -1,0 +1,26 @@
+// Package history is what the clients of a simulated cluster saw, and proves that it was right.
+//
+// Every record that a client sends has a value of its own: who sent it, for
+// which partition, as the how manieth. What is observed is recorded while the
+// simulation runs; whatever can be judged at once is. Check judges the rest
+// against the logs that the replicas have in the end:
+//
+//	acked      what was acknowledged with acks=all is in the log of every
+//	           replica, at the offset that was told
+//	acked-one  the same for acks=1, unless a later leader began a new epoch
+//	once       no record of an idempotent producer is in a log twice
+//	order      what one producer sent to a partition one after the other, and
+//	           was acknowledged, lies in that order; all of an idempotent one does
+//	invented   nothing is in a log that nobody sent
+//	replicas   the logs of all replicas are equal
+//	read       what a consumer was given is in the logs in the end, at that offset
+//	gap        a consumer is given each offset, one after the other
+//	backwards  the high watermark does not go back for one consumer while the
+//	           leader epoch does not
+//	stale      a safe read of a follower knows everything that was known to be
+//	           committed, by anybody, before it began
+//	topic      a topic whose creation was acknowledged is known to every broker
+//	leaders    a term of a raft group has one leader
+//
+// Concurrency: all methods are safe for concurrent use.
+package history

@@ -1,0 +1,172 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"chronik/broker"
+	"chronik/internal/metrics"
+	"chronik/raftstore"
+	"chronik/raftstore/multiraft"
+	"chronik/sim/disk"
+	"chronik/sim/network"
+	"chronik/wal"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+const dataDir = "data"
+
+// node is a machine of the cluster: its disk and clock stay when its process ends.
+type node struct {
+	c     *cluster
+	id    uint64
+	disk  *disk.Disk
+	clock *nodeClock
+
+	mu      sync.Mutex
+	process *process
+	down    bool // the process has been ended and not started again
+}
+
+// process is one life of a node.
+type process struct {
+	n      *node
+	name   string // node and life, for the journal
+	ctx    context.Context
+	stop   context.CancelFunc
+	end    *network.Endpoint
+	log    *slog.Logger
+	mount  *disk.Mount
+	rand   *rand.Rand
+	host   atomic.Pointer[multiraft.Host]
+	broker atomic.Pointer[broker.Broker] // nil until it serves
+
+	closers []func() error // in the order of opening
+}
+
+// current is the process that runs, nil when none does.
+func (n *node) current() *process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.process
+}
+
+// start runs a new process on what is on the disk.
+func (n *node) start() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.process != nil {
+		return
+	}
+	n.c.lives++
+	p := &process{n: n, name: fmt.Sprintf("n%d.%d", n.id, n.c.lives), mount: n.disk.Mount(), rand: n.c.newRand()}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	p.log = slog.New(&journalHandler{j: n.c.journal, name: p.name, ended: p.ctx})
+	n.process, n.down = p, false
+	p.end = n.c.net.Attach(n.id, n.addr(), network.Handlers{Deliver: p.deliver, Serve: p.serve})
+	n.c.processes.Go(p.run)
+}
+
+func (n *node) addr() string { return fmt.Sprintf("node%d:5001", n.id) }
+
+// end ends the process where it stands. With power, the disk loses what was not
+// synced.
+func (n *node) end(power bool, seed uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.process
+	if p == nil {
+		return
+	}
+	n.process, n.down = nil, true
+	p.stop() // first: nothing is journalled or answered from here on
+	p.end.Close()
+	if power {
+		n.disk.PowerCut(seed)
+	} else {
+		n.disk.Kill()
+	}
+}
+
+func (p *process) deliver(_, group uint64, m *pb.Message) {
+	if h := p.host.Load(); h != nil {
+		_ = h.Step(group, m) // a group that is not there yet: lost, as by the real transport
+	}
+}
+
+func (p *process) serve(context.Context, uint64, uint8, []byte) ([]byte, error) {
+	return nil, errors.New("not serving")
+}
+
+// run opens everything, waits for the end of the process, and gives back what
+// it holds; of a process that was ended, nothing of that reaches the disk.
+func (p *process) run() {
+	err := p.open()
+	switch {
+	case p.ctx.Err() != nil:
+	case err != nil:
+		p.n.c.hist.Violate("start", "%s does not start: %v", p.name, err)
+	default:
+		p.n.c.journal.add("%s serves", p.name)
+	}
+	<-p.ctx.Done()
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		_ = p.closers[i]() // of a process that is gone; close checks the others
+	}
+}
+
+// open puts the node together the way package node does.
+func (p *process) open() error {
+	n := p.n
+	syncer := wal.NewSyncer(wal.SyncerOptions{Clock: n.clock})
+	p.closers = append(p.closers, func() error { syncer.Close(); return nil })
+	states, _, err := raftstore.OpenHardStates(raftstore.HardStatesOptions{FS: p.mount, Dir: dataDir + "/hardstate", Logger: p.log})
+	if err != nil {
+		return fmt.Errorf("hard states: %w", err)
+	}
+	p.closers = append(p.closers, states.Close)
+	o := multiraft.Options{NodeID: n.id, HardStates: states, Clock: n.clock, Logger: p.log, Shards: 1}
+	if len(n.c.nodes) > 1 {
+		o.Transport = p.end
+	}
+	host := multiraft.NewHost(o)
+	host.Start()
+	p.host.Store(host)
+	p.closers = append(p.closers, func() error { return host.Stop(p.ctx) })
+	b, err := broker.Open(p.ctx, broker.Options{
+		NodeID: int32(n.id), Host: fmt.Sprintf("node%d", n.id), Port: 9092, DataDir: dataDir, FS: p.mount, Syncer: syncer,
+		Raft: host, Clock: n.clock, Rand: p.rand, Logger: p.log, Metrics: metrics.Discard(), Static: n.c.settings(),
+	})
+	if err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
+	p.closers = append(p.closers, b.Close)
+	p.broker.Store(b)
+	return nil
+}
+
+// shutdown ends the process in good order, and returns when it has ended.
+func (n *node) shutdown() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.process
+	if p == nil || p.broker.Load() == nil {
+		return fmt.Errorf("node %d does not run", n.id)
+	}
+	var errs []error
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		errs = append(errs, p.closers[i]())
+	}
+	p.closers = nil
+	p.stop()
+	p.end.Close()
+	n.process, n.down = nil, true
+	n.disk.Kill()
+	return errors.Join(errs...)
+}
