@@ -46,33 +46,9 @@ func (r *ReadResult) Release() {
 // Read returns batches from the one that holds the offset on (F1 to F5).
 // frames is scratch that is handed back for reuse.
 func (p *Partition) Read(q Read, frames []segment.Entry) (ReadResult, []segment.Entry, error) {
-	p.mu.Lock()
-	leading := p.leading
-	err := p.checkReadLocked(q)
-	r := ReadResult{HighWatermark: p.committed, LogStart: p.LogStart()}
-	newest, written := p.epoch, p.written
-	p.mu.Unlock()
-	if err != nil {
+	r, written, err := p.begin(q)
+	if err != nil || r.Diverging {
 		return r, frames, err
-	}
-	if !leading { // what is not committed may be replaced
-		written = r.HighWatermark
-	}
-	if q.LastEpoch >= 0 {
-		epoch, end := p.epochEnd(q.LastEpoch, newest, written)
-		if epoch < 0 {
-			return r, frames, fmt.Errorf("%w: no end offset for epoch %d", ErrOutOfRange, q.LastEpoch)
-		}
-		if epoch < q.LastEpoch || end < q.Offset {
-			r.Diverging, r.DivergeEpoch, r.DivergeEnd = true, epoch, end
-			return r, frames, nil
-		}
-	}
-	if !leading && q.Offset > written {
-		return r, frames, fmt.Errorf("%w: %d, high watermark %d", ErrOffsetNotAvailable, q.Offset, written)
-	}
-	if q.Offset < r.LogStart || q.Offset > written {
-		return r, frames, fmt.Errorf("%w: %d, log is %d to %d", ErrOutOfRange, q.Offset, r.LogStart, written)
 	}
 	upTo := r.HighWatermark
 	if q.Uncommitted {
@@ -99,6 +75,48 @@ func (p *Partition) Read(q Read, frames []segment.Entry) (ReadResult, []segment.
 		r.Release()
 	}
 	return r, frames, nil
+}
+
+// begin checks a read against what the replica has, and says where that ends. A
+// follower's ends where it knows it to be committed: the rest may be replaced,
+// and what is behind may be on its way.
+func (p *Partition) begin(q Read) (r ReadResult, end int64, err error) {
+	p.mu.Lock()
+	leading, newest, end := p.leading, p.epoch, p.written
+	err = p.checkReadLocked(q)
+	r = ReadResult{HighWatermark: p.committed, LogStart: p.LogStart()}
+	p.mu.Unlock()
+	beyond := ErrOutOfRange
+	if !leading {
+		end, beyond = r.HighWatermark, ErrOffsetNotAvailable
+	}
+	if err == nil && q.LastEpoch >= 0 {
+		err = p.compare(q, &r, newest, end, beyond)
+	}
+	switch {
+	case err != nil || r.Diverging:
+	case q.Offset < r.LogStart:
+		err = fmt.Errorf("%w: %d, log is %d to %d", ErrOutOfRange, q.Offset, r.LogStart, end)
+	case q.Offset > end:
+		err = fmt.Errorf("%w: %d, log is %d to %d", beyond, q.Offset, r.LogStart, end)
+	}
+	return r, end, err
+}
+
+// compare finds out whether the log diverged from the reader's below its offset
+// (F12). A follower only says so of what is committed.
+func (p *Partition) compare(q Read, r *ReadResult, newest int32, end int64, beyond error) error {
+	epoch, at := p.epochEnd(q.LastEpoch, newest, end)
+	switch {
+	case epoch < 0:
+		return fmt.Errorf("%w: no end offset for epoch %d", beyond, q.LastEpoch)
+	case epoch == q.LastEpoch && at >= q.Offset:
+		return nil
+	case errors.Is(beyond, ErrOffsetNotAvailable) && at >= end:
+		return fmt.Errorf("%w: epoch %d is not known beyond %d", beyond, q.LastEpoch, end)
+	}
+	r.Diverging, r.DivergeEpoch, r.DivergeEnd = true, epoch, at
+	return nil
 }
 
 // checkReadLocked is checkEpochLocked for a read that a follower may serve.
