@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"reflect"
@@ -16,7 +17,36 @@ func commands() []Command {
 		&SetConfig{Resource: Resource{ResourceTopic, "orders"}, Values: map[string]string{"segment.bytes": "1048576"}},
 		&AllocateProducerIDs{Count: 1000},
 		&DeleteTopic{ID: TopicID{1}},
+		&FenceBroker{ID: 1, Epoch: 2},
+		&UnfenceBroker{ID: 1, Epoch: 2},
+		&DrainBroker{ID: 1, Epoch: 2},
+		&SetLeadership{Node: 1, BrokerEpoch: 2, Items: []Leadership{{Group: 16, Leader: 1, Epoch: 3, ISR: []int32{1, 2}}}},
+		&Image{Ordinal: 4, State: sample()},
 	}
+}
+
+// sample is a state with something of everything in it.
+func sample() *State {
+	s := New()
+	for _, c := range []Command{
+		&SetClusterID{ID: "abcdefghijklmnopqrstuv"},
+		&RegisterBroker{ID: 1, Host: "a", Port: 9092, Rack: "r1", RaftAddr: "a:5001", Dir: [16]byte{1, 2}, FeatureLevel: 1},
+		&RegisterBroker{ID: 2, Host: "b", Port: 9092, Rack: "r2", RaftAddr: "b:5001", Dir: [16]byte{2}},
+		&RegisterBroker{ID: 3},
+		&FenceBroker{ID: 2, Epoch: 3},
+		&DrainBroker{ID: 3, Epoch: 4},
+		&CreateTopic{Name: "b.c", ID: TopicID{2}, Replicas: [][]int32{{1, 2}, {2, 1}}, Configs: map[string]string{"x": "1", "a": "2"}},
+		&CreateTopic{Name: "a", ID: TopicID{3}, Replicas: [][]int32{{2}}},
+		&AddPartitions{ID: TopicID{3}, From: 1, Replicas: [][]int32{{1, 2, 3}}},
+		&SetLeadership{Node: 1, BrokerEpoch: 2, Items: []Leadership{{Group: 16, Leader: 1, Epoch: 5, ISR: []int32{1}}, {Group: 19, Leader: 1, Epoch: 0, ISR: []int32{3, 1}}}},
+		&SetConfig{Resource: Resource{ResourceBroker, ""}, Values: map[string]string{"k": "v"}},
+		&AllocateProducerIDs{Count: 1000},
+	} {
+		if _, err := s.Apply(c); err != nil {
+			panic(err)
+		}
+	}
+	return s
 }
 
 func TestCommandsSurviveEncoding(t *testing.T) {
@@ -47,28 +77,12 @@ func TestDecodeRefusesEveryTruncationAndNewerVersions(t *testing.T) {
 				t.Errorf("%T cut to %d bytes: %v", c, n, err)
 			}
 		}
-		b[1] = byte(formatVersion + 1)
+		_, prefix := binary.Uvarint(b)
+		b[prefix] = byte(formatVersion + 1)
 		if _, _, err := Decode(b); !errors.Is(err, ErrNewerVersion) {
 			t.Errorf("%T of a newer version: %v", c, err)
 		}
 	}
-}
-
-func FuzzDecode(f *testing.F) {
-	for _, c := range commands() {
-		f.Add(Proposed{Command: c}.Append(nil))
-	}
-	// Invariant checked: what decodes encodes to something that decodes to the same.
-	f.Fuzz(func(t *testing.T, b []byte) {
-		p, _, err := Decode(b)
-		if err != nil {
-			return
-		}
-		q, rest, err := Decode(p.Append(nil))
-		if err != nil || len(rest) != 0 || !reflect.DeepEqual(p, q) {
-			t.Fatalf("%+v became %+v: %v", p, q, err)
-		}
-	})
 }
 
 func TestApply(t *testing.T) {

@@ -22,9 +22,18 @@ func (s *State) Spread(count int32, factor int16, have []Partition) ([][]int32, 
 	case count < 1:
 		return nil, fmt.Errorf("%w: %d", ErrPartitionCount, count)
 	}
+	parts := make([][]*holder, count)
+	for i := range parts {
+		parts[i] = sp.choose(int(factor))
+		sp.lead(parts[i])
+	}
+	for sp.even(parts) {
+	}
 	replicas := make([][]int32, count)
-	for i := range replicas {
-		replicas[i] = sp.place(int(factor))
+	for i, p := range parts {
+		for _, h := range p {
+			replicas[i] = append(replicas[i], h.id)
+		}
 	}
 	return replicas, nil
 }
@@ -32,25 +41,39 @@ func (s *State) Spread(count int32, factor int16, have []Partition) ([][]int32, 
 // spreader is what placing looks at.
 type spreader struct {
 	at    []*holder // by id
-	taken map[string]int
+	taken int       // replicas of the partition being placed that have their brokers
+}
+
+// rack is a rack, or a broker that is in none.
+type rack struct {
+	size  int // brokers
+	holds int // replicas of the topic
+	taken int // of the partition being placed
 }
 
 // holder is a broker and what it holds, of the topic and of all.
 type holder struct {
 	id                     int32
-	rack                   string
+	rack                   *rack
 	leads, holds           int
 	leadsOfAll, holdsOfAll int
-	beside                 map[int32]int // by leader: partitions of the topic that it holds as another replica
-	chosen                 bool
+	beside                 map[int32]int // by broker: new partitions that both hold
+	chosen                 bool          // for the partition being placed
+	met                    int           // beside of those that are
 }
 
 func (s *State) newSpreader(have []Partition) *spreader {
-	sp := &spreader{taken: map[string]int{}}
+	sp, racks := &spreader{}, map[string]*rack{}
 	byID := map[int32]*holder{}
 	for _, b := range s.Live() {
 		if !b.Draining {
-			h := &holder{id: b.ID, rack: b.Rack, beside: map[int32]int{}}
+			r := racks[b.Rack]
+			if r == nil || b.Rack == "" {
+				r = &rack{}
+				racks[b.Rack] = r
+			}
+			r.size++
+			h := &holder{id: b.ID, rack: r, beside: map[int32]int{}}
 			sp.at, byID[b.ID] = append(sp.at, h), h
 		}
 	}
@@ -71,56 +94,104 @@ func (s *State) newSpreader(have []Partition) *spreader {
 		}
 	}
 	for _, p := range have {
-		count(p, func(h *holder, leads int) { h.holds, h.leads = h.holds+1, h.leads+leads })
+		count(p, func(h *holder, leads int) { h.holds, h.leads, h.rack.holds = h.holds+1, h.leads+leads, h.rack.holds+1 })
 	}
 	return sp
 }
 
-// place chooses the brokers of the next partition.
-func (sp *spreader) place(factor int) []int32 {
-	clear(sp.taken)
+// choose chooses the brokers of the next partition: of other racks than the
+// ones before it if there are any, and then those that hold least. Among equals
+// those that were together least, so that the load of a broker that fails goes
+// to many.
+func (sp *spreader) choose(factor int) (chosen []*holder) {
+	sp.taken = 0
 	for _, h := range sp.at {
-		h.chosen = false
+		h.chosen, h.met, h.rack.taken = false, 0, 0
 	}
-	first := slices.MinFunc(sp.at, func(a, b *holder) int {
-		return cmp.Or(a.leads-b.leads, a.holds-b.holds, a.leadsOfAll-b.leadsOfAll, a.holdsOfAll-b.holdsOfAll, int(a.id-b.id))
-	})
-	first.leads++
-	first.leadsOfAll++
-	ids := []int32{sp.take(first)}
-	for len(ids) < factor {
-		next := slices.MinFunc(sp.at, func(a, b *holder) int { return sp.compare(a, b, first.id) })
-		next.beside[first.id]++
-		ids = append(ids, sp.take(next))
+	for len(chosen) < factor {
+		next := slices.MinFunc(sp.at, sp.compare)
+		for _, h := range chosen {
+			h.beside[next.id]++
+			next.beside[h.id]++
+		}
+		next.chosen = true
+		next.holds++
+		next.holdsOfAll++
+		next.rack.holds++
+		next.rack.taken++
+		sp.taken++
+		for _, h := range sp.at {
+			h.met += h.beside[next.id]
+		}
+		chosen = append(chosen, next)
 	}
-	return ids
+	return chosen
 }
 
-// compare orders brokers by how well they suit as another replica of a
-// partition that first leads: those that lead least hold least otherwise, so
-// that what they will lead finds room; and a leader's partitions have different
-// brokers beside it, so that when it fails its load goes to many.
-func (sp *spreader) compare(a, b *holder, first int32) int {
+func (sp *spreader) compare(a, b *holder) int {
 	if a.chosen != b.chosen {
 		if a.chosen {
 			return 1
 		}
 		return -1
 	}
-	rack := func(h *holder) int {
-		if h.rack == "" {
-			return 0
-		}
-		return sp.taken[h.rack]
+	leads, leadsOfAll := a.leads-b.leads, a.leadsOfAll-b.leadsOfAll // one that leads little, beside one that leads much
+	if sp.taken > 0 {
+		leads, leadsOfAll = -leads, -leadsOfAll
 	}
-	return cmp.Or(rack(a)-rack(b), a.holds-b.holds, a.beside[first]-b.beside[first], b.leads-a.leads,
-		a.holdsOfAll-b.holdsOfAll, int(a.id-b.id))
+	return cmp.Or(a.rack.taken-b.rack.taken, a.rack.holds*b.rack.size-b.rack.holds*a.rack.size,
+		a.holds-b.holds, leads, a.holdsOfAll-b.holdsOfAll, leadsOfAll, a.met-b.met, cmp.Compare(a.id, b.id))
 }
 
-func (sp *spreader) take(h *holder) int32 {
-	h.chosen = true
-	h.holds++
-	h.holdsOfAll++
-	sp.taken[h.rack]++
-	return h.id
+// lead puts the one that leads least first.
+func (sp *spreader) lead(p []*holder) {
+	first := 0
+	for i, h := range p {
+		if cmp.Or(h.leads-p[first].leads, h.leadsOfAll-p[first].leadsOfAll) < 0 {
+			first = i
+		}
+	}
+	p[0], p[first] = p[first], p[0]
+	p[0].leads++
+	p[0].leadsOfAll++
+}
+
+// even moves leadership from one that leads two more than another (or one, and
+// two more of all topics), by way of partitions that lie between them, and
+// reports whether there was something to move. The replicas being even, that
+// ends with leaders that are.
+func (sp *spreader) even(parts [][]*holder) bool {
+	type step struct {
+		from *holder
+		part []*holder
+	}
+	led := map[*holder][][]*holder{}
+	for _, p := range parts {
+		led[p[0]] = append(led[p[0]], p)
+	}
+	for _, most := range sp.at {
+		came := map[*holder]step{most: {}}
+		for queue := []*holder{most}; len(queue) > 0; queue = queue[1:] {
+			at := queue[0]
+			if at.leads+2 <= most.leads || at.leads < most.leads && at.leadsOfAll+2 <= most.leadsOfAll {
+				for h := at; h != most; h = came[h].from {
+					p := came[h].part
+					i := slices.Index(p, h)
+					p[0], p[i] = p[i], p[0]
+				}
+				most.leads, most.leadsOfAll = most.leads-1, most.leadsOfAll-1
+				at.leads, at.leadsOfAll = at.leads+1, at.leadsOfAll+1
+				return true
+			}
+			for _, p := range led[at] {
+				for _, h := range p[1:] {
+					if _, seen := came[h]; !seen {
+						came[h] = step{at, p}
+						queue = append(queue, h)
+					}
+				}
+			}
+		}
+	}
+	return false
 }
