@@ -13,6 +13,8 @@ type Node struct {
 	Host string
 	Port int32
 	Rack string // "" none
+	// Fenced is a broker that has lost contact with the cluster.
+	Fenced bool
 }
 
 // TopicInfo describes a topic (M).

@@ -46,7 +46,10 @@ type FetchRequest struct {
 	MaxBytes   int32
 	Committed  bool // isolation level read_committed
 	ClientRack string
-	Partitions []FetchPartition
+	// ReplicaRead is a consumer's request that a replica that does not lead may
+	// answer, or name in its stead: from version 11 on.
+	ReplicaRead bool
+	Partitions  []FetchPartition
 }
 
 // FetchPartition asks for the records of one partition, and holds them.
@@ -66,6 +69,7 @@ type FetchPartition struct {
 	Diverging        *EpochEnd // F12
 	Records          [][]byte  // whole batches; alias mapped segments until Release
 	Size             int       // bytes in Records
+	PreferredReplica int32     // KIP-392: the replica to ask instead, -1 none
 }
 
 // EpochEnd is a leader epoch and the offset at which it ends.

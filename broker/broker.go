@@ -8,12 +8,17 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"chronik/broker/acks"
 	"chronik/broker/cluster"
 	"chronik/broker/config"
 	"chronik/broker/coordinator"
+	"chronik/broker/follow"
+	"chronik/broker/leaders"
 	"chronik/broker/local"
 	"chronik/broker/metadata"
 	"chronik/broker/partition"
+	"chronik/broker/producerid"
+	"chronik/broker/replica"
 	"chronik/broker/settings"
 )
 
@@ -25,11 +30,15 @@ type Broker struct {
 	meta *metadata.Member
 	conf atomic.Pointer[config.BrokerConfig]
 
-	local *local.Set // this node's partitions
+	local   *local.Set       // this node's partitions
+	watch   *replica.Tracker // of those that it leads
+	leaders *leaders.Leaders
+	follow  follow.Policy
+	up      atomic.Bool // Start is through
 
 	alterMu sync.Mutex // serialises config changes
 	randMu  sync.Mutex
-	ids     producerIDs
+	ids     *producerid.IDs
 
 	stop context.CancelFunc
 	ctx  context.Context // ends when the broker closes
@@ -39,16 +48,23 @@ type Broker struct {
 // New opens the metadata, and waits for nothing and nobody: Start does. What
 // other nodes ask of Serve is answered from now on.
 func New(o Options) (*Broker, error) {
-	b := &Broker{opt: o}
+	o.setDefaults()
+	b := &Broker{opt: o, follow: follow.Policy{
+		Reads: o.FollowerReads, Timeout: o.ReadIndexTimeout, NodeID: o.NodeID, Rack: o.Rack, Clock: o.Clock,
+	}}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	if err := b.refreshSettings(cluster.New()); err != nil {
 		return nil, err
 	}
 	b.Host = b.newCoordinator()
+	b.ids = &producerid.IDs{Reserve: b.reserveIDs}
 	b.local = b.newLocal()
+	b.watch = b.newTracker()
+	b.leaders = b.newLeaders()
 	meta, err := metadata.Open(metadata.Options{
-		Self: cluster.Broker{ID: o.NodeID, Host: o.Host, Port: o.Port, Rack: o.Rack},
+		Self: cluster.Broker{ID: o.NodeID, Host: o.Host, Port: o.Port, Rack: o.Rack, RaftAddr: o.RaftAddr, Dir: o.Directory},
 		Dir:  b.metadataDir(), FS: o.FS, Syncer: o.Syncer, Raft: o.Raft, Clock: o.Clock, Rand: b.newRand(), Logger: o.Logger,
+		Peers: o.Peers, StaticPeers: o.StaticPeers, Voters: o.Voters, Learner: o.Learner,
 	})
 	if err != nil {
 		b.stop()
@@ -64,6 +80,7 @@ func New(o Options) (*Broker, error) {
 //
 // After an error the broker is to be closed.
 func (b *Broker) Start(ctx context.Context) error {
+	b.meta.Start()
 	if err := b.meta.Await(ctx); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
@@ -73,10 +90,17 @@ func (b *Broker) Start(ctx context.Context) error {
 	if err := b.removeOrphans(); err != nil {
 		return err
 	}
-	b.reconcile()
-	b.done.Go(b.reconcileLoop)
+	b.done.Go(func() { b.watch.Run(b.ctx) })
+	full := b.reconcile(true)
+	b.done.Go(func() { b.reconcileLoop(full) })
 	b.done.Go(b.housekeeping)
-	return b.awaitLeaders(ctx)
+	if b.opt.Peers == nil {
+		if err := b.awaitLeaders(ctx); err != nil {
+			return err
+		}
+	}
+	b.up.Store(true)
+	return nil
 }
 
 // Open is New and Start.
@@ -119,20 +143,6 @@ func (b *Broker) ClusterID() (id string) {
 	return id
 }
 
-// ControllerID is a broker that takes admin requests (M8).
-func (b *Broker) ControllerID() int32 { return b.opt.NodeID }
-
-// Nodes lists the brokers (M7).
-func (b *Broker) Nodes() []Node {
-	var nodes []Node
-	b.meta.View(func(s *cluster.State) {
-		for _, n := range s.Live() {
-			nodes = append(nodes, Node{n.ID, n.Host, n.Port, n.Rack})
-		}
-	})
-	return nodes
-}
-
 // lookup finds a partition of this node, and completes tp with the topic's
 // name and id.
 func (b *Broker) lookup(tp *TopicPartition, byID bool) (*local.Topic, *partition.Partition, error) {
@@ -140,24 +150,16 @@ func (b *Broker) lookup(tp *TopicPartition, byID bool) (*local.Topic, *partition
 	if t != nil {
 		tp.Topic, tp.TopicID = t.Name, t.ID
 	}
-	return t, p, fromBelow(err)
-}
-
-// PartitionLeader is who leads a partition; false when it is not known here.
-func (b *Broker) PartitionLeader(tp TopicPartition) (LeaderEpoch, bool) {
-	_, p, err := b.lookup(&tp, tp.Topic == "")
-	if err != nil {
-		return LeaderEpoch{-1, -1}, false
+	if err == nil {
+		return t, p, nil
 	}
-	return leaderOf(p), true
-}
-
-func leaderOf(p *partition.Partition) LeaderEpoch {
-	node, epoch := p.Leader()
-	if node == 0 {
-		return LeaderEpoch{-1, epoch}
+	if errors.Is(err, local.ErrUnknown) || errors.Is(err, local.ErrUnknownID) {
+		known := b.topic(TopicRef{Name: tp.Topic, ID: tp.TopicID, ByID: byID})
+		if known != nil && tp.Partition >= 0 && int(tp.Partition) < len(known.Partitions) {
+			return nil, nil, fmt.Errorf("%w: it has just been created", ErrNotLeader)
+		}
 	}
-	return LeaderEpoch{int32(node), epoch}
+	return t, nil, fromBelow(err)
 }
 
 // fromBelow turns the errors of the packages below into the broker's.
@@ -184,11 +186,16 @@ var errorsBelow = []struct{ from, to error }{
 	{partition.ErrOutOfOrderSequence, ErrOutOfOrderSequence},
 	{partition.ErrInvalidProducerEpoch, ErrInvalidProducerEpoch},
 	{partition.ErrStorage, ErrStorage},
+	{acks.ErrTimeout, ErrRequestTimedOut},
+	{leaders.ErrUnknown, ErrUnknownTopicOrPartition},
+	{leaders.ErrNotNeeded, ErrElectionNotNeeded},
+	{leaders.ErrNotAvailable, ErrPreferredLeaderNotAvailable},
 	{local.ErrUnknown, ErrUnknownTopicOrPartition},
 	{local.ErrUnknownID, ErrUnknownTopicID},
 	{local.ErrElsewhere, ErrNotLeader},
 	{local.ErrOpening, ErrNotLeader},
 	{local.ErrFailed, ErrStorage},
+	{metadata.ErrNotInCluster, ErrLeaderNotAvailable},
 	{metadata.ErrNotLeader, ErrLeaderNotAvailable},
 	{metadata.ErrTimeout, ErrRequestTimedOut},
 	{metadata.ErrClosed, ErrShuttingDown},

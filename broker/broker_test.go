@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"chronik/broker/producerid"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/internal/vfs"
@@ -393,7 +394,7 @@ func TestProducerIDsAreUniqueOverRestarts(t *testing.T) {
 	r := newRig(t)
 	seen := map[int64]bool{}
 	for range 3 {
-		for range producerIDBlock + 5 {
+		for range producerid.Block + 5 {
 			id, epoch, err := r.InitProducerID(background, "", false, -1, -1)
 			if err != nil || epoch != 0 || seen[id] {
 				t.Fatalf("T1: id %d epoch %d, seen %v: %v", id, epoch, seen[id], err)

@@ -37,5 +37,6 @@ var (
 	ErrMismatchedEndpointType       = errors.New("the request was sent to an endpoint of the wrong type")
 	ErrElectionNotNeeded            = errors.New("leader election not needed for topic partition")
 	ErrPreferredLeaderNotAvailable  = errors.New("the preferred leader was not available")
+	ErrEligibleLeadersNotAvailable  = errors.New("eligible topic partition leaders are not available")
 	ErrShuttingDown                 = errors.New("the broker is shutting down")
 )

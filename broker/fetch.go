@@ -5,7 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"chronik/broker/cluster"
 	"chronik/broker/partition"
+	"chronik/internal/clock"
 	"chronik/segment"
 )
 
@@ -29,7 +31,8 @@ func (r *FetchResult) Release() {
 func (b *Broker) Fetch(ctx context.Context, r *FetchRequest) *FetchResult {
 	r.MaxBytes = min(r.MaxBytes, b.conf.Load().FetchMaxBytes)
 	minBytes := int(min(r.MinBytes, r.MaxBytes))
-	res := b.readAll(r)
+	follow := b.mayFollow(ctx, r)
+	res := b.readAll(r, follow)
 	if res.ready || res.bytes >= minBytes || r.MaxWait <= 0 || len(r.Partitions) == 0 {
 		return res
 	}
@@ -45,7 +48,7 @@ func (b *Broker) Fetch(ctx context.Context, r *FetchRequest) *FetchResult {
 	defer timer.Stop()
 	for last := false; ; {
 		res.Release()
-		res = b.readAll(r)
+		res = b.readAll(r, follow)
 		if last || res.ready || res.bytes >= minBytes {
 			return res
 		}
@@ -63,18 +66,58 @@ func (b *Broker) Fetch(ctx context.Context, r *FetchRequest) *FetchResult {
 
 var framesPool = sync.Pool{New: func() any { return new([]segment.Entry) }}
 
-// readAll reads each partition once (F1 to F5).
-func (b *Broker) readAll(r *FetchRequest) *FetchResult {
+// mayFollow says which of the partitions of a fetch may be read here although
+// another node leads them; nil: none.
+func (b *Broker) mayFollow(ctx context.Context, r *FetchRequest) []bool {
+	if !r.ReplicaRead || r.ReplicaID != -1 {
+		return nil
+	}
+	parts := make([]*partition.Partition, len(r.Partitions))
+	for i := range parts {
+		_, parts[i], _ = b.lookup(&r.Partitions[i].TopicPartition, r.Partitions[i].ByID)
+	}
+	return b.follow.May(ctx, parts)
+}
+
+// prefer sends a consumer to a replica in its own rack (KIP-392), if this node
+// leads and one that is in sync has what is asked for.
+func (b *Broker) prefer(r *FetchRequest, part *FetchPartition, p *partition.Partition) (sent bool) {
+	if !r.ReplicaRead || r.ReplicaID != -1 || r.ClientRack == "" {
+		return false
+	}
+	at := p.State()
+	if !at.Leading || part.FetchOffset < at.LogStart || part.FetchOffset > at.HighWatermark {
+		return false
+	}
+	b.meta.View(func(s *cluster.State) {
+		if t := s.TopicByID(part.TopicID); t != nil {
+			_, isr := b.leaders.Of(s, t, part.Partition)
+			part.PreferredReplica, sent = b.follow.Nearer(s, r.ClientRack, isr)
+		}
+	})
+	if sent {
+		part.HighWatermark, part.LastStableOffset, part.LogStart = at.HighWatermark, at.HighWatermark, at.LogStart
+	}
+	return sent
+}
+
+// readAll reads each partition once (F1 to F5). follow says, by partition,
+// whether a replica that does not lead may be read; nil: none.
+func (b *Broker) readAll(r *FetchRequest, follow []bool) *FetchResult {
 	res := &FetchResult{reads: make([]partition.ReadResult, len(r.Partitions))}
 	frames := framesPool.Get().(*[]segment.Entry)
 	defer framesPool.Put(frames)
 	for i := range r.Partitions {
 		part := &r.Partitions[i]
 		part.Err, part.Diverging, part.Records, part.Size = nil, nil, nil, 0
-		part.HighWatermark, part.LastStableOffset, part.LogStart = -1, -1, -1
+		part.HighWatermark, part.LastStableOffset, part.LogStart, part.PreferredReplica = -1, -1, -1, -1
 		_, p, err := b.lookup(&part.TopicPartition, part.ByID)
 		if err != nil {
 			part.Err, res.ready = err, true
+			continue
+		}
+		if b.prefer(r, part, p) {
+			res.ready = true
 			continue
 		}
 		room := int(r.MaxBytes) - res.bytes
@@ -82,6 +125,7 @@ func (b *Broker) readAll(r *FetchRequest) *FetchResult {
 		read, *frames, err = p.Read(partition.Read{
 			Offset: part.FetchOffset, BytesMax: min(int(part.MaxBytes), room), AtLeastOne: res.bytes == 0,
 			Uncommitted: r.ReplicaID != -1, CurrentEpoch: part.CurrentLeaderEpoch, LastEpoch: part.LastFetchedEpoch,
+			Follower: follow != nil && follow[i],
 		}, *frames)
 		res.reads[i] = read
 		if err != nil {
@@ -134,7 +178,9 @@ func (b *Broker) OffsetForLeaderEpoch(tp TopicPartition, currentLeaderEpoch, epo
 }
 
 // DeleteRecords moves the log start of a partition (R1).
-func (b *Broker) DeleteRecords(ctx context.Context, tp TopicPartition, offset int64, _ time.Duration) (int64, error) {
+func (b *Broker) DeleteRecords(ctx context.Context, tp TopicPartition, offset int64, timeout time.Duration) (int64, error) {
+	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, timeout)
+	defer cancel()
 	t, p, err := b.lookup(&tp, false)
 	switch {
 	case err != nil:

@@ -60,13 +60,17 @@ func (b *Broker) offsetsBatchBytesMax() int {
 }
 
 // offsetsTopic is how __consumer_offsets is created. It is compacted: what a
-// key says last is kept for ever.
+// key says last is kept for ever. In a cluster it is not created before there
+// are enough brokers, for its replicas would stay few.
 func (b *Broker) offsetsTopic() NewTopic {
 	c := b.conf.Load()
+	factor := c.OffsetsTopicReplicationFactor
+	if b.opt.Peers == nil {
+		factor = 1
+	}
 	return NewTopic{
-		Name: offsetsTopic, Partitions: c.OffsetsTopicPartitions,
-		ReplicationFactor: min(c.OffsetsTopicReplicationFactor, int16(len(b.Nodes()))),
-		Configs:           []ConfigValue{{Name: "cleanup.policy", Value: "compact"}, {Name: "compression.type", Value: "producer"}},
+		Name: offsetsTopic, Partitions: c.OffsetsTopicPartitions, ReplicationFactor: factor,
+		Configs: []ConfigValue{{Name: "cleanup.policy", Value: "compact"}, {Name: "compression.type", Value: "producer"}},
 	}
 }
 

@@ -1,11 +1,14 @@
 package broker
 
 import (
-	"context"
+	"cmp"
 	"log/slog"
 	"math/rand/v2"
 	"time"
 
+	"chronik/broker/follow"
+	"chronik/broker/metadata"
+	"chronik/broker/replica"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/internal/vfs"
@@ -41,31 +44,24 @@ type Options struct {
 	Voters      []uint64          // of a new metadata group; nil: this node
 	Learner     bool              // this node is not among Voters: it has been let in
 
-	FollowerReads    FollowerReads
+	FollowerReads    FollowerReads // "": follow.Safe
 	ReadIndexTimeout time.Duration // of a safe read from a follower; 0: 5 s
-	ISR              ISR
+	ISR              ISR           // when a replica is in sync; zero fields: 10 s, 10,000 entries, 1 s
+}
+
+func (o *Options) setDefaults() {
+	o.FollowerReads = cmp.Or(o.FollowerReads, follow.Safe)
+	o.ReadIndexTimeout = cmp.Or(o.ReadIndexTimeout, 5*time.Second)
+	o.ISR.MaxLag = cmp.Or(o.ISR.MaxLag, 10*time.Second)
+	o.ISR.MaxLagEntries = cmp.Or(o.ISR.MaxLagEntries, 10_000)
+	o.ISR.CheckInterval = cmp.Or(o.ISR.CheckInterval, time.Second)
 }
 
 // Peers are the other nodes; *transport.Transport is one.
-type Peers interface {
-	Call(ctx context.Context, node uint64, method uint8, body []byte) ([]byte, error)
-	CallAddr(ctx context.Context, addr string, method uint8, body []byte) (uint64, []byte, error)
-	SetPeer(id uint64, addrs ...string)
-}
+type Peers = metadata.Peers
 
 // FollowerReads says what a replica that does not lead answers consumers.
-type FollowerReads string
+type FollowerReads = follow.Reads
 
-// The policies; "" is safe.
-const (
-	FollowerReadsNone   FollowerReads = "none"   // NOT_LEADER_OR_FOLLOWER
-	FollowerReadsUnsafe FollowerReads = "unsafe" // what it knows to be committed, which may be old
-	FollowerReadsSafe   FollowerReads = "safe"   // what was committed when it was asked, as the leader says
-)
-
-// ISR says when a replica is in sync. Zero fields are the defaults.
-type ISR struct {
-	MaxLag        time.Duration // it has not had everything for longer: out; 10 s
-	MaxLagEntries uint64        // it lacks more than these for longer than CheckInterval: out; 10,000
-	CheckInterval time.Duration // 1 s
-}
+// ISR says when a replica is in sync.
+type ISR = replica.Rules

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
-	"time"
 
+	"chronik/broker/acks"
 	"chronik/broker/config"
 	"chronik/broker/partition"
-	"chronik/internal/clock"
 	"chronik/kafka/batch"
 )
 
@@ -24,18 +22,11 @@ type Produce struct {
 	// is closed, and not touched afterwards.
 	Partitions []ProducePartition
 
-	clock   clock.Clock
-	targets []*partition.Partition // nil where nothing was tried; not changed after Produce
-
-	mu      sync.Mutex
-	waiting []bool // by partition: not yet acknowledged
-	left    int
-	timer   clock.Timer
-	done    chan struct{}
+	wait *acks.Wait
 }
 
 // Done is closed when every partition has its result.
-func (p *Produce) Done() <-chan struct{} { return p.done }
+func (p *Produce) Done() <-chan struct{} { return p.wait.Done() }
 
 // Failed reports whether any partition failed. Valid once Done is closed.
 func (p *Produce) Failed() bool {
@@ -53,14 +44,9 @@ func (p *Produce) Failed() bool {
 // closed on return, unless the disk is so far behind that the producer has to
 // be held back.
 func (b *Broker) Produce(_ context.Context, r *ProduceRequest) *Produce {
-	p := &Produce{
-		Partitions: r.Partitions, waiting: make([]bool, len(r.Partitions)), left: len(r.Partitions) + 1, done: make(chan struct{}),
-		clock: b.opt.Clock, targets: make([]*partition.Partition, len(r.Partitions)),
-	}
-	for i := range p.waiting {
-		p.waiting[i] = true
-	}
-	acks, unnamed := partition.Acks(r.Acks), r.TransactionalID == "" && transactional(r.Partitions)
+	p := &Produce{Partitions: r.Partitions}
+	p.wait = acks.New(b.opt.Clock, len(r.Partitions), p.told)
+	required, unnamed := partition.Acks(r.Acks), r.TransactionalID == "" && transactional(r.Partitions)
 	for i := range r.Partitions {
 		part := &r.Partitions[i]
 		part.BaseOffset, part.LogAppendTime, part.LogStart = -1, -1, -1
@@ -73,68 +59,24 @@ func (b *Broker) Produce(_ context.Context, r *ProduceRequest) *Produce {
 			if t.LogAppendTime {
 				part.LogAppendTime = batch.View(bytes).MaxTimestamp()
 			}
-			p.targets[i] = target
-			err = fromBelow(target.Append(bytes, acks, -1, p, i))
+			p.wait.To(i, target)
+			err = target.Append(bytes, required, -1, p.wait, i)
 		}
 		if err != nil {
-			p.finish(i, partition.Result{BaseOffset: -1, Err: err})
+			p.wait.Acked(i, partition.Result{BaseOffset: -1, Err: err})
 		}
 	}
-	p.arm(r.Timeout, acks)
+	timeout := r.Timeout
+	if required == partition.AcksNone { // nobody would be told
+		timeout = -1
+	}
+	p.wait.Arm(timeout)
 	return p
 }
 
-// arm drops the hold that Produce itself has on Done, and sets the timeout
-// for what is still waiting: acks 0 has none, for nobody would be told.
-func (p *Produce) arm(timeout time.Duration, acks partition.Acks) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.left--
-	if p.left == 0 {
-		p.closeLocked()
-		return
-	}
-	if acks != partition.AcksNone {
-		p.timer = p.clock.AfterFunc(timeout, p.timeout)
-	}
-}
-
-// behindPause is the time between two looks at a partition that is behind.
-const behindPause = 50 * time.Millisecond
-
-// timeout answers what is still waiting (P11). The batches stay appended. A
-// partition with much that has not even been written is waited for: the
-// request's memory is held as long as its batch takes as much, so that clients
-// that do not wait cannot fill the memory ahead of the disk.
-func (p *Produce) timeout() {
-	held := false
-	for i, target := range p.targets {
-		if target != nil && target.Behind() {
-			held = true
-			continue
-		}
-		p.finish(i, partition.Result{BaseOffset: -1, Err: ErrRequestTimedOut})
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if held && p.left > 0 {
-		p.timer = p.clock.AfterFunc(behindPause, p.timeout)
-	}
-}
-
-// Acked implements partition.Acker.
-func (p *Produce) Acked(i int, r partition.Result) {
+// told takes note of what became of a partition's batch.
+func (p *Produce) told(i int, r partition.Result) {
 	r.Err = fromBelow(r.Err)
-	p.finish(i, r)
-}
-
-func (p *Produce) finish(i int, r partition.Result) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.waiting[i] {
-		return
-	}
-	p.waiting[i] = false
 	part := &p.Partitions[i]
 	part.Err, part.BaseOffset = r.Err, r.BaseOffset
 	switch {
@@ -148,17 +90,6 @@ func (p *Produce) finish(i int, r partition.Result) {
 	case r.Duplicate:
 		part.LogAppendTime = r.Timestamp // P21
 	}
-	p.left--
-	if p.left == 0 {
-		p.closeLocked()
-	}
-}
-
-func (p *Produce) closeLocked() {
-	if p.timer != nil {
-		p.timer.Stop()
-	}
-	close(p.done)
 }
 
 func transactional(parts []ProducePartition) bool {

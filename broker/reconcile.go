@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -24,15 +23,15 @@ func (b *Broker) newLocal() *local.Set {
 const topicsDir = "topics"
 
 // roleChanged passes on who leads a partition.
-func (b *Broker) roleChanged(t *local.Topic, index int32, p *partition.Partition, leading bool, epoch int32) {
+func (b *Broker) roleChanged(t *local.Topic, index int32, at cluster.Partition, p *partition.Partition, leading bool, epoch int32) {
+	b.watch.RoleChanged(at, p, leading, epoch)
 	if t.Name == offsetsTopic {
 		b.RoleChanged(index, p, leading, epoch)
 	}
 }
 
 // reconcileLoop has what is on this node follow the metadata.
-func (b *Broker) reconcileLoop() {
-	full := true // for all that is known
+func (b *Broker) reconcileLoop(full bool) {
 	for {
 		again := make(chan struct{})
 		if full {
@@ -44,26 +43,35 @@ func (b *Broker) reconcileLoop() {
 		case <-b.ctx.Done():
 			return
 		}
-		full = b.reconcile()
+		full = b.reconcile(full)
 	}
 }
 
 // roomPause is the time between two attempts to open partitions on a full disk.
 const roomPause = time.Second
 
-// reconcile reports whether a partition could not be opened for want of room.
-func (b *Broker) reconcile() (full bool) {
+// reconcile does what the metadata asks for, all of it anew or what has
+// changed, and reports whether a partition could not be opened for want of room.
+func (b *Broker) reconcile(anew bool) (full bool) {
 	var w local.Wanted
 	b.meta.View(func(s *cluster.State) {
-		w = local.Wanted{Version: s.Version(), Topology: s.Version(), Topics: s.Topics(), Configs: map[string]map[string]string{}}
+		w.Version, w.Topology = s.Version(), s.Topology()
+		if !anew && b.local.Skip(w.Version, w.Topology) {
+			w.Version = 0
+			return
+		}
+		w.Topics, w.Configs, w.Live = s.Topics(), map[string]map[string]string{}, map[int32]bool{}
 		for _, t := range w.Topics {
 			w.Configs[t.Name] = s.Config(cluster.Resource{Type: cluster.ResourceTopic, Name: t.Name})
+		}
+		for _, n := range s.Live() {
+			w.Live[n.ID] = true
 		}
 		if err := b.refreshSettings(s); err != nil {
 			b.opt.Logger.Error("broker settings in the metadata are not valid", "err", err)
 		}
 	})
-	return b.local.Reconcile(w)
+	return w.Version > 0 && b.local.Reconcile(w)
 }
 
 // removeOrphans removes what is left of partitions that the metadata no longer knows.
@@ -98,44 +106,4 @@ func (b *Broker) awaitVersion(ctx context.Context, version uint64) error {
 		return ErrShuttingDown
 	}
 	return fmt.Errorf("%w: %w", ErrRequestTimedOut, err)
-}
-
-// awaitLeaders waits until every partition of the named topics (all, when
-// none is named) that is open here has a leader. One of a named topic that
-// could not be opened is an error.
-func (b *Broker) awaitLeaders(ctx context.Context, names ...string) error {
-	replicas := b.local.Replicas(names...)
-	for _, r := range replicas {
-		if len(names) > 0 && errors.Is(r.Err, local.ErrFailed) {
-			return fromBelow(r.Err)
-		}
-	}
-	w := partition.NewWatcher()
-	for _, r := range replicas {
-		if r.Partition == nil {
-			continue
-		}
-		if err := awaitLeader(ctx, r.Partition, w); err != nil && (len(names) > 0 || !errors.Is(err, ErrStorage)) {
-			return err
-		}
-	}
-	return nil
-}
-
-func awaitLeader(ctx context.Context, p *partition.Partition, w *partition.Watcher) error {
-	p.Watch(w)
-	defer p.Unwatch(w)
-	for {
-		switch s := p.State(); {
-		case s.Leader != 0 || s.Err != nil:
-			return nil
-		case s.NoRoom != nil: // it leads when there is some
-			return fromBelow(s.NoRoom)
-		}
-		select {
-		case <-w.C():
-		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", ErrRequestTimedOut, ctx.Err())
-		}
-	}
 }

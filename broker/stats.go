@@ -37,10 +37,13 @@ func (b *Broker) Partitions() (out []PartitionStats) {
 }
 
 // NotReady says why this node does not serve all it should, nil when it does:
-// the metadata has a leader, and every partition of this node is open and
-// has one.
+// it has joined the cluster, the metadata has a leader, and every partition of
+// this node is open and has one.
 func (b *Broker) NotReady() error {
-	if !b.meta.Leading() {
+	if !b.up.Load() {
+		return errors.New("the node has not caught up with the cluster's metadata and opened its partitions")
+	}
+	if _, ok := b.meta.Leader(); !ok {
 		return errors.New("the metadata has no leader")
 	}
 	for _, r := range b.local.Replicas() {

@@ -298,7 +298,7 @@ func (b *Broker) describeSettled(ctx context.Context, ref TopicRef) TopicInfo {
 	return b.describeTopic(ref)
 }
 
-func (b *Broker) describeTopic(ref TopicRef) TopicInfo {
+func (b *Broker) describeTopic(ref TopicRef) (info TopicInfo) {
 	t := b.topic(ref)
 	switch {
 	case t == nil && ref.ByID:
@@ -306,17 +306,12 @@ func (b *Broker) describeTopic(ref TopicRef) TopicInfo {
 	case t == nil:
 		return TopicInfo{Name: ref.Name, Err: ErrUnknownTopicOrPartition}
 	}
-	info := TopicInfo{Name: t.Name, ID: t.ID, Internal: isInternal(t.Name)}
-	for i, p := range t.Partitions {
-		pi := PartitionInfo{Partition: int32(i), Leader: LeaderEpoch{-1, -1}, Replicas: p.Replicas, ISR: p.Replicas}
-		if _, part, err := b.local.Lookup("", t.ID, true, int32(i)); err == nil {
-			pi.Leader = leaderOf(part)
+	info = TopicInfo{Name: t.Name, ID: t.ID, Internal: isInternal(t.Name)}
+	b.meta.View(func(s *cluster.State) {
+		for i := range t.Partitions {
+			info.Partitions = append(info.Partitions, b.describePartition(s, t, int32(i)))
 		}
-		if pi.Leader.ID < 0 {
-			pi.Err, pi.ISR, pi.Offline = ErrLeaderNotAvailable, nil, p.Replicas
-		}
-		info.Partitions = append(info.Partitions, pi)
-	}
+	})
 	return info
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"chronik/broker/cluster"
 	"chronik/broker/local"
@@ -37,14 +36,11 @@ func (b *Broker) housekeeping() {
 	}
 }
 
-// producerIDs hands out ids from a block that the cluster has reserved for
-// this node (T1).
-type producerIDs struct {
-	mu        sync.Mutex
-	next, end int64
+// reserveIDs has the cluster reserve producer ids for this node (T1).
+func (b *Broker) reserveIDs(ctx context.Context, count int32) (int64, error) {
+	res, _, err := b.propose(ctx, &cluster.AllocateProducerIDs{Count: count})
+	return res.First, err
 }
-
-const producerIDBlock = 1000
 
 // InitProducerID gives a producer its id (T1, T3). Transactional ids are not
 // built.
@@ -55,17 +51,10 @@ func (b *Broker) InitProducerID(ctx context.Context, _ string, hasTxnID bool, pr
 	if hasTxnID {
 		return -1, -1, ErrTransactionsNotBuilt
 	}
-	b.ids.mu.Lock()
-	defer b.ids.mu.Unlock()
-	if b.ids.next == b.ids.end {
-		res, _, err := b.propose(ctx, &cluster.AllocateProducerIDs{Count: producerIDBlock})
-		if err != nil {
-			return -1, -1, err
-		}
-		b.ids.next, b.ids.end = res.First, res.First+producerIDBlock
+	id, err := b.ids.Next(ctx)
+	if err != nil {
+		return -1, -1, err
 	}
-	id := b.ids.next
-	b.ids.next++
 	return id, 0, nil
 }
 

@@ -4,6 +4,7 @@ package config
 // that the broker acts on, and those that tools expect to read.
 var brokerTable = newTable(append(append(append([]Setting{
 	{Name: "auto.create.topics.enable", Type: Boolean, Default: "true", Acts: true, Doc: "Whether asking for a topic that does not exist creates it."},
+	{Name: "auto.leader.rebalance.enable", Type: Boolean, Default: "true", Acts: true, Doc: "Whether preferred replicas lead again when they have been in sync for a while."},
 	{Name: "delete.topic.enable", Type: Boolean, Default: "true", Acts: true, Doc: "Whether topics can be deleted."},
 	{Name: "num.partitions", Type: Int, Default: "1", Ranges: atLeast(1), Acts: true, Doc: "Partitions of a topic created without a count."},
 	{Name: "default.replication.factor", Type: Short, Default: "1", Ranges: atLeast(1), Acts: true, Doc: "Replicas of a partition of a topic created without a factor."},
@@ -41,7 +42,7 @@ const maxInt = "2147483647"
 
 var groupRows = []Setting{
 	{Name: "offsets.topic.num.partitions", Type: Int, Default: "50", Ranges: atLeast(1), Acts: true, Doc: "Partitions of __consumer_offsets when it is created."},
-	{Name: "offsets.topic.replication.factor", Type: Short, Default: "3", Ranges: atLeast(1), Acts: true, Doc: "Replicas of __consumer_offsets, at most as many as there are brokers when it is created."},
+	{Name: "offsets.topic.replication.factor", Type: Short, Default: "3", Ranges: atLeast(1), Acts: true, Doc: "Replicas of __consumer_offsets. In a cluster it is not created before there are as many brokers; a node by itself has one."},
 	{Name: "offsets.topic.segment.bytes", Type: Int, Default: "104857600", Ranges: atLeast(1 << 20), Doc: "Segment size of __consumer_offsets, in bytes."},
 	{Name: "offsets.retention.minutes", Type: Int, Default: "10080", Ranges: atLeast(1), Acts: true, Doc: "Time after which offsets of a group without members expire, in minutes."},
 	{Name: "offsets.retention.check.interval.ms", Type: Long, Default: "600000", Ranges: atLeast(1), Acts: true, Doc: "Time between two looks for expired offsets, in ms."},

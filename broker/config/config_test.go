@@ -231,7 +231,7 @@ func TestResolveTopic(t *testing.T) {
 func TestResolveBroker(t *testing.T) {
 	b := broker(t, Layers{})
 	b.layers = Layers{}
-	want := &BrokerConfig{AutoCreateTopics: true, DeleteTopicEnable: true, NumPartitions: 1, DefaultReplicationFactor: 1,
+	want := &BrokerConfig{AutoCreateTopics: true, AutoLeaderRebalance: true, DeleteTopicEnable: true, NumPartitions: 1, DefaultReplicationFactor: 1,
 		FetchMaxBytes: 57671680, FetchSessionsMax: 1000, SocketRequestMaxBytes: 104857600, QueuedRequestMaxBytes: -1,
 		MaxConnections: math.MaxInt32, MaxConnectionsPerIP: math.MaxInt32, ConnectionsMaxIdle: 10 * time.Minute,
 		ProducerIDExpiration: 24 * time.Hour, ProducerIDExpirationCheck: 10 * time.Minute, RetentionCheck: 5 * time.Minute,

@@ -80,6 +80,7 @@ type BrokerConfig struct {
 	layers Layers
 
 	AutoCreateTopics         bool
+	AutoLeaderRebalance      bool
 	DeleteTopicEnable        bool
 	NumPartitions            int32
 	DefaultReplicationFactor int16
@@ -121,6 +122,7 @@ func ResolveBroker(l Layers) (*BrokerConfig, error) {
 	c := &BrokerConfig{
 		layers:                   l,
 		AutoCreateTopics:         r.bool("auto.create.topics.enable"),
+		AutoLeaderRebalance:      r.bool("auto.leader.rebalance.enable"),
 		DeleteTopicEnable:        r.bool("delete.topic.enable"),
 		NumPartitions:            int32(r.int("num.partitions")),
 		DefaultReplicationFactor: int16(r.int("default.replication.factor")),

@@ -44,9 +44,9 @@ type Options struct {
 
 	// Resolve is the effective config of a topic with these overrides.
 	Resolve func(topic string, overrides map[string]string) *config.TopicConfig
-	// Role is told of gains and losses of leadership, on a shard of the raft
-	// host: it must not block.
-	Role func(t *Topic, index int32, p *partition.Partition, leading bool, epoch int32)
+	// Role is told of gains and losses of leadership of the partition that is
+	// placed at, on a shard of the raft host: it must not block.
+	Role func(t *Topic, index int32, at cluster.Partition, p *partition.Partition, leading bool, epoch int32)
 	// Deleted is told of a topic whose partitions are gone.
 	Deleted func(topic string)
 }
@@ -153,6 +153,13 @@ func (s *Set) Replicas(names ...string) (out []Replica) {
 		}
 	}
 	return out
+}
+
+// Progress is closed when another metadata version has been looked at.
+func (s *Set) Progress() <-chan struct{} {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.progress
 }
 
 // Await waits until the partitions of a metadata version are open.

@@ -52,6 +52,7 @@ var codes = []struct {
 	{broker.ErrMismatchedEndpointType, kerr.MismatchedEndpointType},
 	{broker.ErrElectionNotNeeded, kerr.ElectionNotNeeded},
 	{broker.ErrPreferredLeaderNotAvailable, kerr.PreferredLeaderNotAvailable},
+	{broker.ErrEligibleLeadersNotAvailable, kerr.EligibleLeadersNotAvailable},
 	{broker.ErrShuttingDown, kerr.NotLeaderOrFollower}, // retriable everywhere; makes the client look for another broker
 	{fetchsession.ErrNotFound, kerr.FetchSessionIDNotFound},
 	{fetchsession.ErrInvalidEpoch, kerr.InvalidFetchSessionEpoch},

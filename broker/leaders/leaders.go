@@ -1,0 +1,184 @@
+package leaders
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"chronik/broker/cluster"
+	"chronik/broker/local"
+	"chronik/broker/partition"
+	"chronik/broker/replica"
+	"chronik/internal/clock"
+)
+
+// Errors of this package.
+var (
+	ErrUnknown      = errors.New("there is no such partition")
+	ErrNoLeader     = errors.New("the partition has no leader")
+	ErrNotNeeded    = errors.New("the preferred replica leads already")
+	ErrNotAvailable = errors.New("the preferred replica is not in contact with the cluster, or about to leave it")
+)
+
+// Partition names a partition: by topic, or by the topic's id when the name is
+// empty.
+type Partition struct {
+	Topic string
+	ID    cluster.TopicID
+	Index int32
+}
+
+// Leader is who leads a partition, and since which epoch.
+type Leader struct {
+	Node  int32 // -1 none
+	Epoch int32
+}
+
+// Peers reaches other nodes.
+type Peers interface {
+	Call(ctx context.Context, node uint64, method uint8, body []byte) ([]byte, error)
+}
+
+// Options say where Leaders looks.
+type Options struct {
+	NodeID  int32
+	View    func(f func(s *cluster.State)) // the metadata
+	Local   *local.Set
+	Tracker *replica.Tracker
+	Peers   Peers // nil: a node by itself
+	Clock   clock.Clock
+}
+
+// Leaders knows who leads what. See the package comment.
+type Leaders struct{ opt Options }
+
+// New returns Leaders that looks where o says.
+func New(o Options) *Leaders { return &Leaders{opt: o} }
+
+// Of is who leads a partition of t, and which replicas are in sync. A leader
+// that has lost contact with the cluster is none.
+func (l *Leaders) Of(s *cluster.State, t *cluster.Topic, index int32) (Leader, []int32) {
+	group := t.Partitions[index].GroupID
+	told, ok := s.Leadership(group)
+	if !ok {
+		told = cluster.Leadership{Leader: -1, Epoch: -1}
+	}
+	if _, p, err := l.opt.Local.Lookup("", t.ID, true, index); err == nil {
+		if node, epoch := p.Leader(); node != 0 && epoch >= told.Epoch {
+			isr := told.ISR
+			if mine, ok := l.opt.Tracker.ISR(group, epoch); ok && int32(node) == l.opt.NodeID {
+				isr = mine
+			}
+			if !slices.Contains(isr, int32(node)) {
+				isr = []int32{int32(node)} // it has not told yet
+			}
+			return Leader{int32(node), epoch}, isr
+		}
+	}
+	if n, known := s.Broker(told.Leader); !known || n.Fenced {
+		return Leader{-1, told.Epoch}, told.ISR
+	}
+	return Leader{told.Leader, told.Epoch}, told.ISR
+}
+
+// Offline is the replicas of a partition of t that are known not to serve.
+func (l *Leaders) Offline(s *cluster.State, t *cluster.Topic, index int32) (out []int32) {
+	for _, id := range t.Partitions[index].Replicas {
+		n, known := s.Broker(id)
+		offline := !known || n.Fenced
+		if id == l.opt.NodeID {
+			_, p, err := l.opt.Local.Lookup("", t.ID, true, index)
+			offline = err != nil || p.State().Err != nil
+		}
+		if offline {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// Find is who leads a partition; false when there is none of that name.
+func (l *Leaders) Find(at Partition) (leader Leader, ok bool) {
+	leader = Leader{-1, -1}
+	l.opt.View(func(s *cluster.State) {
+		if t := at.in(s); t != nil {
+			leader, _ = l.Of(s, t, at.Index)
+			ok = true
+		}
+	})
+	return leader, ok
+}
+
+// in is the topic, nil when there is none that has the partition.
+func (at Partition) in(s *cluster.State) *cluster.Topic {
+	t := s.Topic(at.Topic)
+	if at.Topic == "" {
+		t = s.TopicByID(at.ID)
+	}
+	if t == nil || at.Index < 0 || int(at.Index) >= len(t.Partitions) {
+		return nil
+	}
+	return t
+}
+
+// Await waits until every partition of the named topics has a leader; when
+// none is named, of all topics, those that are open here. One of a named topic
+// that could not be opened here is an error, as is the lack of room on the
+// disk that keeps one from being led.
+func (l *Leaders) Await(ctx context.Context, names ...string) error {
+	replicas := l.opt.Local.Replicas(names...)
+	for _, r := range replicas {
+		if len(names) > 0 && errors.Is(r.Err, local.ErrFailed) {
+			return r.Err
+		}
+	}
+	w := partition.NewWatcher()
+	for _, r := range replicas {
+		var err error
+		switch {
+		case r.Partition != nil:
+			err = awaitHere(ctx, r.Partition, w)
+		case len(names) > 0 && errors.Is(r.Err, local.ErrElsewhere):
+			err = l.awaitTold(ctx, Partition{Topic: r.Topic.Name, Index: r.Index})
+		}
+		if err != nil && (len(names) > 0 || !errors.Is(err, partition.ErrStorage)) {
+			return err
+		}
+	}
+	return nil
+}
+
+func awaitHere(ctx context.Context, p *partition.Partition, w *partition.Watcher) error {
+	p.Watch(w)
+	defer p.Unwatch(w)
+	for {
+		switch s := p.State(); {
+		case s.Leader != 0 || s.Err != nil:
+			return nil
+		case s.NoRoom != nil: // it leads when there is some
+			return s.NoRoom
+		}
+		select {
+		case <-w.C():
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrNoLeader, ctx.Err())
+		}
+	}
+}
+
+// awaitTold waits until the metadata knows who leads a partition that is
+// elsewhere, or that it is gone.
+func (l *Leaders) awaitTold(ctx context.Context, at Partition) error {
+	for {
+		progress := l.opt.Local.Progress()
+		if leader, ok := l.Find(at); !ok || leader.Node >= 0 {
+			return nil
+		}
+		select {
+		case <-progress:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ErrNoLeader, ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package replica
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"chronik/broker/cluster"
+	"chronik/broker/partition"
+	"chronik/internal/clock"
+	"chronik/segment"
+)
+
+// Partition is what a Tracker needs of a partition; *partition.Partition is one.
+type Partition interface {
+	Replication() (leading bool, epoch int32, last segment.Index, rs []partition.Replica)
+	SetISR(epoch int32, isr []uint64)
+	TransferLeadership(to uint64) error
+	Leader() (node uint64, epoch int32)
+}
+
+// Options say what a Tracker runs on.
+type Options struct {
+	NodeID int32
+	Rules  Rules
+	Clock  clock.Clock
+	Logger *slog.Logger
+	// View shows the cluster's metadata (metadata.Member.View).
+	View func(f func(s *cluster.State))
+	// Publish has the metadata take note of who leads.
+	Publish func(ctx context.Context, items []cluster.Leadership) error
+	// Balance reports whether preferred replicas are to lead again
+	// (auto.leader.rebalance.enable).
+	Balance func() bool
+}
+
+// Tracker watches over the partitions that this node leads. See the package
+// comment.
+type Tracker struct {
+	opt  Options
+	wake chan struct{} // capacity 1: leadership has begun somewhere
+	news chan struct{} // capacity 1: there is something to publish
+
+	mu       sync.Mutex
+	led      map[uint64]*led // by raft group
+	fresh    []*led          // not looked at yet
+	dirty    map[uint64]bool // groups to publish
+	draining bool
+	checked  time.Time // when all were looked at
+}
+
+// led is one partition that this node leads. Its first fields do not change,
+// the others are the loop's but for isr, which is under Tracker.mu.
+type led struct {
+	at    cluster.Partition
+	part  Partition
+	epoch int32
+	began time.Time
+
+	members map[uint64]member
+	ready   time.Time // since when the preferred replica could lead; zero: it cannot
+	isr     []int32   // in the order of the replicas; nil: not looked at yet
+}
+
+// New returns a Tracker that knows of nothing that is led.
+func New(o Options) *Tracker {
+	return &Tracker{opt: o, wake: make(chan struct{}, 1), news: make(chan struct{}, 1), led: map[uint64]*led{}, dirty: map[uint64]bool{}}
+}
+
+// RoleChanged takes note that this node leads a partition, or no longer does.
+func (t *Tracker) RoleChanged(at cluster.Partition, p Partition, leading bool, epoch int32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !leading {
+		delete(t.led, at.GroupID)
+		delete(t.dirty, at.GroupID)
+		return
+	}
+	l := &led{at: at, part: p, epoch: epoch, began: t.opt.Clock.Now(), members: map[uint64]member{}}
+	t.led[at.GroupID] = l
+	t.fresh = append(t.fresh, l)
+	poke(t.wake)
+}
+
+// ISR is the replicas in sync of a partition that this node leads in that
+// epoch; false when it does not, or has not looked yet.
+func (t *Tracker) ISR(group uint64, epoch int32) ([]int32, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	l := t.led[group]
+	if l == nil || l.epoch != epoch || l.isr == nil {
+		return nil, false
+	}
+	return l.isr, true
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// youngMax is how long after its beginning leadership is looked at more often,
+// every youngPause: replicas report for duty.
+const (
+	youngMax   = 2 * time.Second
+	youngPause = 50 * time.Millisecond
+)
+
+// Run looks and publishes until ctx ends.
+func (t *Tracker) Run(ctx context.Context) {
+	var done sync.WaitGroup
+	defer done.Wait()
+	done.Go(func() { t.publishLoop(ctx) })
+	timer := t.opt.Clock.AfterFunc(t.opt.Rules.CheckInterval, func() { poke(t.wake) })
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.wake:
+			timer.Reset(t.look(t.opt.Clock.Now()))
+		}
+	}
+}
+
+// look looks at what is due, and says when to look again.
+func (t *Tracker) look(now time.Time) time.Duration {
+	t.mu.Lock()
+	due := t.fresh
+	t.fresh = nil
+	interval := t.opt.Rules.CheckInterval
+	full := now.Sub(t.checked) >= interval
+	if full {
+		t.checked = now
+		due = due[:0]
+	}
+	young := false
+	for _, l := range t.led {
+		isYoung := len(l.isr) < len(l.at.Replicas) && now.Sub(l.began) < youngMax
+		if young = young || isYoung; full || isYoung && l.isr != nil {
+			due = append(due, l)
+		}
+	}
+	next := min(interval, t.checked.Add(interval).Sub(now))
+	t.mu.Unlock()
+	standing := t.standing()
+	for _, l := range due {
+		t.check(now, l, standing)
+	}
+	if full {
+		t.heal()
+		t.balance(now, standing)
+	}
+	if young {
+		next = min(next, youngPause)
+	}
+	return next
+}
+
+// standing is the brokers as the metadata has them.
+func (t *Tracker) standing() map[int32]cluster.Broker {
+	out := map[int32]cluster.Broker{}
+	t.opt.View(func(s *cluster.State) {
+		for _, b := range s.Brokers() {
+			out[b.ID] = b
+		}
+	})
+	return out
+}
+
+// check decides which replicas of one partition are in sync.
+func (t *Tracker) check(now time.Time, l *led, standing map[int32]cluster.Broker) {
+	leading, epoch, _, rs := l.part.Replication()
+	if !leading || epoch != l.epoch { // a loss that we have not been told of: it was closed
+		t.forget(l)
+		return
+	}
+	in := map[int32]bool{t.opt.NodeID: true}
+	for _, r := range rs {
+		m := t.opt.Rules.judge(now, l.began, l.members[r.Node], r, standing[int32(r.Node)].Fenced)
+		l.members[r.Node], in[int32(r.Node)] = m, m.in
+	}
+	isr := make([]int32, 0, len(l.at.Replicas))
+	nodes := make([]uint64, 0, len(l.at.Replicas))
+	for _, id := range l.at.Replicas {
+		if in[id] {
+			isr, nodes = append(isr, id), append(nodes, uint64(id))
+		}
+	}
+	t.mu.Lock()
+	changed := !slices.Equal(l.isr, isr) && t.led[l.at.GroupID] == l
+	if changed {
+		l.isr = isr
+		t.dirty[l.at.GroupID] = true
+		poke(t.news)
+	}
+	t.mu.Unlock()
+	if changed {
+		l.part.SetISR(l.epoch, nodes)
+	}
+}
+
+func (t *Tracker) forget(l *led) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.led[l.at.GroupID] == l {
+		delete(t.led, l.at.GroupID)
+		delete(t.dirty, l.at.GroupID)
+	}
+}
+
+// heal publishes again what the metadata has otherwise.
+func (t *Tracker) heal() {
+	t.opt.View(func(s *cluster.State) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for group, l := range t.led {
+			known, ok := s.Leadership(group)
+			same := ok && known.Leader == t.opt.NodeID && known.Epoch == l.epoch && slices.Equal(known.ISR, l.isr)
+			if l.isr != nil && !same && (!ok || known.Epoch <= l.epoch) {
+				t.dirty[group] = true
+				poke(t.news)
+			}
+		}
+	})
+}
