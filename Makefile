@@ -9,9 +9,10 @@ CRASHES  ?= 20
 POWER_CUTS ?= 20
 SIM_SEEDS := $(or $(SEEDS),200)
 SEEDS    ?= 1000
+KILLS    ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help record codec run build test check lint race fuzz-smoke fuzz compat e2e sim crash hostile disk startup scale demo bench bench-storage bench-codec golden docs
+.PHONY: help record codec run build test check lint race fuzz-smoke fuzz compat compat-cluster e2e sim crash hostile disk startup scale demo bench bench-storage bench-codec golden docs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,8 +69,11 @@ scale: build ## restart with 10,000 partitions of mixed size after kill -9: time
 demo: build ## real flights and earthquakes through a broker, counted and compared
 	cd examples/flightsdemo && $(GO) run . -bin $(CURDIR)/$(BIN)
 
-e2e: ## (not built yet) the eight checks over a cluster of real processes
-	@echo "make e2e: not built yet; it needs clustering" >&2; exit 2
+compat-cluster: build ## the real clients against a cluster of three nodes: every topic has three replicas
+	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) CHRONIK_TEST_NODES=3 $(GO) test -count=1 -timeout 30m ./compat
+
+e2e: build ## clusters of real processes, on loopback and in network namespaces (needs root): KILLS (20) leaders killed under load, cuts, power cuts, restarts; or one test: T=TestISR
+	cd test && CHRONIK_BIN=$(CURDIR)/$(BIN) CHRONIK_KILLS=$(KILLS) $(GO) test -count=1 -timeout 30m -v -run '$(T)' ./harness ./e2e
 
 sim: ## a whole cluster in one process on virtual time, broken in every way from SEEDS (200) seeds, and bugs on purpose that must be found; or one seed: SEED=123
 	$(GO) run ./sim/repeatable -out bin/sim

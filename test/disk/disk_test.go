@@ -173,15 +173,17 @@ const (
 	withoutJournal = 2          // EXT4_GOING_FLAGS_NOLOGFLUSH
 )
 
-// cut cuts the power of the disk on which the broker runs: broker and file system stop, and what reached the image is
+// cut cuts the power of the disk on which the brokers run: brokers and file system stop, and what reached the image is
 // all there is afterwards. The disk is mounted again.
-func (d *disk) cut(b *harness.Broker) {
+func (d *disk) cut(bs ...*harness.Broker) {
 	d.t.Helper()
-	if !b.Running() {
-		d.t.Fatalf("the broker has ended by itself; log:\n%s", harness.Tail(b.Log, 20))
-	}
-	if err := unix.Kill(b.PID(), unix.SIGSTOP); err != nil {
-		d.t.Fatal(err)
+	for _, b := range bs {
+		if !b.Running() {
+			d.t.Fatalf("broker %d has ended by itself; log:\n%s", b.ID, harness.Tail(b.Log, 20))
+		}
+		if err := b.Pause(); err != nil {
+			d.t.Fatal(err)
+		}
 	}
 	f, err := os.Open(d.Mount)
 	if err != nil {
@@ -195,7 +197,9 @@ func (d *disk) cut(b *harness.Broker) {
 	d.cuts++
 	copied := filepath.Join(d.root, fmt.Sprintf("disk-%d.img", d.cuts))
 	d.do("cp", "--sparse=always", d.image, copied)
-	b.Kill()
+	for _, b := range bs {
+		b.Kill()
+	}
 	d.unmount()
 	if err := os.Remove(d.image); err != nil {
 		d.t.Fatal(err)

@@ -3,7 +3,7 @@
 // The file system lies in an image file that is mounted through a loop device; the broker's data directory is on it.
 //
 //   - A power cut: the broker is stopped (SIGSTOP) in the middle of the traffic of package load, and the file system is
-//     told to write nothing more, not even its journal. What the image holds then is what reached the disk; it is copied,
+//     told to write nothing more, not even its journal. The same with three nodes of a cluster on one disk. What the image holds then is what reached the disk; it is copied,
 //     the copy is mounted (ext4 replays its journal), a broker is started on it and the load checks that everything
 //     acknowledged is there. What only the page cache knew is gone. An image takes writes in order, so what a disk's own
 //     cache may lose between two flushes is not simulated here (internal/vfs does that).
@@ -14,6 +14,7 @@
 //
 // It needs root, loop devices and mkfs.ext4, and fails without them.
 //
-//	CHRONIK_POWER_CUTS  power cuts (20)
-//	CHRONIK_DISK_SEED   seed of the moments and of the records (random; a failure prints it)
+//	CHRONIK_POWER_CUTS          power cuts of one node (20)
+//	CHRONIK_CLUSTER_POWER_CUTS  power cuts of a cluster of three (5)
+//	CHRONIK_DISK_SEED           seed of the moments and of the records (random; a failure prints it)
 package disk

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -57,4 +58,34 @@ func TestPowerCut(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("%d power cuts in traffic, %d in recovery; restart to ready: median %v, slowest %v", cuts, again, took[len(took)/2], took[len(took)-1])
+}
+
+// TestPowerCutOfCluster cuts the power of three nodes at once, again and again: what a majority has synced is all there
+// is afterwards.
+func TestPowerCutOfCluster(t *testing.T) {
+	seed := load.Seed(t, "CHRONIK_DISK_SEED", "disk")
+	rng := rand.New(rand.NewPCG(seed, 96))
+	d := newDisk(t, 2*diskMiB, 0)
+	dirs := make([]string, 3)
+	for i := range dirs {
+		dirs[i] = filepath.Join(d.Mount, strconv.Itoa(i+1))
+	}
+	c := harness.StartCluster(t, harness.ClusterConfig{Dirs: dirs, Set: load.Settings()})
+	r := load.StartWith(t, load.Options{Addr: c.Bootstrap(), Cluster: true, Pause: 50 * time.Millisecond}, rng.Uint64())
+	cuts := int(load.Number(t, "CHRONIK_CLUSTER_POWER_CUTS", 5))
+	var took []time.Duration
+	for cut := range cuts {
+		r.AwaitTraffic()
+		d.cut(c.Nodes...)
+		began := time.Now()
+		if err := c.Launch(); err != nil {
+			t.Fatalf("after cut %d: %v", cut+1, err)
+		}
+		took = append(took, time.Since(began))
+		r.Check()
+	}
+	r.Finish()
+	slices.Sort(took)
+	t.Logf("%d power cuts of three nodes in traffic; restart to ready: median %v, slowest %v", cuts, took[len(took)/2], took[len(took)-1])
+	c.Kill()
 }

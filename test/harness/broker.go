@@ -223,6 +223,7 @@ func (b *Broker) Spawn() error {
 }
 
 func (b *Broker) spawn() (*process, error) {
+	b.hangUp() // connections to the last process
 	bin, err := Binary()
 	if err != nil {
 		return nil, err

@@ -77,7 +77,7 @@ func (r *Rig) checkTopics(ctx context.Context, adm *kadm.Client) {
 // checkCommits wants every commit at least as high as acknowledged, and never higher than tried.
 func (r *Rig) checkCommits(ctx context.Context, adm *kadm.Client, members, lone map[string]int64) {
 	r.t.Helper()
-	os, err := adm.FetchOffsets(ctx, memberGroup)
+	os, err := adm.FetchOffsets(ctx, Group)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func (r *Rig) checkCommits(ctx context.Context, adm *kadm.Client, members, lone 
 		p, _ := strconv.Atoi(key)
 		o, ok := os.Lookup(topic, int32(p))
 		if tried := r.members.triedAt(key); !ok || o.At < acked || o.At > tried {
-			r.t.Fatalf("group %s partition %s: committed %d (there: %v), acknowledged %d, tried %d", memberGroup, key, o.At, ok, acked, tried)
+			r.t.Fatalf("group %s partition %s: committed %d (there: %v), acknowledged %d, tried %d", Group, key, o.At, ok, acked, tried)
 		}
 	}
 	for group, acked := range lone {

@@ -52,7 +52,8 @@ func (c *commits) triedAt(key string) int64 {
 	return c.tried[key]
 }
 
-const memberGroup = "crash-members"
+// Group is the consumer group of the load.
+const Group = "crash-members"
 
 // member consumes in the group and commits after each poll. Records of a partition must come without a gap from where
 // it was assigned.
@@ -66,7 +67,7 @@ func member(ctx context.Context, o Options, c *commits, seen *atomic.Int64, faul
 			delete(next, p)
 		}
 	}
-	cl, err := kgo.NewClient(o.steady(kgo.ConsumeTopics(topic), kgo.ConsumerGroup(memberGroup), kgo.DisableAutoCommit(),
+	cl, err := kgo.NewClient(o.steady(kgo.ConsumeTopics(topic), kgo.ConsumerGroup(Group), kgo.DisableAutoCommit(),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.BlockRebalanceOnPoll(), kgo.SessionTimeout(6*time.Second),
 		kgo.HeartbeatInterval(200*time.Millisecond), kgo.FetchMaxWait(100*time.Millisecond),
 		kgo.OnPartitionsRevoked(forget), kgo.OnPartitionsLost(forget))...)

@@ -191,6 +191,20 @@ func (r *Rig) AwaitTraffic() {
 	time.Sleep(time.Duration(r.rng.IntN(400)) * time.Millisecond) // the moment of what follows
 }
 
+// AwaitGroup returns once a member of the group has been acknowledged a commit that was made since the call.
+func (r *Rig) AwaitGroup() {
+	r.t.Helper()
+	before := r.members.snapshot()
+	harness.Eventually(r.t, time.Minute, "progress of the group", func() error {
+		for p, at := range r.members.snapshot() {
+			if at > before[p] {
+				return r.failed()
+			}
+		}
+		return errors.New("no member was acknowledged a commit")
+	})
+}
+
 func (r *Rig) failed() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
