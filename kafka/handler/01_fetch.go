@@ -17,6 +17,9 @@ type fetching interface {
 	Fetch(ctx context.Context, r *broker.FetchRequest) *broker.FetchResult
 }
 
+// consumer is the replica id of one that is no replica.
+const consumer = -1
+
 // fetchCall is the memory of a Fetch, reused.
 type fetchCall struct {
 	*call
@@ -87,6 +90,7 @@ func (f *fetchCall) fillRequest() {
 	f.to = broker.FetchRequest{
 		ReplicaID: replica, MaxWait: milliseconds(f.req.MaxWaitMs), MinBytes: f.req.MinBytes, MaxBytes: f.req.MaxBytes,
 		Committed: f.req.IsolationLevel == 1, ClientRack: f.req.RackId, Partitions: f.to.Partitions[:0],
+		ReplicaRead: f.version >= 11 && replica == consumer, // F13
 	}
 	for i := range f.session.Partitions {
 		p := &f.session.Partitions[i]
@@ -108,7 +112,7 @@ func (f *fetchCall) fillResponse() {
 		p := &f.to.Partitions[i]
 		f.results[i] = fetchsession.Result{
 			HighWatermark: p.HighWatermark, LogStart: p.LogStart, HasRecords: p.Size > 0,
-			Failed: p.Err != nil, Urgent: p.Diverging != nil,
+			Failed: p.Err != nil, Urgent: p.Diverging != nil || f.preferred(p) >= 0,
 		}
 		bytes += p.Size
 	}
@@ -146,7 +150,7 @@ func (f *fetchCall) fillPartition(out *msg.FetchResponsePartitionData, p *broker
 		HighWatermark: p.HighWatermark, LastStableOffset: p.LastStableOffset, LogStartOffset: p.LogStart,
 		DivergingEpoch: msg.FetchResponseEpochEndOffset{Epoch: -1, EndOffset: -1},
 		CurrentLeader:  msg.FetchResponseLeaderIdAndEpoch{LeaderId: -1, LeaderEpoch: -1},
-		SnapshotId:     msg.SnapshotId{Epoch: -1, EndOffset: -1}, PreferredReadReplica: -1,
+		SnapshotId:     msg.SnapshotId{Epoch: -1, EndOffset: -1}, PreferredReadReplica: f.preferred(p),
 		Records: p.Records,
 	}
 	if out.Records == nil {
@@ -165,6 +169,14 @@ func (f *fetchCall) fillPartition(out *msg.FetchResponsePartitionData, p *broker
 			leaders.add(f.h, l.ID)
 		}
 	}
+}
+
+// preferred is the replica that the client is sent to (F13), -1 none.
+func (f *fetchCall) preferred(p *broker.FetchPartition) int32 {
+	if !f.to.ReplicaRead {
+		return -1
+	}
+	return p.PreferredReplica
 }
 
 var (

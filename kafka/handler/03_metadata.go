@@ -17,6 +17,7 @@ type describing interface {
 	Metadata(ctx context.Context, r broker.MetadataRequest) []broker.TopicInfo
 	ControllerID() int32
 	ClusterID() string
+	AllNodes() []broker.Node
 	TopicName(id [16]byte) (string, bool)
 }
 

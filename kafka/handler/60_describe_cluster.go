@@ -20,8 +20,14 @@ func (c *call) describeCluster(req *msg.DescribeClusterRequest, resp *msg.Descri
 		return
 	}
 	resp.ClusterId, resp.ControllerId = c.h.ClusterID(), c.h.ControllerID()
-	for _, n := range c.h.Nodes() {
-		resp.Brokers = append(resp.Brokers, msg.DescribeClusterBroker{BrokerId: n.ID, Host: n.Host, Port: n.Port, Rack: nullable(n.Rack)})
+	nodes := c.h.Nodes()
+	if req.IncludeFencedBrokers { // KIP-1073
+		nodes = c.h.AllNodes()
+	}
+	for _, n := range nodes {
+		resp.Brokers = append(resp.Brokers, msg.DescribeClusterBroker{
+			BrokerId: n.ID, Host: n.Host, Port: n.Port, Rack: nullable(n.Rack), IsFenced: n.Fenced,
+		})
 	}
 	if req.IncludeClusterAuthorizedOperations {
 		resp.ClusterAuthorizedOperations = clusterOperations

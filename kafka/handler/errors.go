@@ -1,7 +1,6 @@
 package handler
 
 import (
-	"chronik/broker/group"
 	"chronik/kafka/handler/errcode"
 	"chronik/kafka/kerr"
 	"chronik/kafka/msg"
@@ -24,14 +23,6 @@ func (c *call) code(err error) int16 {
 		c.api.metrics.Fail(code.Name())
 	}
 	return int16(code)
-}
-
-// groupCode is code for the error of a group, which is not nil but None.
-func (c *call) groupCode(err group.Error) int16 {
-	if err == group.None {
-		return int16(kerr.None)
-	}
-	return c.code(err)
 }
 
 // message is the text that goes with err; null when there is no error.

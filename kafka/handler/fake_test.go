@@ -46,7 +46,19 @@ type fakeBroker struct {
 	fetched     group.FetchOffsetsResponse
 	deletedOff  group.DeleteOffsetsResponse
 
+	elections []broker.ElectResult
+	electErr  error
+	fenced    []broker.Node
+
 	asked []any // requests, in order
+}
+
+// elected is what ElectLeaders was asked.
+type elected struct {
+	all          bool
+	parts        []broker.TopicPartition
+	electionType int8
+	timeout      time.Duration
 }
 
 func (b *fakeBroker) note(x any) { b.asked = append(b.asked, x) }
@@ -58,6 +70,13 @@ func (b *fakeBroker) PartitionLeader(broker.TopicPartition) (broker.LeaderEpoch,
 	return b.leader, b.leader.ID >= 0
 }
 func (b *fakeBroker) Nodes() []broker.Node { return b.nodes }
+func (b *fakeBroker) AllNodes() []broker.Node {
+	return append(append([]broker.Node(nil), b.nodes...), b.fenced...)
+}
+func (b *fakeBroker) ElectLeaders(_ context.Context, all bool, parts []broker.TopicPartition, electionType int8, timeout time.Duration) ([]broker.ElectResult, error) {
+	b.note(elected{all, parts, electionType, timeout})
+	return b.elections, b.electErr
+}
 func (b *fakeBroker) Fetch(_ context.Context, r *broker.FetchRequest) *broker.FetchResult {
 	b.note(*r)
 	if b.fetch != nil {
@@ -209,7 +228,7 @@ func richBroker() *fakeBroker {
 		fetch: func(r *broker.FetchRequest) {
 			for i := range r.Partitions {
 				p := &r.Partitions[i]
-				p.HighWatermark, p.LastStableOffset, p.LogStart = 10, 9, 1
+				p.HighWatermark, p.LastStableOffset, p.LogStart, p.PreferredReplica = 10, 9, 1, -1
 				p.Records, p.Size = [][]byte{[]byte("batch"), []byte("es")}, 7
 			}
 		},
@@ -234,6 +253,9 @@ func richBroker() *fakeBroker {
 		listings: []group.Listing{{Group: "g", ProtocolType: "consumer", State: group.Stable}, {Group: "h", State: group.Empty}},
 		fetched: group.FetchOffsetsResponse{Topics: []group.CommittedTopic{{Name: "t", ID: topicID,
 			Partitions: []group.CommittedOffset{{Partition: 0, Offset: 8, LeaderEpoch: 2, Metadata: "m"}}}}},
+		elections: []broker.ElectResult{{TopicPartition: broker.TopicPartition{Topic: "t"}},
+			{TopicPartition: broker.TopicPartition{Topic: "t", Partition: 1}, Err: broker.ErrPreferredLeaderNotAvailable}},
+		fenced:     []broker.Node{{ID: 3, Host: "h3", Port: 9094, Fenced: true}},
 		deletedOff: group.DeleteOffsetsResponse{Topics: []group.TopicResult{{Name: "t", Partitions: []group.PartitionResult{{Partition: 0}}}}},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"chronik/broker/fetchsession"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
+	"chronik/kafka/handler/groups"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 )
@@ -28,8 +29,8 @@ type Broker interface {
 	recordAdmin
 	producerIDs
 	coordinating
-	grouping
-	committing
+	electing
+	groups.Broker
 }
 
 var _ Broker = (*broker.Broker)(nil)

@@ -191,7 +191,7 @@ func TestFetchSession(t *testing.T) {
 		r := newRig(t, richBroker())
 		r.broker.fetch = func(q *broker.FetchRequest) {
 			for i := range q.Partitions {
-				q.Partitions[i].HighWatermark = 10
+				q.Partitions[i].HighWatermark, q.Partitions[i].PreferredReplica = 10, -1
 			}
 		}
 		var full, next, bad msg.FetchResponse

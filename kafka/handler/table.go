@@ -2,6 +2,7 @@ package handler
 
 import (
 	"chronik/internal/metrics"
+	"chronik/kafka/handler/groups"
 	"chronik/kafka/msg"
 )
 
@@ -25,15 +26,15 @@ func table() []api {
 		{key: msg.KeyFetch, min: 4, max: 18, advertisedMin: 4, needsAuth: true, serve: serveFetch},
 		row(msg.KeyListOffsets, 1, 11, plain((*call).listOffsets)),
 		row(msg.KeyMetadata, 0, 13, plain((*call).metadata)),
-		row(msg.KeyOffsetCommit, 2, 10, plain((*call).offsetCommit)),
-		row(msg.KeyOffsetFetch, 1, 10, plain((*call).offsetFetch)),
+		row(msg.KeyOffsetCommit, 2, 10, ofGroups((*groups.Call).OffsetCommit)),
+		row(msg.KeyOffsetFetch, 1, 10, ofGroups((*groups.Call).OffsetFetch)),
 		row(msg.KeyFindCoordinator, 0, 6, plain((*call).findCoordinator)),
-		row(msg.KeyJoinGroup, 0, 9, plain((*call).joinGroup)),
-		row(msg.KeyHeartbeat, 0, 4, plain((*call).heartbeat)),
-		row(msg.KeyLeaveGroup, 0, 5, plain((*call).leaveGroup)),
-		row(msg.KeySyncGroup, 0, 5, plain((*call).syncGroup)),
-		row(msg.KeyDescribeGroups, 0, 6, plain((*call).describeGroups)),
-		row(msg.KeyListGroups, 0, 5, plain((*call).listGroups)),
+		row(msg.KeyJoinGroup, 0, 9, ofGroups((*groups.Call).JoinGroup)),
+		row(msg.KeyHeartbeat, 0, 4, ofGroups((*groups.Call).Heartbeat)),
+		row(msg.KeyLeaveGroup, 0, 5, ofGroups((*groups.Call).LeaveGroup)),
+		row(msg.KeySyncGroup, 0, 5, ofGroups((*groups.Call).SyncGroup)),
+		row(msg.KeyDescribeGroups, 0, 6, ofGroups((*groups.Call).DescribeGroups)),
+		row(msg.KeyListGroups, 0, 5, ofGroups((*groups.Call).ListGroups)),
 		{key: msg.KeyApiVersions, min: 0, max: 4, advertisedMin: 0, serve: plain((*call).apiVersions)},
 		row(msg.KeyCreateTopics, 0, 7, plain((*call).createTopics)),
 		row(msg.KeyDeleteTopics, 0, 6, plain((*call).deleteTopics)),
@@ -44,9 +45,10 @@ func table() []api {
 		row(msg.KeyAlterConfigs, 0, 2, plain((*call).alterConfigs)),
 		row(msg.KeyDescribeLogDirs, 0, 5, plain((*call).describeLogDirs)),
 		row(msg.KeyCreatePartitions, 0, 3, plain((*call).createPartitions)),
-		row(msg.KeyDeleteGroups, 0, 2, plain((*call).deleteGroups)),
+		row(msg.KeyDeleteGroups, 0, 2, ofGroups((*groups.Call).DeleteGroups)),
+		row(msg.KeyElectLeaders, 0, 2, plain((*call).electLeaders)),
 		row(msg.KeyIncrementalAlterConfigs, 0, 1, plain((*call).incrementalAlterConfigs)),
-		row(msg.KeyOffsetDelete, 0, 0, plain((*call).offsetDelete)),
+		row(msg.KeyOffsetDelete, 0, 0, ofGroups((*groups.Call).OffsetDelete)),
 		row(msg.KeyDescribeCluster, 0, 2, plain((*call).describeCluster)),
 		row(msg.KeyDescribeTopicPartitions, 0, 0, plain((*call).describeTopicPartitions)),
 	}
@@ -80,6 +82,16 @@ func plain[Q, P any, PQ request[Q], PP response[P]](f func(c *call, req PQ, resp
 		f(c, req, resp)
 		return nil, nil, c.reply(resp)
 	}
+}
+
+// ofGroups is plain for the requests of package groups.
+func ofGroups[Q, P any, PQ request[Q], PP response[P]](f func(c *groups.Call, req PQ, resp PP)) func(c *call) (func() error, func(), error) {
+	return plain(func(c *call, req PQ, resp PP) {
+		f(&groups.Call{
+			Broker: c.h, Version: c.version, ClientID: c.header.ClientId.String, Host: c.s.conn.Host(),
+			Context: c.s.conn.Context(), Poll: c.s.conn.PollContext(), Code: c.code, Operations: groupOperations,
+		}, req, resp)
+	})
 }
 
 // API is what the table says of one API.

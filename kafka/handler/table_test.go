@@ -105,6 +105,9 @@ var requests = map[int16]func(v int16) msg.Request{
 		return &msg.CreatePartitionsRequest{Topics: []msg.CreatePartitionsTopic{{Name: "t", Count: 5, Assignments: []msg.CreatePartitionsAssignment{{BrokerIds: []int32{1}}}}}}
 	},
 	msg.KeyDeleteGroups: func(int16) msg.Request { return &msg.DeleteGroupsRequest{GroupsNames: []string{"g"}} },
+	msg.KeyElectLeaders: func(int16) msg.Request {
+		return &msg.ElectLeadersRequest{TimeoutMs: 1000, TopicPartitions: []msg.ElectLeadersRequestTopicPartitions{{Topic: "t", Partitions: []int32{0, 1}}}}
+	},
 	msg.KeyIncrementalAlterConfigs: func(int16) msg.Request {
 		return &msg.IncrementalAlterConfigsRequest{Resources: []msg.IncrementalAlterConfigsRequestAlterConfigsResource{{ResourceType: 2, ResourceName: "t",
 			Configs: []msg.IncrementalAlterConfigsRequestAlterableConfig{{Name: "a", ConfigOperation: 1}}}}}
@@ -165,6 +168,7 @@ func makeFail(b *fakeBroker, r *rig) {
 	b.fetched = group.FetchOffsetsResponse{Err: group.NotCoordinator}
 	b.deletedOff = group.DeleteOffsetsResponse{Err: group.NonEmptyGroup}
 	b.dirs[0].Err = broker.ErrStorage
+	b.elections, b.electErr = nil, broker.ErrShuttingDown
 }
 
 // The table is sorted, within what the codec has, and tested above.

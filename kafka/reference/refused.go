@@ -21,7 +21,7 @@ const (
 	noSASL         = "SASL is not built: listeners are plaintext"
 	noSCRAM        = "SCRAM credentials are not built: there is no authentication"
 	noQuotas       = "client quotas are not built"
-	noMoves        = "one node: there is no other replica"
+	noMoves        = "not built: a partition keeps the replicas it was created with"
 	noShares       = "share groups (KIP-932) are not built"
 	noStreams      = "streams groups (KIP-1071) are not built"
 	noNewGroups    = "consumer groups of KIP-848 are not built; clients fall back to classic groups"
@@ -63,9 +63,8 @@ var refused = map[int16]string{
 	msg.KeyAlterClientQuotas:            noQuotas,
 
 	msg.KeyAlterReplicaLogDirs:         "a node has one log directory",
-	msg.KeyElectLeaders:                noMoves + " to elect",
-	msg.KeyAlterPartitionReassignments: noMoves + " to move to",
-	msg.KeyListPartitionReassignments:  noMoves + " to move to",
+	msg.KeyAlterPartitionReassignments: noMoves,
+	msg.KeyListPartitionReassignments:  noMoves,
 
 	msg.KeyDescribeProducers:   "not built: producer state is kept, and no request shows it",
 	msg.KeyListConfigResources: "not built; before Kafka 4.1 it listed client metrics alone",

@@ -1,4 +1,4 @@
-package handler
+package groups
 
 import (
 	"chronik/broker"
@@ -8,17 +8,18 @@ import (
 
 // OffsetDelete (key 47), version 0.
 
-func (c *call) offsetDelete(req *msg.OffsetDeleteRequest, resp *msg.OffsetDeleteResponse) {
+// OffsetDelete answers OffsetDelete.
+func (c *Call) OffsetDelete(req *msg.OffsetDeleteRequest, resp *msg.OffsetDeleteResponse) {
 	ask := group.DeleteOffsetsRequest{Group: req.GroupId}
 	for _, t := range req.Topics {
-		id, _ := c.h.TopicID(t.Name)
+		id, _ := c.Broker.TopicID(t.Name)
 		topic := group.TopicPartitions{Name: t.Name, ID: id}
 		for _, p := range t.Partitions {
 			topic.Partitions = append(topic.Partitions, p.PartitionIndex)
 		}
 		ask.Topics = append(ask.Topics, topic)
 	}
-	got := c.h.DeleteOffsets(c.s.conn.Context(), ask)
+	got := c.Broker.DeleteOffsets(c.Context, ask)
 	if resp.ErrorCode = c.groupCode(got.Err); got.Err != group.None {
 		return
 	}
@@ -26,8 +27,8 @@ func (c *call) offsetDelete(req *msg.OffsetDeleteRequest, resp *msg.OffsetDelete
 		out := msg.OffsetDeleteResponseTopic{Name: t.Name}
 		for _, p := range t.Partitions {
 			code := c.groupCode(p.Err)
-			if p.Err == group.None && !c.h.HasPartition(t.Name, p.Partition) {
-				code = c.code(broker.ErrUnknownTopicOrPartition)
+			if p.Err == group.None && !c.Broker.HasPartition(t.Name, p.Partition) {
+				code = c.Code(broker.ErrUnknownTopicOrPartition)
 			}
 			out.Partitions = append(out.Partitions, msg.OffsetDeleteResponsePartition{PartitionIndex: p.Partition, ErrorCode: code})
 		}

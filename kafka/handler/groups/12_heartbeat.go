@@ -1,4 +1,4 @@
-package handler
+package groups
 
 import (
 	"chronik/broker/group"
@@ -7,8 +7,9 @@ import (
 
 // Heartbeat (key 12), versions 0 to 4.
 
-func (c *call) heartbeat(req *msg.HeartbeatRequest, resp *msg.HeartbeatResponse) {
-	resp.ErrorCode = c.groupCode(c.h.Heartbeat(group.HeartbeatRequest{
+// Heartbeat answers Heartbeat.
+func (c *Call) Heartbeat(req *msg.HeartbeatRequest, resp *msg.HeartbeatResponse) {
+	resp.ErrorCode = c.groupCode(c.Broker.Heartbeat(group.HeartbeatRequest{
 		Group: req.GroupId, Generation: req.GenerationId, MemberID: req.MemberId, InstanceID: req.GroupInstanceId.String,
 	}))
 }

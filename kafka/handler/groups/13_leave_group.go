@@ -1,4 +1,4 @@
-package handler
+package groups
 
 import (
 	"chronik/broker/group"
@@ -7,20 +7,21 @@ import (
 
 // LeaveGroup (key 13), versions 0 to 5. Several members from 3.
 
-func (c *call) leaveGroup(req *msg.LeaveGroupRequest, resp *msg.LeaveGroupResponse) {
+// LeaveGroup answers LeaveGroup.
+func (c *Call) LeaveGroup(req *msg.LeaveGroupRequest, resp *msg.LeaveGroupResponse) {
 	ask := group.LeaveRequest{Group: req.GroupId}
-	if c.version < 3 {
+	if c.Version < 3 {
 		ask.Members = []group.MemberIdentity{{MemberID: req.MemberId}}
 	}
 	for _, m := range req.Members {
 		ask.Members = append(ask.Members, group.MemberIdentity{MemberID: m.MemberId, InstanceID: m.GroupInstanceId.String})
 	}
-	got := c.h.LeaveGroup(c.s.conn.Context(), ask)
+	got := c.Broker.LeaveGroup(c.Context, ask)
 	if resp.ErrorCode = c.groupCode(got.Err); got.Err != group.None {
 		return
 	}
 	for _, m := range got.Members {
-		if c.version < 3 { // J50: the member's error is the request's
+		if c.Version < 3 { // J50: the member's error is the request's
 			resp.ErrorCode = c.groupCode(m.Err)
 			return
 		}

@@ -1,7 +1,6 @@
-package handler
+package groups
 
 import (
-	"context"
 	"math"
 	"time"
 
@@ -13,15 +12,8 @@ import (
 
 // OffsetCommit (key 8), versions 2 to 10. Topics by id from 10.
 
-type committing interface {
-	CommitOffsets(ctx context.Context, r group.CommitOffsetsRequest) group.CommitOffsetsResponse
-	FetchOffsets(r group.FetchOffsetsRequest) group.FetchOffsetsResponse
-	DeleteOffsets(ctx context.Context, r group.DeleteOffsetsRequest) group.DeleteOffsetsResponse
-	TopicID(name string) ([16]byte, bool)
-	HasPartition(topic string, partition int32) bool
-}
-
-func (c *call) offsetCommit(req *msg.OffsetCommitRequest, resp *msg.OffsetCommitResponse) {
+// OffsetCommit answers OffsetCommit.
+func (c *Call) OffsetCommit(req *msg.OffsetCommitRequest, resp *msg.OffsetCommitResponse) {
 	ask := group.CommitOffsetsRequest{
 		Group: req.GroupId, Generation: req.GenerationIdOrMemberEpoch, MemberID: req.MemberId,
 		InstanceID: req.GroupInstanceId.String, Retention: retention(req.RetentionTimeMs),
@@ -34,17 +26,17 @@ func (c *call) offsetCommit(req *msg.OffsetCommitRequest, resp *msg.OffsetCommit
 		t, out := &req.Topics[i], &resp.Topics[i]
 		out.Name, out.TopicId = t.Name, t.TopicId
 		out.Partitions = make([]msg.OffsetCommitResponsePartition, len(t.Partitions))
-		name, id, err := c.topicOf(t.Name, t.TopicId, c.version >= 10)
+		name, id, err := c.topicOf(t.Name, t.TopicId, c.Version >= 10)
 		known := group.TopicToCommit{Name: name, ID: id}
 		var at []*msg.OffsetCommitResponsePartition
 		for j, p := range t.Partitions {
 			slot := &out.Partitions[j]
 			slot.PartitionIndex = p.PartitionIndex
-			if err == nil && !c.h.HasPartition(name, p.PartitionIndex) {
-				slot.ErrorCode = c.code(broker.ErrUnknownTopicOrPartition)
+			if err == nil && !c.Broker.HasPartition(name, p.PartitionIndex) {
+				slot.ErrorCode = c.Code(broker.ErrUnknownTopicOrPartition)
 				continue
 			} else if err != nil {
-				slot.ErrorCode = c.code(err)
+				slot.ErrorCode = c.Code(err)
 				continue
 			}
 			known.Partitions = append(known.Partitions, group.OffsetToCommit{
@@ -60,7 +52,7 @@ func (c *call) offsetCommit(req *msg.OffsetCommitRequest, resp *msg.OffsetCommit
 	if len(ask.Topics) == 0 && len(req.Topics) > 0 {
 		return
 	}
-	got := c.h.CommitOffsets(c.s.conn.Context(), ask)
+	got := c.Broker.CommitOffsets(c.Context, ask)
 	for _, at := range slots {
 		for _, slot := range at {
 			slot.ErrorCode = c.groupCode(got.Err)
@@ -75,12 +67,12 @@ func (c *call) offsetCommit(req *msg.OffsetCommitRequest, resp *msg.OffsetCommit
 
 // topicOf completes a topic's name or id. A name without an id is not an
 // error: the topic may be gone.
-func (c *call) topicOf(name string, id wire.UUID, byID bool) (string, [16]byte, error) {
+func (c *Call) topicOf(name string, id wire.UUID, byID bool) (string, [16]byte, error) {
 	if !byID {
-		known, _ := c.h.TopicID(name)
+		known, _ := c.Broker.TopicID(name)
 		return name, known, nil
 	}
-	name, ok := c.h.TopicName(id)
+	name, ok := c.Broker.TopicName(id)
 	if !ok {
 		return "", id, broker.ErrUnknownTopicID
 	}

@@ -1,4 +1,4 @@
-package handler
+package groups
 
 import (
 	"chronik/broker/group"
@@ -7,7 +7,8 @@ import (
 
 // SyncGroup (key 14), versions 0 to 5.
 
-func (c *call) syncGroup(req *msg.SyncGroupRequest, resp *msg.SyncGroupResponse) {
+// SyncGroup answers SyncGroup.
+func (c *Call) SyncGroup(req *msg.SyncGroupRequest, resp *msg.SyncGroupResponse) {
 	ask := group.SyncRequest{
 		Group: req.GroupId, Generation: req.GenerationId, MemberID: req.MemberId, InstanceID: req.GroupInstanceId.String,
 		ProtocolType: req.ProtocolType.String, Protocol: req.ProtocolName.String,
@@ -15,7 +16,7 @@ func (c *call) syncGroup(req *msg.SyncGroupRequest, resp *msg.SyncGroupResponse)
 	for _, a := range req.Assignments {
 		ask.Assignments = append(ask.Assignments, group.Assignment{MemberID: a.MemberId, Bytes: a.Assignment})
 	}
-	got := c.h.SyncGroup(c.s.conn.PollContext(), ask)
+	got := c.Broker.SyncGroup(c.Poll, ask)
 	resp.ErrorCode, resp.Assignment = c.groupCode(got.Err), got.Assignment
 	resp.ProtocolType, resp.ProtocolName = nullable(got.ProtocolType), nullable(got.Protocol)
 }

@@ -1,4 +1,4 @@
-package handler
+package groups
 
 import (
 	"fmt"
@@ -10,12 +10,13 @@ import (
 
 // DescribeGroups (key 15), versions 0 to 6.
 
-func (c *call) describeGroups(req *msg.DescribeGroupsRequest, resp *msg.DescribeGroupsResponse) {
+// DescribeGroups answers DescribeGroups.
+func (c *Call) DescribeGroups(req *msg.DescribeGroupsRequest, resp *msg.DescribeGroupsResponse) {
 	told := make(map[string]bool, len(req.Groups)) // of each again and again would be no end of bytes
 	for _, id := range req.Groups {
 		got := group.Description{Err: group.InvalidRequest}
 		if !told[id] {
-			told[id], got = true, c.h.DescribeGroup(id)
+			told[id], got = true, c.Broker.DescribeGroup(id)
 		}
 		out := msg.DescribeGroupsResponseDescribedGroup{
 			ErrorCode: c.groupCode(got.Err), GroupId: id, AuthorizedOperations: -1 << 31,
@@ -23,11 +24,11 @@ func (c *call) describeGroups(req *msg.DescribeGroupsRequest, resp *msg.Describe
 		if got.Err == group.None || got.Err == group.GroupIDNotFound { // J60
 			out.GroupState, out.ProtocolType, out.ProtocolData = got.State.String(), got.ProtocolType, got.Protocol
 		}
-		if got.Err == group.GroupIDNotFound && c.version >= 6 {
+		if got.Err == group.GroupIDNotFound && c.Version >= 6 {
 			out.ErrorMessage = wire.Str(fmt.Sprintf("Group %s not found.", id))
 		}
 		if req.IncludeAuthorizedOperations && got.Err == group.None {
-			out.AuthorizedOperations = groupOperations
+			out.AuthorizedOperations = c.Operations
 		}
 		for _, m := range got.Members {
 			out.Members = append(out.Members, msg.DescribedGroupMember{

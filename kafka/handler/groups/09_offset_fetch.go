@@ -1,4 +1,4 @@
-package handler
+package groups
 
 import (
 	"chronik/broker/group"
@@ -9,8 +9,9 @@ import (
 // OffsetFetch (key 9), versions 1 to 10. Several groups from 8, topics by id
 // from 10.
 
-func (c *call) offsetFetch(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchResponse) {
-	if c.version < 8 {
+// OffsetFetch answers OffsetFetch.
+func (c *Call) OffsetFetch(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchResponse) {
+	if c.Version < 8 {
 		c.offsetFetchOne(req, resp)
 		return
 	}
@@ -27,13 +28,13 @@ func (c *call) offsetFetch(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchRes
 }
 
 // offsetFetchOne answers versions 1 to 7, which name one group.
-func (c *call) offsetFetchOne(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchResponse) {
+func (c *Call) offsetFetchOne(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchResponse) {
 	ask := group.FetchOffsetsRequest{Group: req.GroupId, All: req.Topics == nil}
 	for _, t := range req.Topics {
-		id, _ := c.h.TopicID(t.Name)
+		id, _ := c.Broker.TopicID(t.Name)
 		ask.Topics = append(ask.Topics, group.TopicPartitions{Name: t.Name, ID: id, Partitions: t.PartitionIndexes})
 	}
-	got := c.h.FetchOffsets(ask)
+	got := c.Broker.FetchOffsets(ask)
 	if got.Err != group.None {
 		c.refuseOffsetFetch(req, resp, got.Err)
 		return
@@ -51,9 +52,9 @@ func (c *call) offsetFetchOne(req *msg.OffsetFetchRequest, resp *msg.OffsetFetch
 
 // refuseOffsetFetch puts the error of the group at the top, or before version
 // 2 into every partition (O10).
-func (c *call) refuseOffsetFetch(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchResponse, err group.Error) {
+func (c *Call) refuseOffsetFetch(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchResponse, err group.Error) {
 	code := c.groupCode(err)
-	if c.version >= 2 {
+	if c.Version >= 2 {
 		resp.ErrorCode = code
 		return
 	}
@@ -68,16 +69,16 @@ func (c *call) refuseOffsetFetch(req *msg.OffsetFetchRequest, resp *msg.OffsetFe
 	}
 }
 
-func (c *call) offsetFetchGroup(req *msg.OffsetFetchRequestGroup) msg.OffsetFetchResponseGroup {
+func (c *Call) offsetFetchGroup(req *msg.OffsetFetchRequestGroup) msg.OffsetFetchResponseGroup {
 	out := msg.OffsetFetchResponseGroup{GroupId: req.GroupId}
 	ask := group.FetchOffsetsRequest{Group: req.GroupId, All: req.Topics == nil}
 	for _, t := range req.Topics {
-		name, id, err := c.topicOf(t.Name, t.TopicId, c.version >= 10)
+		name, id, err := c.topicOf(t.Name, t.TopicId, c.Version >= 10)
 		if err != nil { // O11
 			lost := msg.OffsetFetchResponseTopics{TopicId: t.TopicId}
 			for _, p := range t.PartitionIndexes {
 				lost.Partitions = append(lost.Partitions, msg.OffsetFetchResponsePartitions{
-					PartitionIndex: p, CommittedOffset: -1, CommittedLeaderEpoch: -1, Metadata: wire.Str(""), ErrorCode: c.code(err),
+					PartitionIndex: p, CommittedOffset: -1, CommittedLeaderEpoch: -1, Metadata: wire.Str(""), ErrorCode: c.Code(err),
 				})
 			}
 			out.Topics = append(out.Topics, lost)
@@ -85,15 +86,15 @@ func (c *call) offsetFetchGroup(req *msg.OffsetFetchRequestGroup) msg.OffsetFetc
 		}
 		ask.Topics = append(ask.Topics, group.TopicPartitions{Name: name, ID: id, Partitions: t.PartitionIndexes})
 	}
-	got := c.h.FetchOffsets(ask)
+	got := c.Broker.FetchOffsets(ask)
 	if got.Err != group.None {
 		return msg.OffsetFetchResponseGroup{GroupId: req.GroupId, ErrorCode: c.groupCode(got.Err)}
 	}
 	for _, t := range got.Topics {
 		answer := msg.OffsetFetchResponseTopics{Name: t.Name, TopicId: t.ID}
-		if id, ok := c.h.TopicID(t.Name); ok {
+		if id, ok := c.Broker.TopicID(t.Name); ok {
 			answer.TopicId = id
-		} else if c.version >= 10 {
+		} else if c.Version >= 10 {
 			continue // no id to name it by: the topic is gone
 		}
 		for _, p := range t.Partitions {

@@ -1,4 +1,4 @@
-package handler
+package groups
 
 import (
 	"slices"
@@ -12,8 +12,9 @@ import (
 // groupType is what every group is, in the words of ListGroups.
 const groupType = "classic"
 
-func (c *call) listGroups(req *msg.ListGroupsRequest, resp *msg.ListGroupsResponse) {
-	groups, err := c.h.ListGroups()
+// ListGroups answers ListGroups.
+func (c *Call) ListGroups(req *msg.ListGroupsRequest, resp *msg.ListGroupsResponse) {
+	groups, err := c.Broker.ListGroups()
 	resp.ErrorCode = c.groupCode(err)
 	if !admits(req.TypesFilter, groupType) {
 		return
