@@ -18,8 +18,13 @@
 //   - a full disk is told from a failure (DiskFull): what was asked for may be
 //     asked for again.
 //
-// It does not drive raft (package multiraft does), make snapshots (segment
-// hand-off is not built: Snapshot says "temporarily unavailable"), or repair.
+// A snapshot is the log itself, in one piece (package handover), for a replica
+// whose next entries have been dropped; of a log above 64 MiB there is none yet
+// (the hand-over of segments is not built): such a replica waits. Install makes
+// a log what a snapshot says; after a crash at any step of it the log still
+// contradicts nothing this node has acknowledged.
+//
+// It does not drive raft (package multiraft does), or repair.
 //
 // Concurrency: HardStates is safe for concurrent use; a Storage belongs to the
 // runner of its group.

@@ -29,6 +29,9 @@ type Group struct {
 	State     State
 	ConfIndex uint64        // raft index of the entry that made Conf; 0: given when the group was created
 	Conf      *pb.ConfState // never changed in place
+	// Ahead: the entries up to ConfIndex were on their way when it was saved;
+	// the log may end before them.
+	Ahead bool
 }
 
 const (
@@ -118,13 +121,24 @@ func (h *HardStates) Save(group uint64, s State, done func(error)) {
 // SaveConf records the members of a group as of the raft entry at index, as
 // Save does. The ConfState belongs to the log from here on.
 func (h *HardStates) SaveConf(group, index uint64, cs *pb.ConfState, done func(error)) {
+	h.saveConf(group, Group{ConfIndex: index, Conf: cs}, done)
+}
+
+// SaveConfAhead is SaveConf of members whose entry is not in the log yet, since
+// a snapshot brings it: see Group.Ahead.
+func (h *HardStates) SaveConfAhead(group, index uint64, cs *pb.ConfState, done func(error)) {
+	h.saveConf(group, Group{ConfIndex: index, Conf: cs, Ahead: true}, done)
+}
+
+func (h *HardStates) saveConf(group uint64, now Group, done func(error)) {
 	h.mu.Lock()
 	if g := h.groups[group]; g != nil {
-		h.set(group, &Group{State: g.State, ConfIndex: index, Conf: cs})
-	} else if !h.closed {
-		h.set(group, &Group{ConfIndex: index, Conf: cs})
+		now.State = g.State
 	}
-	h.buf = appendConf(h.buf, h.generation, h.synced, group, index, cs)
+	if h.groups[group] != nil || !h.closed {
+		h.set(group, &now)
+	}
+	h.buf = appendConf(h.buf, h.generation, h.synced, group, &now)
 	h.submit(done)
 }
 
@@ -271,7 +285,7 @@ func (h *HardStates) rewriteLocked() error {
 	next := h.generation + 1
 	image := appendFileHeader(nil, next)
 	for id, g := range h.groups {
-		image = appendConf(image, next, 0, id, g.ConfIndex, g.Conf)
+		image = appendConf(image, next, 0, id, g)
 		image = appendState(image, next, 0, id, g.State)
 	}
 	image = appendSynced(image, next, int64(len(image)))

@@ -402,7 +402,7 @@ func TestFormatExample(t *testing.T) {
 		}
 	}
 	got := appendFileHeader(nil, 1)
-	got = appendConf(got, 1, 32, 7, 0, voters(1))
+	got = appendConf(got, 1, 32, 7, &Group{Conf: voters(1)})
 	got = appendState(got, 1, 32, 7, State{Term: 2, Vote: 1})
 	if !bytes.Equal(want, got) {
 		t.Fatalf("FORMAT.md says\n%swe write\n%s", hex.Dump(want), hex.Dump(got))
@@ -420,7 +420,7 @@ func TestFormatExample(t *testing.T) {
 // scans again to the same groups.
 func FuzzScan(f *testing.F) {
 	b := appendFileHeader(nil, 1)
-	b = appendConf(b, 1, 32, 7, 3, &pb.ConfState{Voters: []uint64{1, 2}, Learners: []uint64{3}})
+	b = appendConf(b, 1, 32, 7, &Group{ConfIndex: 3, Conf: &pb.ConfState{Voters: []uint64{1, 2}, Learners: []uint64{3}}})
 	b = appendState(b, 1, 32, 7, State{1, 2, 3})
 	b = appendRemoved(b, 1, 32, 8)
 	f.Add(appendSynced(b, 1, int64(len(b))))

@@ -62,7 +62,10 @@ func (s *Storage) Load(o LoadOptions) error {
 		}
 	}
 	st := g.State
-	st.Commit = max(st.Commit, g.ConfIndex, o.Applied, uint64(s.log.FirstIndex())-1)
+	st.Commit = max(st.Commit, o.Applied, uint64(s.log.FirstIndex())-1)
+	if !g.Ahead || g.ConfIndex <= last {
+		st.Commit = max(st.Commit, g.ConfIndex)
+	}
 	if st.Commit > last {
 		return &LostDataError{Group: s.group, What: "committed entries are missing", Commit: st.Commit, LastIndex: last}
 	}

@@ -37,7 +37,14 @@ type record struct {
 	state         State
 	confIndex     uint64
 	conf          *pb.ConfState
+	ahead         bool
 }
+
+// Flags of a record of members.
+const (
+	flagAutoLeave = 1 << iota
+	flagAhead
+)
 
 func appendFileHeader(b []byte, generation uint64) []byte {
 	at := len(b)
@@ -82,17 +89,20 @@ func appendState(b []byte, generation uint64, synced int64, group uint64, s Stat
 	return endRecord(b, at, generation)
 }
 
-func appendConf(b []byte, generation uint64, synced int64, group, index uint64, cs *pb.ConfState) []byte {
+func appendConf(b []byte, generation uint64, synced int64, group uint64, g *Group) []byte {
 	at := len(b)
 	b = beginRecord(b, kindConf, synced)
 	b = binary.LittleEndian.AppendUint64(b, group)
-	b = binary.LittleEndian.AppendUint64(b, index)
-	auto := uint64(0)
-	if cs.GetAutoLeave() {
-		auto = 1
+	b = binary.LittleEndian.AppendUint64(b, g.ConfIndex)
+	flags := uint64(0)
+	if g.Conf.GetAutoLeave() {
+		flags |= flagAutoLeave
 	}
-	b = binary.LittleEndian.AppendUint64(b, auto)
-	lists := confLists(cs)
+	if g.Ahead {
+		flags |= flagAhead
+	}
+	b = binary.LittleEndian.AppendUint64(b, flags)
+	lists := confLists(g.Conf)
 	for _, l := range lists {
 		b = binary.LittleEndian.AppendUint16(b, uint16(len(*l)))
 	}
@@ -154,9 +164,10 @@ func (r *record) parseBody(b []byte) error {
 		r.group, r.state = word(0), State{Term: word(1), Vote: word(2), Commit: word(3)}
 	case r.kind == kindConf && len(b) >= 32:
 		r.group, r.confIndex, r.conf = word(0), word(1), &pb.ConfState{}
-		if word(2) != 0 {
+		if word(2)&flagAutoLeave != 0 {
 			r.conf.AutoLeave = new(true)
 		}
+		r.ahead = word(2)&flagAhead != 0
 		counts, rest := b[24:32], b[32:]
 		for i, l := range confLists(r.conf) {
 			count := int(binary.LittleEndian.Uint16(counts[2*i:]))

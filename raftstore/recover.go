@@ -188,7 +188,7 @@ func (r *record) replay(groups map[uint64]*Group) {
 		groups[r.group] = g
 	}
 	if r.kind == kindConf {
-		g.ConfIndex, g.Conf = r.confIndex, r.conf
+		g.ConfIndex, g.Conf, g.Ahead = r.confIndex, r.conf, r.ahead
 	} else {
 		g.State = r.state
 	}

@@ -42,6 +42,8 @@ type Storage struct {
 	confIndex uint64
 	saved     State // last saved; Term and Vote may still be on their way to the disk
 
+	snapshots func() bool // whether one more may be made now; nil: yes
+
 	applied   uint64
 	tail      []tailEntry // appended, not applied, newest last; a window of them when there are too many
 	prevTerm  uint64      // of the entry before tail[0], which the log may have dropped
@@ -106,13 +108,6 @@ func (s *Storage) Term(i uint64) (uint64, error) {
 		}
 	}
 	return uint64(term), err
-}
-
-// Snapshot implements raft.Storage. A snapshot is to be a manifest of segments
-// that are handed over, which is not built: a peer that needs
-// entries which retention has dropped waits. Groups of one voter never ask.
-func (s *Storage) Snapshot() (*pb.Snapshot, error) {
-	return nil, raft.ErrSnapshotTemporarilyUnavailable
 }
 
 // Entries implements raft.Storage. Entries that are not applied come from

@@ -147,7 +147,7 @@ func (w *crashHost) Step() (string, error) {
 		return "propose", w.propose()
 	case k < 16:
 		m := w.node.machines[w.r.IntN(len(w.groups))]
-		return "roll", m.group.Exclusive(m.log.Roll)
+		return "roll", m.log.Roll()
 	case k < 18:
 		err := w.node.stop()
 		w.node = nil

@@ -23,8 +23,18 @@
 //   - a full disk stops nothing for good: the group keeps what found no room,
 //     says so (NoRoom), and goes on by itself when there is room.
 //
-// It does not carry messages (Transport does), compact logs, or hand over
-// segments to a peer whose entries are gone.
+// Elections: raft's own, with pre-votes and a leader that steps down without a
+// majority. A group does not wait for their timeouts when it is new and this
+// member is its candidate, or when the leader's process is known to be gone
+// (Host.Down): then the members forget the leader and campaign in an order that
+// all know.
+//
+// A member whose next entries have been dropped is sent the whole log, if it is
+// small, and installs it beside the shard, while its group stands still: crashes
+// leave the old log or one that the leader goes on with.
+//
+// It does not carry messages (Transport does), compact logs (Retained tells what
+// is still needed), or hand over logs in pieces.
 //
 // Concurrency: Host and Group are safe for concurrent use.
 //

@@ -44,13 +44,14 @@ func (t *task) Peer(e shards.Event) {
 	g := (*Group)(t)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.err != nil || g.confWait != nil {
+	if g.err != nil || g.still != nil {
 		return
 	}
 	defer g.rescue()
 	switch {
 	case g.role == raft.StateLeader && !e.Down:
 		g.node.ReportUnreachable(e.Node) // a node that is no member is ignored
+		g.handoffLost(e.Node)
 	case g.role == raft.StateFollower && e.Down && g.lead == e.Node:
 		if err := g.node.ForgetLeader(); err != nil {
 			panic(fmt.Sprintf("BUG: forget leader: %v", err))

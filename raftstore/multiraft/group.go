@@ -12,6 +12,7 @@ import (
 	"chronik/raftstore/multiraft/peers"
 	"chronik/raftstore/multiraft/reads"
 	"chronik/raftstore/multiraft/shards"
+	"chronik/raftstore/multiraft/writes"
 	"chronik/segment"
 	"chronik/wal"
 
@@ -35,10 +36,10 @@ type Group struct {
 	queued atomic.Bool // stands in the shard's ready queue
 	wake   atomic.Bool // the state machine may have something to propose
 
-	inMu     sync.Mutex
-	inbox    []*pb.Message // from peers
-	confDone bool          // the ConfState is durable, or failed to be
-	confErr  error
+	inMu         sync.Mutex
+	inbox        []*pb.Message // from peers
+	settledStill bool          // what the group stands still for is durable, or failed to be
+	stillErr     error
 
 	mu    sync.Mutex
 	node  *raft.RawNode
@@ -56,25 +57,27 @@ type Group struct {
 	serving  bool // leader, and an entry of its term has been applied
 	reported RoleChange
 
-	writes     writeQueue
-	room       room
+	writes     writes.Queue
+	room       roomWait
 	proposals  []proposal // of this term, not applied, oldest first
 	proposed   int        // bytes of them
 	unproposed []byte     // taken, but raft would not have it yet
 	detached   []byte     // payload of the entry just proposed without it, see attach
 
-	confWait    []*pb.Message // responses to deliver when the ConfState is durable; not nil: the group waits for that
-	campaigned  time.Time     // start of the election this node stands in
-	dirty       bool          // on the shard's list for the next checkpoint
-	unsavedSize int           // bytes applied since the commit index was recorded
+	still       *still         // not nil: the group waits for the disk
+	installs    sync.WaitGroup // of snapshots, beside the shard
+	campaigned  time.Time      // start of the election this node stands in
+	dirty       bool           // on the shard's list for the next checkpoint
+	unsavedSize int            // bytes applied since the commit index was recorded
 	frames      []segment.Entry
 
-	hurry   hurry
-	reads   reads.Rounds
-	peers   peers.Table
-	watcher ProgressWatcher // the state machine, if it is one
-	watched []Replica
-	change  *change // of members, that somebody waits for
+	hurry    hurry
+	reads    reads.Rounds
+	peers    peers.Table
+	handoffs []handoff
+	watcher  ProgressWatcher // the state machine, if it is one
+	watched  []Replica
+	change   *change // of members, that somebody waits for
 
 	pubMu sync.Mutex
 	pub   Status
@@ -99,16 +102,6 @@ func (g *Group) enqueue() {
 	if g.queued.CompareAndSwap(false, true) {
 		g.shard.Push((*task)(g))
 	}
-}
-
-// Exclusive runs f while the group appends nothing to its log.
-func (g *Group) Exclusive(f func() error) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.err != nil {
-		return g.err
-	}
-	return f()
 }
 
 // Status is the group as of its latest step.
@@ -155,13 +148,14 @@ func (t *task) Tick() {
 	g := (*Group)(t)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.err != nil || g.confWait != nil {
+	if g.err != nil || g.still != nil {
 		return
 	}
 	defer g.rescue()
 	g.node.Tick()
 	g.reads.Tick(g.host.opt.ElectionTicks, ErrNoLeader)
 	g.tickPeers()
+	g.tickHandoffs()
 	if g.hasten() || g.node.HasReady() {
 		g.run()
 	}
@@ -177,7 +171,7 @@ func (g *Group) run() {
 	defer g.rescue()
 	g.reportRole()
 	g.tryAgain()
-	for g.err == nil && g.finishConf() {
+	for g.err == nil && g.goOn() {
 		g.stepInbox()
 		g.finishWrites()
 		if g.err != nil {
@@ -236,14 +230,15 @@ func (g *Group) halt(err error) {
 	}
 	g.dropProposals()
 	g.noMoreRoom()
-	g.writes = writeQueue{}
-	g.confWait = nil
+	g.writes.Clear()
+	g.still = nil
 	g.refuse()
 	g.publish()
 }
 
 // refuse ends what waits in a group that has stopped.
 func (g *Group) refuse() {
+	g.endHandoffs(func(*handoff) bool { return true })
 	g.reads.Close(g.err)
 	g.endChange(g.err)
 }
@@ -276,7 +271,7 @@ func (t *task) Checkpoint() {
 
 func (g *Group) publish() {
 	s := Status{Role: g.reported.Role, Term: g.reported.Term, Leader: g.reported.Leader, Commit: segment.Index(g.commit),
-		Applied: segment.Index(g.store.Applied()), Voters: g.store.Conf().GetVoters(), Learners: g.store.Conf().GetLearners(), NoRoom: g.room.err, Err: g.err}
+		Applied: segment.Index(g.store.Applied()), Voters: g.store.Conf().GetVoters(), Learners: g.store.Conf().GetLearners(), NoRoom: g.room.Err(), Err: g.err}
 	if g.err != nil {
 		s.Role, s.Leader = Follower, 0
 	}
@@ -337,7 +332,7 @@ func (g *Group) campaign() {
 // appends wait for the disk: what arrives meanwhile rides together.
 func (g *Group) propose() {
 	o := &g.host.opt
-	if !g.serving || g.room.err != nil || (g.change != nil && g.change.proposed && g.change.index == 0) || g.proposed >= o.InflightBytesMax || g.writes.unsynced >= o.InflightSyncsMax || (g.unproposed == nil && !g.wake.Load()) {
+	if !g.serving || g.room.Err() != nil || (g.change != nil && g.change.proposed && g.change.index == 0) || g.proposed >= o.InflightBytesMax || g.writes.Unsynced() >= o.InflightSyncsMax || (g.unproposed == nil && !g.wake.Load()) {
 		return
 	}
 	proposed := false

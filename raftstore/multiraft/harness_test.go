@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -63,6 +64,7 @@ type machine struct {
 	roles     []RoleChange
 	failed    []error
 	takes     int
+	restored  int
 	full      bool
 	keepNone  bool // do not collect values (benchmarks)
 }
@@ -125,6 +127,16 @@ func (m *machine) Appended(frames []segment.Entry, last segment.Index, next segm
 	m.durable = min(m.durable, next)
 }
 
+// Restored begins anew behind what a snapshot left out.
+func (m *machine) Restored(first segment.Index) {
+	defer m.enter()()
+	if first != m.log.FirstIndex() {
+		m.t.Errorf("%s: restored from %d, log from %d", m.name, first, m.log.FirstIndex())
+	}
+	m.restored++
+	m.values, m.committed, m.appended, m.durable = nil, -1, 0, 0
+}
+
 func (m *machine) Durable(next segment.Offset) {
 	defer m.enter()()
 	if next > m.appended || next < m.durable {
@@ -141,7 +153,7 @@ func (m *machine) Committed(entries []segment.Entry) {
 		}
 		m.committed = e.Next()
 		if e.Payload == nil { // told where it stands, see GroupOptions.SkipApplied
-			m.appended, m.durable = e.Next(), e.Next()
+			m.appended, m.durable = max(m.appended, e.Next()), max(m.durable, e.Next())
 			continue
 		}
 		if m.committed > m.durable {
@@ -233,6 +245,8 @@ type node struct {
 	sms    map[uint64]*machine
 
 	transport Transport // of a test that plays the peers
+	net       *network
+	gone      chan struct{} // closed when the host stops
 }
 
 func startNode(t testing.TB, id uint64, disk *vfs.Mem, net *network) *node {
@@ -243,7 +257,7 @@ func startNode(t testing.TB, id uint64, disk *vfs.Mem, net *network) *node {
 }
 
 func newNode(t testing.TB, id uint64, disk *vfs.Mem) *node {
-	return &node{t: t, id: id, disk: disk, fs: disk, clock: clock.NewManual(time.Unix(0, 0)), logs: map[uint64]*wal.Log{}, sms: map[uint64]*machine{}}
+	return &node{t: t, id: id, disk: disk, fs: disk, clock: clock.NewManual(time.Unix(0, 0)), logs: map[uint64]*wal.Log{}, sms: map[uint64]*machine{}, gone: make(chan struct{})}
 }
 
 func (n *node) start(net *network, rule func(vfs.Op, string) error) {
@@ -267,7 +281,7 @@ func (n *node) start(net *network, rule func(vfs.Op, string) error) {
 	}
 	n.host = NewHost(o)
 	n.host.Start()
-	if net != nil {
+	if n.net = net; net != nil {
 		net.join(n)
 	}
 }
@@ -293,6 +307,7 @@ func (n *node) tryAdd(o GroupOptions) (*machine, error) {
 	}
 	m := &machine{t: n.t, name: fmt.Sprintf("node %d group %d", n.id, o.ID), log: n.logs[o.ID], waiting: map[uint64]chan struct{}{}}
 	if !o.SkipApplied {
+		m.committed = m.log.StartOffset()
 		m.durable, m.appended = m.log.NextOffset(), m.log.NextOffset()
 	} else if m.log.NextOffset() > 0 {
 		m.committed = -1 // not told yet
@@ -318,6 +333,7 @@ func (n *node) stop() {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	close(n.gone)
 	if err := n.host.Stop(ctx); err != nil {
 		n.t.Fatalf("node %d: stop: %v", n.id, err)
 	}
@@ -343,6 +359,7 @@ func (n *node) powerCut(seed uint64) *vfs.Mem {
 	image := n.disk.Crash(seed)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
+	close(n.gone)
 	_ = n.host.Stop(ctx) // the image is taken: what it still writes goes nowhere
 	n.close()
 	return image
@@ -411,16 +428,55 @@ func (e *endpoint) Send(group uint64, msgs []*pb.Message) {
 // until polls, with a tick of the given nodes between two looks.
 func until(t testing.TB, what string, nodes []*node, cond func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !cond(); {
+	for deadline := time.Now().Add(time.Minute); !cond(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("gave up waiting for: %s", what)
 		}
-		for _, n := range nodes {
-			n.clock.Advance(100 * time.Millisecond)
-		}
+		tick(nodes)
 		time.Sleep(time.Millisecond)
 	}
 }
+
+// tick lets 100 ms pass on the given nodes, and heartbeats go round, however
+// slow the machine is.
+func tick(nodes []*node) {
+	for _, n := range nodes {
+		n.clock.Advance(100 * time.Millisecond)
+	}
+	settle(nodes)
+}
+
+// settle lets messages go round among nodes.
+func settle(nodes []*node) {
+	if len(nodes) == 0 {
+		return
+	}
+	if net := nodes[0].net; net != nil {
+		net.mu.Lock()
+		nodes = slices.Collect(maps.Values(net.nodes))
+		net.mu.Unlock()
+	}
+	for range 3 { // the tick, the followers' answers, the leader's look at them
+		for _, n := range nodes {
+			for _, s := range n.host.shards {
+				b := make(barrier)
+				s.Push(b)
+				select {
+				case <-b:
+				case <-n.gone:
+				}
+			}
+		}
+	}
+}
+
+// barrier is a task that says when its turn has come.
+type barrier chan struct{}
+
+func (b barrier) Run()            { close(b) }
+func (barrier) Tick()             {}
+func (barrier) Peer(shards.Event) {}
+func (barrier) Checkpoint()       {}
 
 func closed(c <-chan struct{}) bool {
 	select {

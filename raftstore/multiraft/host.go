@@ -37,6 +37,8 @@ type Host struct {
 	tickTimer       clock.Timer
 	checkpointTimer clock.Timer
 
+	snapshots atomic.Int32 // on their way to other nodes
+
 	stopping atomic.Bool   // no new proposals
 	inflight atomic.Int64  // proposals of all groups that are not applied
 	drained  chan struct{} // told when inflight reaches 0 while stopping
@@ -160,6 +162,7 @@ func (h *Host) forget(id uint64) *Group {
 
 func (h *Host) newGroup(o GroupOptions) (g *Group, err error) {
 	st := raftstore.NewStorage(o.Log, h.opt.HardStates, o.ID, o.SM.Describe)
+	st.LimitSnapshots(func() bool { return h.snapshots.Load() < snapshotsMax })
 	err = st.Load(raftstore.LoadOptions{NodeID: h.opt.NodeID, Voters: o.Voters, Applied: uint64(o.Applied), SkipApplied: o.SkipApplied})
 	if err != nil {
 		return nil, err
@@ -196,6 +199,8 @@ func (h *Host) newGroup(o GroupOptions) (g *Group, err error) {
 		node: node, store: st, log: o.Log, sm: o.SM, order: o.Voters,
 		term: hs.GetTerm(), commit: hs.GetCommit(), sole: st.Alone(h.opt.NodeID),
 	}
+	g.writes.Init(g.enqueue, raftstore.DiskFull)
+	g.room.Init(g.id, h.opt.Clock, h.opt.Logger, g.enqueue)
 	g.watcher, _ = o.SM.(ProgressWatcher)
 	return g, nil
 }
@@ -254,6 +259,7 @@ func (h *Host) Remove(id uint64) error {
 		g.store.SaveCommit()
 	}
 	g.halt(ErrStopped)
+	g.installs.Wait()
 	return nil
 }
 

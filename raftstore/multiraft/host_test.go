@@ -152,7 +152,7 @@ func TestFailedSyncStopsOneGroup(t *testing.T) {
 	if s := bad.group.Status(); !errors.Is(s.Err, ErrFailed) || !errors.Is(s.Err, injected) || s.Role != Follower {
 		t.Errorf("status %+v", s)
 	}
-	if err := bad.group.Exclusive(func() error { return nil }); !errors.Is(err, ErrFailed) {
+	if err := bad.group.TransferLeadership(2); !errors.Is(err, ErrFailed) {
 		t.Errorf("Exclusive: %v", err)
 	}
 	bad.group.Wake()
@@ -229,7 +229,7 @@ func TestRemoveWaitsForCallbacks(t *testing.T) {
 	if err := n.host.Remove(1); !errors.Is(err, ErrUnknownGroup) {
 		t.Errorf("second removal: %v", err)
 	}
-	if err := m.group.Exclusive(func() error { return nil }); !errors.Is(err, ErrStopped) {
+	if err := m.group.TransferLeadership(2); !errors.Is(err, ErrStopped) {
 		t.Errorf("Exclusive: %v", err)
 	}
 	other := n.add(2, 1) // on either shard: what was queued has run by the time this commits

@@ -64,6 +64,7 @@ func (g *Group) leaderChanged() {
 	g.reads.Abandon(ErrNoLeader)
 	if g.role != raft.StateLeader {
 		g.endChange(ErrNotLeader)
+		g.endHandoffs(func(*handoff) bool { return true })
 	}
 }
 

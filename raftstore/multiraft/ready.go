@@ -1,7 +1,6 @@
 package multiraft
 
 import (
-	"errors"
 	"fmt"
 
 	"chronik/raftstore"
@@ -59,6 +58,7 @@ func (g *Group) send(msgs []*pb.Message) {
 	if g.host.opt.Transport == nil {
 		panic(fmt.Sprintf("BUG: %s to node %d and no transport", msgs[0].GetType(), msgs[0].GetTo()))
 	}
+	g.noteHandoffs(msgs)
 	g.host.opt.Transport.Send(g.id, msgs)
 }
 
@@ -110,10 +110,6 @@ func (g *Group) report(c RoleChange) {
 
 // write has a message of raft's written in its turn.
 func (g *Group) write(m *pb.Message) {
-	if !raft.IsEmptySnap(m.GetSnapshot()) {
-		g.fail(errors.New("multiraft: a snapshot arrived, and segment hand-off is not built"))
-		return
-	}
 	if entries := m.GetEntries(); len(entries) > 0 {
 		if g.detached != nil {
 			g.attach(entries)
@@ -122,6 +118,10 @@ func (g *Group) write(m *pb.Message) {
 	}
 	if len(g.room.appends) > 0 {
 		g.room.appends = append(g.room.appends, m)
+		return
+	}
+	if !raft.IsEmptySnap(m.GetSnapshot()) {
+		g.install(m)
 		return
 	}
 	switch err := g.append(m); {
@@ -156,12 +156,12 @@ func (g *Group) append(m *pb.Message) error {
 	if len(entries) == 0 && !vote && len(m.GetResponses()) == 0 {
 		return nil
 	}
-	w := g.writes.begin(g, m.GetResponses(), len(entries) > 0, vote)
+	w := g.writes.Begin(m.GetResponses(), len(entries) > 0, vote)
 	if vote {
-		g.store.SaveVote(m.GetTerm(), m.GetVote(), w.done)
+		g.store.SaveVote(m.GetTerm(), m.GetVote(), w.Done)
 	}
 	if len(entries) > 0 {
-		g.log.Sync(w.done)
+		g.log.Sync(w.Done)
 	}
 	return nil
 }
@@ -179,7 +179,7 @@ func frameBytes(entries []*pb.Entry) (n int) {
 func (g *Group) finishWrites() {
 	durable := false
 	for g.err == nil {
-		w, err := g.writes.finish(g)
+		w, err := g.writes.Finish()
 		if raftstore.DiskFull(err) {
 			g.noRoom(err)
 			return
@@ -191,14 +191,14 @@ func (g *Group) finishWrites() {
 		if w == nil {
 			break
 		}
-		durable = durable || w.entries
+		durable = durable || w.Entries
 		if durable {
 			// Before the responses: one may commit the entries.
 			g.sm.Durable(g.log.DurableOffset())
 			durable = false
 		}
-		g.deliver(w.responses)
-		g.writes.recycle(w)
+		g.deliver(w.Responses)
+		g.writes.Recycle(w)
 	}
 }
 
@@ -283,53 +283,4 @@ func (g *Group) noteApplied(bytes int) {
 		g.dirty = true
 		g.shard.WantCheckpoint((*task)(g))
 	}
-}
-
-// startConf records new members. Raft acts on them from now on, so the group
-// stands still until they are durable: a majority of the new members must not
-// decide anything that a restart with the old ones could contradict.
-func (g *Group) startConf(index uint64, conf *pb.ConfState, responses []*pb.Message) {
-	g.confWait = responses
-	g.store.SaveConf(index, conf, g.confSaved)
-}
-
-// confSaved takes note of what became of it.
-func (g *Group) confSaved(err error) {
-	g.inMu.Lock()
-	g.confDone, g.confErr = true, err
-	g.inMu.Unlock()
-	g.enqueue()
-}
-
-// finishConf reports whether the group may go on.
-func (g *Group) finishConf() bool {
-	if g.confWait == nil {
-		return true
-	}
-	g.inMu.Lock()
-	done, err := g.confDone, g.confErr
-	g.confDone = false
-	g.inMu.Unlock()
-	if !done {
-		return false
-	}
-	if raftstore.DiskFull(err) {
-		g.room.conf = true
-		g.noRoom(err)
-		return false
-	}
-	if err != nil {
-		g.fail(err)
-		return false
-	}
-	responses := g.confWait
-	g.confWait = nil
-	g.deliver(responses)
-	g.peers.Stale()
-	g.settleChange()
-	if sole := g.store.Alone(g.host.opt.NodeID); sole != g.sole {
-		g.sole = sole
-		g.shard.SetTicking((*task)(g), !sole)
-	}
-	return true
 }

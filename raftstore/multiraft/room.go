@@ -1,99 +1,80 @@
 package multiraft
 
 import (
-	"sync/atomic"
-	"time"
-
-	"chronik/internal/clock"
+	"chronik/raftstore/multiraft/room"
+	"chronik/raftstore/multiraft/writes"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// The pause between two attempts to write to a full disk.
-const (
-	roomPauseMin = 100 * time.Millisecond
-	roomPauseMax = time.Second
-
-	// roomLogPause is the time between two waits of a group that are logged.
-	roomLogPause = 10 * time.Second
-)
-
-// room is a group's dealings with a full disk. A full disk is no failure:
+// roomWait is a group's dealings with a full disk. A full disk is no failure:
 // nothing that was written is in doubt. What finds no room is kept and tried
 // again, by and by, without holding up the shard; what was written before is
 // made durable and committed meanwhile; nothing new is proposed, and the state
 // machine is told.
-//
-// It belongs to the group's lock, but for due.
-type room struct {
-	err     error         // why there is none; nil: there is
+type roomWait struct {
+	room.Wait
 	appends []*pb.Message // MsgStorageAppend that found none, and all that came behind it
-	conf    bool          // the ConfState found none
-	pause   time.Duration
-	timer   clock.Timer
-	logged  time.Time   // when the last wait began that was logged
-	told    bool        // this one was
-	due     atomic.Bool // it is time for another attempt
+	still   bool          // what the group stands still for found none
 }
 
 // noRoom notes that something was not written for want of room, and has it
 // tried again.
 func (g *Group) noRoom(err error) {
-	r, o := &g.room, &g.host.opt
-	if r.err == nil {
-		now := o.Clock.Now()
-		if r.told = r.logged.IsZero() || now.Sub(r.logged) >= roomLogPause; r.told {
-			o.Logger.Warn("no room on the disk: the group waits for it", "group", g.id, "err", err)
-			r.logged = now
-		}
-		r.pause = roomPauseMin
+	if g.room.Err() == nil {
 		g.host.settled(len(g.proposals)) // a host that stops does not wait for them
-		r.err = err
-		o.Metrics.Storage.WithoutRoom(1)
-		g.sm.NoRoom(err)
-	} else if r.timer != nil {
-		return // that attempt is for all
-	} else {
-		r.pause = min(2*r.pause, roomPauseMax)
 	}
-	r.timer = o.Clock.AfterFunc(r.pause, func() {
-		r.due.Store(true)
-		g.enqueue()
-	})
+	if g.room.Full(err) {
+		g.host.opt.Metrics.Storage.WithoutRoom(1)
+		g.sm.NoRoom(err)
+	}
 }
 
 // tryAgain tries once more what found no room.
 func (g *Group) tryAgain() {
 	r := &g.room
-	if !r.due.Swap(false) {
+	if !r.Due() {
 		return
 	}
-	r.timer = nil
-	if r.conf {
-		r.conf = false
-		g.host.opt.HardStates.Checkpoint(g.confSaved)
+	if r.still {
+		r.still = false
+		g.still.begin(g.stillDone)
 	}
-	g.writes.again(g)
-	appends := r.appends
-	r.appends = nil
-	for _, m := range appends {
-		if g.err == nil {
-			g.write(m)
+	g.writes.Again(func(w *writes.Write) {
+		if w.Vote {
+			g.host.opt.HardStates.Checkpoint(w.Done) // it has been saved
 		}
+		if w.Entries {
+			g.log.Sync(w.Done)
+		}
+	})
+	g.writeKept()
+}
+
+// writeKept writes what found no room, and what came behind it.
+func (g *Group) writeKept() {
+	appends := g.room.appends
+	g.room.appends = nil
+	for i, m := range appends {
+		if g.err != nil {
+			return
+		}
+		if g.still != nil && g.still.install { // they come behind the snapshot
+			g.room.appends = append(g.room.appends, appends[i:]...)
+			return
+		}
+		g.write(m)
 	}
 }
 
 // lookForRoom ends the wait once nothing is left that found no room.
 func (g *Group) lookForRoom() {
 	r := &g.room
-	if r.err == nil || len(r.appends) > 0 || g.writes.stuck(g) {
+	if r.Err() == nil || len(r.appends) > 0 || g.writes.Stuck() {
 		return
 	}
-	if r.told {
-		g.host.opt.Logger.Info("there is room on the disk again", "group", g.id)
-	}
 	g.host.inflight.Add(int64(len(g.proposals)))
-	r.err = nil
+	r.Over()
 	g.host.opt.Metrics.Storage.WithoutRoom(-1)
 	g.sm.NoRoom(nil)
 }
@@ -101,18 +82,16 @@ func (g *Group) lookForRoom() {
 // noMoreRoom ends the wait of a group that stops.
 func (g *Group) noMoreRoom() {
 	r := &g.room
-	if r.timer != nil {
-		r.timer.Stop()
-	}
-	if r.err != nil {
+	if r.Err() != nil {
 		g.host.opt.Metrics.Storage.WithoutRoom(-1)
 	}
-	r.err, r.appends, r.conf, r.timer = nil, nil, false, nil
+	r.Stop()
+	r.appends, r.still = nil, false
 }
 
 // settled counts proposals that are done with.
 func (g *Group) settled(n int) {
-	if g.room.err == nil {
+	if g.room.Err() == nil {
 		g.host.settled(n)
 	}
 }

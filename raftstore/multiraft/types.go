@@ -78,7 +78,8 @@ type StateMachine interface {
 	// Appended hands over the frames just written, on a leader and a follower
 	// alike, with the end of the local log, and tells whether they may have
 	// replaced a conflicting end. They are not durable yet. Payloads are valid
-	// during the call. After a full disk there may be no frame.
+	// during the call. After a full disk there may be no frame, nor when a
+	// snapshot has extended the log.
 	Appended(frames []segment.Entry, last segment.Index, next segment.Offset, replaced bool)
 	// Durable tells up to which offset (exclusive) the local log is durable.
 	Durable(next segment.Offset)
@@ -105,6 +106,14 @@ type StateMachine interface {
 type ProgressWatcher interface {
 	WantsProgress() bool
 	Progress([]Replica)
+}
+
+// Restorer is a StateMachine that wants to know that the log it replicates has
+// been replaced by one that begins behind what it has seen: a snapshot. What it
+// holds is void; Appended, Durable and Committed follow, with the entries of the
+// log from first on.
+type Restorer interface {
+	Restored(first segment.Index)
 }
 
 // Replica is another member of a group, as its leader knows it.
