@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
 	"chronik/broker/cluster"
+	"chronik/internal/clock"
 	"chronik/internal/vfs"
 )
 
@@ -109,5 +112,156 @@ func TestRestartOfAll(t *testing.T) {
 				t.Errorf("node %d has lost a topic", n.id)
 			}
 		})
+	}
+}
+
+// TestChangesDuringFailover: while leaders are killed, every change that was
+// reported is there, and none is carried out twice.
+func TestChangesDuringFailover(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r, nodes := three(t)
+	const rounds = 3
+	var mu sync.Mutex // guards nodes, and what the proposers note
+	made := map[int64]bool{}
+	unclear := 0
+	stop := make(chan struct{})
+	var wait sync.WaitGroup
+	for i := range nodes {
+		wait.Go(func() {
+			for !closedNow(stop) {
+				mu.Lock()
+				m := nodes[i].m
+				mu.Unlock()
+				ctx, cancel := testContext(t)
+				res, _, err := m.Propose(ctx, &cluster.AllocateProducerIDs{Count: 1})
+				cancel()
+				mu.Lock()
+				switch {
+				case err == nil && made[res.First]:
+					t.Errorf("node %d: id %d was given before", i+1, res.First)
+				case err == nil:
+					made[res.First] = true
+				case errors.Is(err, ErrClosed) || errors.Is(err, ErrTimeout):
+					unclear++
+				default:
+					t.Errorf("node %d: %v", i+1, err)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for round := range rounds {
+		n := leads(t, nodes...)
+		disk := n.kill(seed + uint64(round))
+		others := slices.DeleteFunc(slices.Clone(nodes), func(o *rigNode) bool { return o == n })
+		next := leads(t, others...)
+		mustPropose(t, next.m, topicOf(round))
+		back := r.again(n.id, disk)
+		back.enter()
+		mu.Lock()
+		nodes[n.id-1] = back
+		mu.Unlock()
+	}
+	close(stop)
+	wait.Wait()
+	given := mustPropose(t, nodes[0].m, &cluster.AllocateProducerIDs{Count: 1}).First
+	t.Logf("%d ids given, %d reported, %d not known", given, len(made), unclear)
+	if over := int(given) - len(made); over < 0 || over > unclear {
+		t.Errorf("%d ids were given, %d reported, %d not known: some were given twice for one call", given, len(made), unclear)
+	}
+}
+
+func closedNow(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// TestIDTaken: a node with an id that another has is told what to do, also by
+// a node that does not lead; and the same node may join twice.
+func TestIDTaken(t *testing.T) {
+	r, nodes := three(t)
+	ctx, cancel := testContext(t)
+	defer cancel()
+	other := &rigNode{r: r, id: 3, addr: "elsewhere:1", known: map[uint64]string{}, die: make(chan struct{})}
+	self := nodes[2].self
+	self.Dir = [16]byte{99}
+	nodes[2].stop()
+	other.enlist()
+	defer other.leave()
+	for _, addr := range []string{"n1:1", "n2:1"} {
+		o := JoinOptions{Self: self, Addrs: []string{addr}, Peers: other, Clock: clock.Real, Logger: testLog()}
+		if _, err := Join(ctx, o); !errors.Is(err, cluster.ErrBrokerIDTaken) || !strings.Contains(err.Error(), "--node-id") {
+			t.Errorf("by %s: %v", addr, err)
+		}
+		o.Self = nodes[2].self
+		if joined, err := Join(ctx, o); err != nil || len(joined.Brokers) != 3 || !slices.Equal(joined.Voters, []uint64{1}) || joined.ClusterID == "" {
+			t.Errorf("once more by %s: %+v, %v", addr, joined, err)
+		}
+	}
+	if where := other.where(2); where != "n2:1" {
+		t.Errorf("node 2 is taken to be at %q", where)
+	}
+}
+
+// TestFencing: a broker that is cut off is fenced, and is taken back when it
+// can be reached again.
+func TestFencing(t *testing.T) {
+	r, nodes := three(t)
+	leader := leads(t, nodes...)
+	var n *rigNode
+	for _, o := range nodes {
+		if o != leader {
+			n = o
+		}
+	}
+	fenced := func(want bool) func() bool {
+		return func() bool {
+			at := leads(t, slices.DeleteFunc(slices.Clone(nodes), func(o *rigNode) bool { return o == n })...)
+			is := false
+			at.m.View(func(s *cluster.State) { b, _ := s.Broker(int32(n.id)); is = b.Fenced })
+			return is == want
+		}
+	}
+	before := epochOf(leader.m, n.id)
+	r.isolate(n.id, true)
+	until(t, "the broker to be fenced", fenced(true))
+	r.isolate(n.id, false)
+	until(t, "the broker to be taken back", fenced(false))
+	if after := epochOf(leader.m, n.id); after != before {
+		t.Errorf("it has registered anew: epoch %d, before %d", after, before)
+	}
+}
+
+func epochOf(m *Member, id uint64) (epoch int64) {
+	m.View(func(s *cluster.State) { b, _ := s.Broker(int32(id)); epoch = b.Epoch })
+	return epoch
+}
+
+func (r *rig) isolate(id uint64, cut bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cut[id] = cut
+}
+
+// TestHandOver: a leader that is about to leave has another one lead.
+func TestHandOver(t *testing.T) {
+	_, nodes := three(t)
+	n := leads(t, nodes...)
+	ctx, cancel := testContext(t)
+	defer cancel()
+	if err := n.m.HandOver(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if id, ok := n.m.Leader(); !ok || uint64(id) == n.id {
+		t.Errorf("node %d leads after it has handed over to another than %d", id, n.id)
+	}
+	alone := newRig(t).form()
+	if err := alone.m.HandOver(ctx); err != nil || !alone.m.Leading() {
+		t.Errorf("alone: %v", err)
 	}
 }

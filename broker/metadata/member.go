@@ -56,10 +56,14 @@ type Options struct {
 	// StaticPeers are addresses that are tried before the registered ones.
 	StaticPeers map[uint64]string
 
-	compactBytesMin int // bytes of commands before an image, at least
+	compactBytesMin int   // bytes of commands before an image, at least
+	segmentBytes    int64 // of the log
 }
 
-const sessionDefault = 6 * time.Second
+const (
+	sessionDefault = 6 * time.Second
+	segmentBytes   = 8 << 20
+)
 
 // Member is this node's member of the metadata group. See the package comment.
 type Member struct {
@@ -116,7 +120,7 @@ func Open(o Options) (*Member, error) {
 	}
 	log, rec, err := wal.Open(wal.Options{
 		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
-		SegmentBytes: func() int64 { return segmentBytes },
+		SegmentBytes: func() int64 { return o.segmentBytes },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the metadata log: %w", err)
@@ -152,12 +156,13 @@ func (o *Options) setDefaults() {
 	if o.compactBytesMin == 0 {
 		o.compactBytesMin = compactBytesMin
 	}
+	if o.segmentBytes == 0 {
+		o.segmentBytes = segmentBytes
+	}
 	if len(o.Voters) == 0 {
 		o.Voters = []uint64{uint64(o.Self.ID)}
 	}
 }
-
-const segmentBytes = 8 << 20
 
 // Close leaves the group and closes the log. Proposals that wait fail with
 // ErrClosed.

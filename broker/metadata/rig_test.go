@@ -28,7 +28,8 @@ import (
 type rig struct {
 	t       *testing.T
 	session time.Duration
-	compact int
+	compact int // 0: as in production, like the next
+	segment int64
 	statics map[uint64]string
 
 	mu    sync.Mutex
@@ -85,17 +86,22 @@ func (r *rig) boot(id uint64, fs *vfs.Mem) *rigNode {
 	}
 	n.host = multiraft.NewHost(multiraft.Options{NodeID: id, HardStates: n.hs, Transport: n, Logger: testLog(), Shards: 1, TickInterval: 20 * time.Millisecond})
 	n.host.Start()
-	r.mu.Lock()
-	r.nodes[id] = n
-	r.mu.Unlock()
+	n.enlist()
 	return n
+}
+
+// enlist lets the others reach the node.
+func (n *rigNode) enlist() {
+	n.r.mu.Lock()
+	defer n.r.mu.Unlock()
+	n.r.nodes[n.id] = n
 }
 
 // open opens the node's metadata.
 func (n *rigNode) open(joined *Joined) *Member {
 	n.r.t.Helper()
 	o := Options{Self: n.self, Dir: "metadata", FS: n.fs, Syncer: n.syncer, Raft: n.host, Clock: clock.Real, Logger: testLog().With("node", n.id),
-		Rand: rand.New(rand.NewPCG(rand.Uint64(), 0)), Peers: n, Session: n.r.session, StaticPeers: n.r.statics, compactBytesMin: n.r.compact}
+		Rand: rand.New(rand.NewPCG(rand.Uint64(), 0)), Peers: n, Session: n.r.session, StaticPeers: n.r.statics, compactBytesMin: n.r.compact, segmentBytes: n.r.segment}
 	if joined != nil {
 		o.Voters, o.Learner = joined.Voters, true
 	}
