@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chronik/raftstore"
+	"chronik/raftstore/multiraft/inbox"
 	"chronik/raftstore/multiraft/peers"
 	"chronik/raftstore/multiraft/reads"
 	"chronik/raftstore/multiraft/shards"
@@ -19,9 +20,6 @@ import (
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
-
-// inboxMax is how many messages of peers may wait for one group.
-const inboxMax = 4096
 
 // Group is one raft group on this node.
 //
@@ -36,9 +34,10 @@ type Group struct {
 	queued atomic.Bool // stands in the shard's ready queue
 	wake   atomic.Bool // the state machine may have something to propose
 
+	inbox inbox.Inbox // from peers
+
 	inMu         sync.Mutex
-	inbox        []*pb.Message // from peers
-	settledStill bool          // what the group stands still for is durable, or failed to be
+	settledStill bool // what the group stands still for is durable, or failed to be
 	stillErr     error
 
 	mu    sync.Mutex
@@ -58,6 +57,7 @@ type Group struct {
 	reported RoleChange
 
 	writes     writes.Queue
+	held       int // see hold
 	room       roomWait
 	proposals  []proposal // of this term, not applied, oldest first
 	proposed   int        // bytes of them
@@ -74,7 +74,7 @@ type Group struct {
 	hurry    hurry
 	reads    reads.Rounds
 	peers    peers.Table
-	handoffs []handoff
+	handoffs peers.Handoffs
 	watcher  ProgressWatcher // the state machine, if it is one
 	watched  []Replica
 	change   *change // of members, that somebody waits for
@@ -116,17 +116,18 @@ func (g *Group) Status() Status {
 }
 
 func (g *Group) receive(m *pb.Message) error {
-	g.inMu.Lock()
-	full := len(g.inbox) >= inboxMax
-	if !full {
-		g.inbox = append(g.inbox, m)
-	}
-	g.inMu.Unlock()
-	if full {
+	if !g.inbox.Put(m, g.host.held) {
 		return ErrOverloaded
 	}
 	g.enqueue()
 	return nil
+}
+
+// hold counts bytes that this group has in memory until they are durable, in
+// addition to those in the inbox; negative: they are.
+func (g *Group) hold(bytes int) {
+	g.held += bytes
+	g.host.held.Add(bytes)
 }
 
 // task is a group as its shard runs it.
@@ -231,6 +232,8 @@ func (g *Group) halt(err error) {
 	g.dropProposals()
 	g.noMoreRoom()
 	g.writes.Clear()
+	g.inbox.Take(g.host.held)
+	g.hold(-g.held)
 	g.still = nil
 	g.refuse()
 	g.publish()
@@ -238,7 +241,7 @@ func (g *Group) halt(err error) {
 
 // refuse ends what waits in a group that has stopped.
 func (g *Group) refuse() {
-	g.endHandoffs(func(*handoff) bool { return true })
+	g.dropHandoffs()
 	g.reads.Close(g.err)
 	g.endChange(g.err)
 }
@@ -282,10 +285,7 @@ func (g *Group) publish() {
 }
 
 func (g *Group) stepInbox() {
-	g.inMu.Lock()
-	msgs := g.inbox
-	g.inbox = nil
-	g.inMu.Unlock()
+	msgs := g.inbox.Take(g.host.held)
 	if len(msgs) == 0 {
 		return
 	}

@@ -15,17 +15,11 @@ const (
 	snapshotElections = 20
 )
 
-// handoff is a snapshot on its way to a member.
-type handoff struct {
-	node  uint64
-	ticks int
-}
-
 // noteHandoffs takes note of snapshots that are sent.
 func (g *Group) noteHandoffs(msgs []*pb.Message) {
 	for _, m := range msgs {
 		if m.GetType() == pb.MsgSnap {
-			g.handoffs = append(g.handoffs, handoff{node: m.GetTo()})
+			g.handoffs.Add(m.GetTo())
 			g.host.snapshots.Add(1)
 		}
 	}
@@ -34,43 +28,37 @@ func (g *Group) noteHandoffs(msgs []*pb.Message) {
 // tickHandoffs forgets the snapshots that have been answered, and tells raft of
 // those that seem to be lost: it sends nothing else to such a member.
 func (g *Group) tickHandoffs() {
-	if len(g.handoffs) == 0 {
+	if !g.handoffs.Any() {
 		return
 	}
 	waits := map[uint64]bool{}
 	g.node.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		waits[id] = pr.State == tracker.StateSnapshot
 	})
-	g.endHandoffs(func(h *handoff) bool {
-		h.ticks++
-		if lost := h.ticks >= snapshotElections*g.host.opt.ElectionTicks; lost && waits[h.node] {
-			g.node.ReportSnapshot(h.node, raft.SnapshotFailure)
-			return true
+	g.endHandoffs(1, func(node uint64, age int) bool {
+		lost := age >= snapshotElections*g.host.opt.ElectionTicks && waits[node]
+		if lost {
+			g.node.ReportSnapshot(node, raft.SnapshotFailure)
 		}
-		return !waits[h.node]
+		return lost || !waits[node]
 	})
 }
 
 // handoffLost ends those to a node to which messages have been lost.
-func (g *Group) handoffLost(node uint64) {
-	g.endHandoffs(func(h *handoff) bool {
-		if h.node == node {
+func (g *Group) handoffLost(lost uint64) {
+	g.endHandoffs(0, func(node uint64, _ int) bool {
+		if node == lost {
 			g.node.ReportSnapshot(node, raft.SnapshotFailure)
 		}
-		return h.node == node
+		return node == lost
 	})
 }
 
-func (g *Group) endHandoffs(over func(*handoff) bool) {
-	before := len(g.handoffs)
-	rest := g.handoffs[:0]
-	for _, h := range g.handoffs {
-		if !over(&h) {
-			rest = append(rest, h)
-		}
+// dropHandoffs ends all: this node leads no more.
+func (g *Group) dropHandoffs() { g.endHandoffs(0, func(uint64, int) bool { return true }) }
+
+func (g *Group) endHandoffs(ticks int, over func(uint64, int) bool) {
+	if n := g.handoffs.End(ticks, over); n > 0 {
+		g.host.snapshots.Add(int32(-n))
 	}
-	if g.handoffs = rest; len(rest) == 0 {
-		g.handoffs = nil
-	}
-	g.host.snapshots.Add(int32(len(rest) - before))
 }

@@ -13,6 +13,7 @@ import (
 
 	"chronik/internal/clock"
 	"chronik/raftstore"
+	"chronik/raftstore/multiraft/inbox"
 	"chronik/raftstore/multiraft/raftmsg"
 	"chronik/raftstore/multiraft/shards"
 	"chronik/segment"
@@ -37,6 +38,7 @@ type Host struct {
 	tickTimer       clock.Timer
 	checkpointTimer clock.Timer
 
+	held      *inbox.Budget
 	snapshots atomic.Int32 // on their way to other nodes
 
 	stopping atomic.Bool   // no new proposals
@@ -47,7 +49,7 @@ type Host struct {
 // NewHost makes a host. Groups may be added before it is started.
 func NewHost(o Options) *Host {
 	o.setDefaults(runtime.GOMAXPROCS(0))
-	h := &Host{opt: o, groups: map[uint64]*Group{}, drained: make(chan struct{}, 1), logger: raftmsg.Logger{Log: o.Logger}}
+	h := &Host{opt: o, groups: map[uint64]*Group{}, drained: make(chan struct{}, 1), logger: raftmsg.Logger{Log: o.Logger}, held: inbox.NewBudget(o.HeldBytesMax)}
 	for range o.Shards {
 		h.shards = append(h.shards, shards.New(func() { o.HardStates.Checkpoint(nil) }))
 	}

@@ -329,22 +329,22 @@ func TestChangeMembers(t *testing.T) {
 		until(t, "the change", c.nodes, answered(done, &err))
 		return err
 	}
-	if err := change(0, Change{2, Learner}, Change{3, Learner}); err != nil {
+	if err := change(0, Change{Node: 2, As: Learner}, Change{Node: 3, As: Learner}); err != nil {
 		t.Fatal(err)
 	}
 	if s := c.sm(0).group.Status(); !slices.Equal(s.Learners, []uint64{2, 3}) || !slices.Equal(s.Voters, []uint64{1}) {
 		t.Errorf("members %+v", s)
 	}
-	if err := change(0, Change{2, Voter}, Change{3, Voter}); err != nil {
+	if err := change(0, Change{Node: 2, As: Voter}, Change{Node: 3, As: Voter}); err != nil {
 		t.Fatal(err)
 	}
 	if s := c.sm(0).group.Status(); !slices.Equal(s.Voters, []uint64{1, 2, 3}) || len(s.Learners) > 0 {
 		t.Errorf("members %+v", s)
 	}
-	if err := change(1, Change{1, Gone}); !errors.Is(err, ErrNotLeader) {
+	if err := change(1, Change{Node: 1, As: Gone}); !errors.Is(err, ErrNotLeader) {
 		t.Errorf("a follower: %v", err)
 	}
-	if err := change(0, Change{2, Voter + 1}); !errors.Is(err, ErrRefused) {
+	if err := change(0, Change{Node: 2, As: Voter + 1}); !errors.Is(err, ErrRefused) {
 		t.Errorf("a kind that is not: %v", err)
 	}
 	// Raft drops a change while another is not applied.
@@ -352,7 +352,7 @@ func TestChangeMembers(t *testing.T) {
 	if err := c.sm(0).group.proposeConf(&pb.ConfChange{Type: pb.ConfChangeRemoveNode.Enum(), NodeId: new(uint64(2))}); err != nil {
 		t.Fatal(err)
 	}
-	err := c.sm(0).group.ChangeMembers(context.Background(), Change{3, Gone})
+	err := c.sm(0).group.ChangeMembers(context.Background(), Change{Node: 3, As: Gone})
 	if !errors.Is(err, ErrRefused) {
 		t.Errorf("a change that raft drops: %v", err)
 	}

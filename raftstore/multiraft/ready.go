@@ -4,11 +4,13 @@ import (
 	"fmt"
 
 	"chronik/raftstore"
+	"chronik/raftstore/multiraft/inbox"
+	"chronik/raftstore/multiraft/members"
+	"chronik/raftstore/multiraft/raftmsg"
 	"chronik/segment"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 )
 
 // unsavedBytesMax is how many bytes may be applied before the commit index is
@@ -42,6 +44,7 @@ func (g *Group) handle(rd *raft.Ready) {
 		}
 		switch m.GetType() {
 		case pb.MsgStorageAppend:
+			g.hold(inbox.Size(m))
 			g.write(m)
 		case pb.MsgStorageApply:
 			g.apply(m)
@@ -117,7 +120,7 @@ func (g *Group) write(m *pb.Message) {
 		g.findChange(entries)
 	}
 	if len(g.room.appends) > 0 {
-		g.room.appends = append(g.room.appends, m)
+		g.room.appends = raftmsg.Keep(g.room.appends, m)
 		return
 	}
 	if !raft.IsEmptySnap(m.GetSnapshot()) {
@@ -126,7 +129,7 @@ func (g *Group) write(m *pb.Message) {
 	}
 	switch err := g.append(m); {
 	case raftstore.DiskFull(err):
-		g.room.appends = append(g.room.appends, m)
+		g.room.appends = raftmsg.Keep(g.room.appends, m)
 		g.noRoom(err)
 	case err != nil:
 		g.fail(err)
@@ -157,6 +160,7 @@ func (g *Group) append(m *pb.Message) error {
 		return nil
 	}
 	w := g.writes.Begin(m.GetResponses(), len(entries) > 0, vote)
+	w.Bytes = inbox.EntriesSize(entries)
 	if vote {
 		g.store.SaveVote(m.GetTerm(), m.GetVote(), w.Done)
 	}
@@ -197,6 +201,7 @@ func (g *Group) finishWrites() {
 			g.sm.Durable(g.log.DurableOffset())
 			durable = false
 		}
+		g.hold(-w.Bytes)
 		g.deliver(w.Responses)
 		g.writes.Recycle(w)
 	}
@@ -225,7 +230,7 @@ func (g *Group) apply(m *pb.Message) {
 		size += len(e.GetData())
 		switch {
 		case e.GetType() != pb.EntryNormal && e.GetIndex() > confIndex:
-			cc, err := confChange(e)
+			cc, err := members.Decode(e)
 			if err != nil {
 				g.fail(fmt.Errorf("multiraft: group %d: members of entry %d: %w", g.id, e.GetIndex(), err))
 				return
@@ -261,15 +266,6 @@ func (g *Group) apply(m *pb.Message) {
 	g.reportRole()
 	g.reads.Applied(g.store.Applied())
 	g.tellProgress()
-}
-
-func confChange(e *pb.Entry) (pb.ConfChangeI, error) {
-	if e.GetType() == pb.EntryConfChange {
-		cc := &pb.ConfChange{}
-		return cc, proto.Unmarshal(e.GetData(), cc)
-	}
-	cc := &pb.ConfChangeV2{}
-	return cc, proto.Unmarshal(e.GetData(), cc)
 }
 
 // noteApplied sees to it that the commit index is recorded now and then.

@@ -214,6 +214,18 @@ func TestFollowerOnAFullDisk(t *testing.T) {
 		c.commit(l, v)
 	}
 	until(t, "the news", c.nodes, noRoom(c.sm(f)))
+	kept := func() int {
+		g := c.sm(f).group
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return len(g.room.appends)
+	}
+	before, ticks := kept(), 300
+	until(t, "", c.nodes, func() bool { ticks--; return ticks < 0 })
+	// The last may hold nothing but answers. None has come with entries.
+	if n := kept(); n > before+1 {
+		t.Errorf("%d messages are kept after 300 ticks, %d before", n, before)
+	}
 	full[f].on.Store(false)
 	if values := c.agree(29); len(values) != 29 {
 		t.Errorf("%d values, want 29", len(values))

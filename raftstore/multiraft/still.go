@@ -106,8 +106,9 @@ func (g *Group) install(m *pb.Message) {
 			return
 		}
 		g.host.opt.Logger.Info("snapshot installed", "group", g.id, "first", l.First, "last", l.Last())
+		g.hold(-len(m.GetSnapshot().GetData()))
 		m.Snapshot = nil
-		g.room.appends = append([]*pb.Message{m}, g.room.appends...) // what came with it
+		g.room.appends = slices.Insert(g.room.appends, 0, m) // what came with it
 		g.writeKept()
 	})
 }

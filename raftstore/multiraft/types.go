@@ -146,6 +146,10 @@ type Options struct {
 	ProposalBytesMax int // of one proposal, unless a single batch is larger; default 1 MiB
 	InflightBytesMax int // of a group's proposals that are not applied; default 8 MiB
 	InflightSyncsMax int // appends of a group's leader that wait for the disk; default 2
+	// HeldBytesMax bounds what the node holds in memory of entries that are not
+	// durable yet: peers' messages with entries are dropped above it. A group's
+	// inbox has bounds of its own (package inbox). Default 256 MiB.
+	HeldBytesMax int
 }
 
 // GroupOptions describe a group to run.
@@ -201,6 +205,7 @@ func (o *Options) setDefaults(procs int) {
 	def(&o.ProposalBytesMax, 1<<20)
 	def(&o.InflightBytesMax, 8<<20)
 	def(&o.InflightSyncsMax, 2)
+	def(&o.HeldBytesMax, 256<<20)
 	if o.Clock == nil {
 		o.Clock = clock.Real
 	}

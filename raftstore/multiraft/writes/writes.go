@@ -12,7 +12,7 @@ type Write struct {
 	Responses []*pb.Message // to deliver when durable
 	Entries   bool          // it appended to the log
 	Vote      bool          // it saved term and vote
-	Bytes     int           // of a peer's entries that it holds in memory
+	Bytes     int           // that it holds in memory
 
 	Done    func(error) // to be called for each of the syncs it waits for
 	refused bool        // it has found no room, and has not been durable since

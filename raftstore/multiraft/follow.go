@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"chronik/raftstore/multiraft/members"
 	"chronik/raftstore/multiraft/raftmsg"
 	"chronik/segment"
 
@@ -64,7 +65,7 @@ func (g *Group) leaderChanged() {
 	g.reads.Abandon(ErrNoLeader)
 	if g.role != raft.StateLeader {
 		g.endChange(ErrNotLeader)
-		g.endHandoffs(func(*handoff) bool { return true })
+		g.dropHandoffs()
 	}
 }
 
@@ -122,21 +123,15 @@ func (g *Group) tellProgress() {
 	g.watcher.Progress(g.watched)
 }
 
-// Membership is what a node is to a group.
-type Membership uint8
+// Change makes a node something to a group: its voter, its learner, or nothing.
+type Change = members.Change
 
-// The memberships.
+// What a node may be to a group.
 const (
-	Gone Membership = iota
-	Learner
-	Voter
+	Gone    = members.Gone
+	Learner = members.Learner
+	Voter   = members.Voter
 )
-
-// Change makes a node something to a group.
-type Change struct {
-	Node uint64
-	As   Membership
-}
 
 // change is a change of members on its way.
 type change struct {
@@ -152,21 +147,16 @@ type change struct {
 // is not done yet, or leadership is being handed over. Unless it is nil or
 // ErrRefused, it may be done all the same; it may be asked for again.
 func (g *Group) ChangeMembers(ctx context.Context, changes ...Change) error {
-	cc := &pb.ConfChangeV2{}
-	for _, c := range changes {
-		typ, known := map[Membership]pb.ConfChangeType{Gone: pb.ConfChangeRemoveNode, Learner: pb.ConfChangeAddLearnerNode, Voter: pb.ConfChangeAddNode}[c.As]
-		if c.Node == 0 || !known {
-			return fmt.Errorf("%w: node %d as %d", ErrRefused, c.Node, c.As)
-		}
-		cc.Changes = append(cc.Changes, &pb.ConfChangeSingle{Type: typ.Enum(), NodeId: new(c.Node)})
+	cc, err := members.Encode(changes)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	if len(changes) == 0 {
 		return nil
 	}
 	mine := &change{cc: cc, done: make(chan error, 1)}
 	g.mu.Lock()
-	err := g.err
-	switch {
+	switch err = g.err; {
 	case err != nil:
 	case !g.serving:
 		err = ErrNotLeader
