@@ -91,7 +91,7 @@ func (b *Broker) Drain(ctx context.Context) error {
 	defer cancel()
 	b.done.Go(func() { b.leave(ctx) })
 	err := b.watch.Drain(ctx)
-	return errors.Join(err, b.drainMetadata(ctx))
+	return errors.Join(err, b.meta.HandOver(ctx))
 }
 
 // leave tells the cluster that this node is about to stop.
@@ -101,18 +101,4 @@ func (b *Broker) leave(ctx context.Context) {
 	if _, _, err := b.propose(ctx, &cluster.DrainBroker{ID: me.ID, Epoch: me.Epoch}); err != nil && ctx.Err() == nil {
 		b.opt.Logger.Warn("the cluster does not know that this node is leaving", "err", err)
 	}
-}
-
-// drainPause is the time between two looks whether another node leads the
-// metadata.
-const drainPause = 20 * time.Millisecond
-
-// drainMetadata has another node lead the metadata, if this one does.
-func (b *Broker) drainMetadata(ctx context.Context) error {
-	for b.meta.Leading() {
-		if !clock.Sleep(ctx, b.opt.Clock, drainPause) {
-			return fmt.Errorf("this node still leads the metadata: %w", context.Cause(ctx))
-		}
-	}
-	return nil
 }

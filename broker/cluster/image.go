@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -64,11 +65,16 @@ func (s *State) clone() *State {
 }
 
 // Equal reports whether two states are the same.
-func (s *State) Equal(o *State) bool {
-	var a, b wire.Writer
-	s.encode(&a)
-	o.encode(&b)
-	return slices.Equal(a.Bytes(), b.Bytes())
+func (s *State) Equal(o *State) bool { return bytes.Equal(s.bytes(), o.bytes()) }
+
+// Of reports whether the image that an entry's payload is, made by this
+// release, is of s.
+func (s *State) Of(payload []byte) bool { return bytes.HasSuffix(payload, s.bytes()) }
+
+func (s *State) bytes() []byte {
+	var w wire.Writer
+	s.encode(&w)
+	return w.Bytes()
 }
 
 func (*Image) kind() int8 { return kindImage }

@@ -6,15 +6,9 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"testing"
-
-	"chronik/kafka/wire"
 )
 
-func encoded(s *State) []byte {
-	var w wire.Writer
-	s.encode(&w)
-	return bytes.Clone(w.Bytes())
-}
+func encoded(s *State) []byte { return s.bytes() }
 
 // throughBytes is the image of a state as another node gets it.
 func throughBytes(t *testing.T, s *State) *Image {
@@ -24,8 +18,8 @@ func throughBytes(t *testing.T, s *State) *Image {
 		t.Fatalf("ordinal %d, %v", ordinal, ok)
 	}
 	p, rest, err := Decode(payload)
-	if err != nil || len(rest) > 0 {
-		t.Fatalf("%d bytes left, %v", len(rest), err)
+	if err != nil || len(rest) > 0 || !s.Of(payload) {
+		t.Fatalf("%d bytes left, %v; of the state: %v", len(rest), err, s.Of(payload))
 	}
 	return p.Command.(*Image)
 }
@@ -64,6 +58,9 @@ func TestImageThatCameLateIsPassedOver(t *testing.T) {
 	s := sample()
 	image := throughBytes(t, s)
 	apply(t, s, &AllocateProducerIDs{Count: 1})
+	if s.Of(Proposed{Command: image}.Append(nil)) {
+		t.Error("an image of the state before is of this one")
+	}
 	before := s.nextProducerID
 	if _, err := s.Apply(image); !errors.Is(err, ErrStaleImage) || s.nextProducerID != before || s.Version() != image.State.Version()+2 {
 		t.Errorf("%v, next producer id %d, version %d", err, s.nextProducerID, s.Version())

@@ -43,7 +43,7 @@ func (m *Member) takeImageLocked() []byte {
 	}
 	m.inflight++
 	m.seq++
-	image := m.state.Image(int64(m.log.NextOffset()))
+	image := &cluster.Image{Ordinal: int64(m.log.NextOffset()), State: m.state} // written at once: no copy is needed
 	return cluster.Proposed{Node: m.self, Seq: m.life | m.seq&(1<<32-1), Command: image}.Append(nil)
 }
 
@@ -53,8 +53,12 @@ func (m *Member) applyImageLocked(e *segment.Entry, c *cluster.Image) {
 		m.compact.due = false
 	}
 	behind := c.State.Version() > m.state.Version()
-	if behind && !m.gap {
+	switch {
+	case m.gap:
+	case behind:
 		m.opt.Logger.Error("a metadata image is of commands that this node does not have", "index", e.Index, "image", c.State.Version(), "here", m.state.Version())
+	case c.State.Version() == m.state.Version() && !m.state.Of(e.Payload):
+		m.opt.Logger.Error("the metadata of this node differs from the leader's", "index", e.Index, "version", m.state.Version())
 	}
 	if _, err := m.state.Apply(c); err != nil {
 		m.opt.Logger.Info("a metadata image came late and is passed over", "index", e.Index, "err", err)

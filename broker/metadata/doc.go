@@ -12,7 +12,8 @@
 //     sent again when a leader fails. When that cannot be known Propose says
 //     ErrTimeout: a change is told by its result, not by its absence.
 //   - After Await this node's state has everything that was committed before.
-//   - The log is shortened by an image of the state in it; a node that lacks
+//   - The log is shortened by an image of the state in it
+//     (docs/adr/0003-metadata-is-compacted-by-an-image.md); a node that lacks
 //     what was dropped is sent the rest and goes on from the image.
 //
 // It does not carry messages (Peers does), decide what is placed where

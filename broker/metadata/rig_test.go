@@ -72,6 +72,25 @@ func testLog() *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
+// noErrors is a log in which an error fails the test: nodes that differ say so
+// there.
+type noErrors struct {
+	slog.Handler
+	t *testing.T
+}
+
+func (h noErrors) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h noErrors) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError {
+		h.t.Errorf("logged: %s", r.Message)
+	}
+	if !h.Handler.Enabled(ctx, r.Level) {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
 var errDown = errors.New("no such node")
 
 // boot starts the process of a node, without its metadata.
@@ -100,7 +119,7 @@ func (n *rigNode) enlist() {
 // open opens the node's metadata.
 func (n *rigNode) open(joined *Joined) *Member {
 	n.r.t.Helper()
-	o := Options{Self: n.self, Dir: "metadata", FS: n.fs, Syncer: n.syncer, Raft: n.host, Clock: clock.Real, Logger: testLog().With("node", n.id),
+	o := Options{Self: n.self, Dir: "metadata", FS: n.fs, Syncer: n.syncer, Raft: n.host, Clock: clock.Real, Logger: slog.New(noErrors{testLog().Handler(), n.r.t}),
 		Rand: rand.New(rand.NewPCG(rand.Uint64(), 0)), Peers: n, Session: n.r.session, StaticPeers: n.r.statics, compactBytesMin: n.r.compact, segmentBytes: n.r.segment}
 	if joined != nil {
 		o.Voters, o.Learner = joined.Voters, true
