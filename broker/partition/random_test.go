@@ -1,0 +1,162 @@
+package partition
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "seed of the random tests; 0: a new one each time")
+
+// writer is an idempotent producer with one batch in flight, which it sends again until it knows its fate.
+type writer struct {
+	id   int64
+	next int32
+	to   *replica // where it sent the batch last; nil: nowhere
+	told func() *Result
+	at   map[int32]int64 // acknowledged offsets
+}
+
+// step sends the writer's batch to whoever it believes to lead, or takes note of an answer.
+func (w *writer) step(t *testing.T, c *cluster, rnd *rand.Rand) {
+	if w.told == nil {
+		r := c.nodes[rnd.IntN(len(c.nodes))]
+		if r.host == nil || !r.State().Leading {
+			return
+		}
+		w.to, w.told = r, r.begin(AcksAll, sequence{w.id, 0, w.next}, w.value(w.next))
+		return
+	}
+	res := w.told()
+	switch {
+	case res == nil && w.to.host == nil:
+		t.Errorf("writer %d: no answer from a node that is gone", w.id)
+		w.told = nil
+	case res == nil:
+	case res.Err == nil:
+		w.at[w.next] = res.BaseOffset
+		w.next++
+		w.told = nil
+	case errors.Is(res.Err, ErrNotLeader) || errors.Is(res.Err, ErrClosed):
+		w.told = nil
+	default:
+		t.Errorf("writer %d, sequence %d: %v", w.id, w.next, res.Err)
+		w.told = nil
+	}
+}
+
+func (w *writer) value(seq int32) string { return fmt.Sprintf("%d.%d", w.id, seq) }
+
+// Through power cuts, cuts of the network and hand-overs each batch that was acknowledged is in every log once, where it
+// was said to be, each producer's in order, and no replica's high watermark goes back while it is up.
+func TestRandomFailures(t *testing.T) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("replay: go test ./broker/partition -run '^%s$' -seed %d", t.Name(), seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	c := newCluster(t, 3, map[string]string{"segment.bytes": "1048576"})
+	writers := make([]*writer, 4)
+	for i := range writers {
+		writers[i] = &writer{id: int64(i + 1), at: map[int32]int64{}}
+	}
+	high := map[*Partition]int64{}
+	work := func(acknowledged int) {
+		t.Helper()
+		start := 0
+		for _, w := range writers {
+			start += len(w.at)
+		}
+		c.await(fmt.Sprintf("%d batches", acknowledged), func() bool {
+			n := 0
+			for _, w := range writers {
+				w.step(t, c, rnd)
+				n += len(w.at)
+			}
+			for _, r := range c.nodes {
+				if r.host == nil {
+					continue
+				}
+				hw := r.State().HighWatermark
+				if hw < high[r.Partition] {
+					t.Errorf("node %d: the high watermark goes from %d to %d", r.id, high[r.Partition], hw)
+				}
+				high[r.Partition] = hw
+			}
+			return n >= start+acknowledged
+		})
+	}
+	for round := range 16 {
+		work(5)
+		r := c.nodes[rnd.IntN(len(c.nodes))]
+		switch rnd.IntN(4) {
+		case 0:
+			r.kill(rnd.Uint64())
+			work(5)
+			r.start()
+		case 1:
+			c.isolate(r, true)
+			work(5)
+			c.isolate(r, false)
+		case 2:
+			for _, o := range c.nodes {
+				if o.State().Leading {
+					_ = o.TransferLeadership(r.id) // it may lead already
+				}
+			}
+		case 3:
+			for _, o := range c.nodes {
+				o.kill(rnd.Uint64())
+			}
+			for _, o := range c.nodes {
+				o.start()
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("in round %d", round)
+		}
+	}
+	work(5)
+	c.await("what is on its way", func() bool {
+		idle := true
+		for _, w := range writers {
+			if w.told != nil {
+				w.step(t, c, rnd)
+			}
+			idle = idle && w.told == nil
+		}
+		return idle
+	})
+	c.same()
+	checkLog(t, c.leader().content(), writers)
+}
+
+// checkLog compares a log with what its writers were told.
+func checkLog(t *testing.T, content string, writers []*writer) {
+	t.Helper()
+	where := map[string]int64{}
+	last := map[int64]int32{}
+	for _, rec := range strings.Fields(content) {
+		var offset, id int64
+		var seq int32
+		if _, err := fmt.Sscanf(strings.NewReplacer("=", " ", ".", " ").Replace(rec), "%d %d %d", &offset, &id, &seq); err != nil {
+			t.Fatalf("record %q: %v", rec, err)
+		}
+		if next, ok := last[id]; ok && seq != next+1 || !ok && seq != 0 {
+			t.Errorf("%s comes after sequence %d", rec, last[id])
+		}
+		last[id] = seq
+		where[fmt.Sprintf("%d.%d", id, seq)] = offset
+	}
+	for _, w := range writers {
+		for seq, want := range w.at {
+			if at, ok := where[w.value(seq)]; !ok || at != want {
+				t.Errorf("writer %d, sequence %d: acknowledged at %d, found %v at %d", w.id, seq, want, ok, at)
+			}
+		}
+	}
+}
