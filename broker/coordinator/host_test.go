@@ -135,6 +135,7 @@ func TestAppendErrors(t *testing.T) {
 		{partition.ErrUnknownEpoch, group.NotCoordinator},
 		{fmt.Errorf("wrapped: %w", partition.ErrStorage), group.NotCoordinator},
 		{errors.New("other"), group.UnknownServerError},
+		{fmt.Errorf("wrapped: %w", partition.ErrNotEnoughReplicas), group.CoordinatorNotAvailable},
 	} {
 		x := newTool(t, 1)
 		x.lead(0)
@@ -171,6 +172,21 @@ func TestAppendErrors(t *testing.T) {
 	if s := x.h.led()[0]; cap(s.buf)+s.builder.Size() > 10_000 {
 		t.Errorf("%d bytes are kept of what was too large", cap(s.buf)+s.builder.Size())
 	}
+}
+
+// TestNotEnoughReplicasAfterAppend: the call fails, and what it wrote is in the log all the same.
+func TestNotEnoughReplicasAfterAppend(t *testing.T) {
+	x := newTool(t, 1)
+	x.lead(0)
+	x.parts[0].set(func(p *fakePartition) { p.manual = true })
+	answer := make(chan group.CommitOffsetsResponse, 1)
+	go func() { answer <- x.h.CommitOffsets(t.Context(), commit("g", "t", 5)) }()
+	x.eventually("append", func() bool { return x.parts[0].State().End == 1 })
+	x.parts[0].fail(partition.ErrNotEnoughReplicasAfterAppend)
+	if r := <-answer; r.Err != group.CoordinatorNotAvailable {
+		t.Errorf("answered %+v", r)
+	}
+	x.eventually("the offset", func() bool { return x.offset("g", "t") == 5 })
 }
 
 // TestResign: what is held is answered when leadership ends, and later calls too; another epoch is another shard.

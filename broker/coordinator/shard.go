@@ -187,6 +187,9 @@ func (s *shard) append(now time.Time, a group.Append) error {
 func (s *shard) Acked(token int, r partition.Result) {
 	s.noteMu.Lock()
 	s.notes = append(s.notes, outcome{group.AppendID(token), fromPartition(r.Err)})
+	if errors.Is(r.Err, partition.ErrNotEnoughReplicasAfterAppend) { // the call has failed, and its records are committed
+		s.notes = append(s.notes, outcome{group.AppendID(token), nil})
+	}
 	s.noteMu.Unlock()
 	s.poke()
 }
@@ -221,6 +224,10 @@ func fromPartition(err error) error {
 		return errors.Join(group.ErrNotLeader, err)
 	case errors.Is(err, partition.ErrStorage):
 		return errors.Join(group.ErrStorage, err)
+	case errors.Is(err, partition.ErrNotEnoughReplicas):
+		return errors.Join(group.ErrNotEnoughReplicas, err)
+	case errors.Is(err, partition.ErrNotEnoughReplicasAfterAppend):
+		return errors.Join(group.ErrNotEnoughReplicasAfterAppend, err)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -218,5 +219,99 @@ func TestRetentionWaitsForReplicas(t *testing.T) {
 	c.ahead.Add(int64(absentMax + time.Minute))
 	if start := retain(l); start <= has {
 		t.Errorf("the log still starts at %d although the replica has not been heard of for ten minutes", start)
+	}
+}
+
+// A log start that is committed is in force, whatever has become of the files: it is found in the frames, or in the
+// checkpoint that covers them.
+func TestLogStartBeforeItsFilesGo(t *testing.T) {
+	r := newRig(t, map[string]string{"retention.ms": "-1"})
+	for _, v := range []string{"a", "b", "c"} {
+		r.mustAppend(plain, 1, v)
+	}
+	hold := func() {
+		r.p.mu.Lock()
+		r.p.trimming = true // nobody moves the start of the files
+		r.p.mu.Unlock()
+	}
+	hold()
+	if start, err := r.p.DeleteRecords(t.Context(), 1); err != nil || start != 1 {
+		t.Fatalf("%d, %v", start, err)
+	}
+	check := func(when string, start, files int64) {
+		t.Helper()
+		if got := r.p.State().LogStart; got != start {
+			t.Errorf("%s the log starts at %d, want %d", when, got, start)
+		}
+		if got := int64(r.p.log.StartOffset()); got != files {
+			t.Errorf("%s the files start at %d, want %d", when, got, files)
+		}
+		if got := readAt(&replica{Partition: r.p}, Read{Offset: start - 1, CurrentEpoch: -1, LastEpoch: -1}); got != ErrOutOfRange.Error() {
+			t.Errorf("%s what was deleted is read: %s", when, got)
+		}
+	}
+	check("at first", 1, 0)
+	r.close()
+	r.open()
+	r.p.beside.Wait() // it is found in the log, and the files follow
+	check("after a restart", 1, 1)
+	hold()
+	if start, err := r.p.DeleteRecords(t.Context(), 2); err != nil || start != 2 {
+		t.Fatalf("%d, %v", start, err)
+	}
+	if err := r.p.log.Roll(); err != nil { // the frame is behind a checkpoint now
+		t.Fatal(err)
+	}
+	r.reopen()
+	check("after a restart behind a checkpoint", 2, 1)
+	if err := r.p.Retain(r.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	check("when the files have followed", 2, 2)
+}
+
+// Whoever waits for a log start learns at once that the leadership has ended.
+func TestDeleteRecordsEndsWithTheLeadership(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	l := c.leader()
+	l.mustPut(plain, "a", "b")
+	c.isolate(l, true)
+	done := make(chan error, 1)
+	go func() {
+		_, err := l.DeleteRecords(context.Background(), 1)
+		done <- err
+	}()
+	var err error
+	c.await("an answer", func() bool {
+		select {
+		case err = <-done:
+			return true
+		default:
+			return false
+		}
+	})
+	if !errors.Is(err, ErrNotLeader) || l.State().Leading {
+		t.Errorf("%v, leading %v", err, l.State().Leading)
+	}
+	c.isolate(l, false)
+	c.same()
+}
+
+// A leader whose log cannot be read makes way for another.
+func TestAbandon(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	l := c.leader()
+	l.mustPut(plain, "a")
+	waits := l.begin(AcksAll, plain, "b")
+	l.abandon(errors.New("injected"))
+	c.await("its waiter", func() bool { return waits() != nil })
+	if s := l.State(); s.Leading || !errors.Is(s.Err, ErrStorage) {
+		t.Errorf("afterwards it is %+v", s)
+	}
+	var next *replica
+	c.await("another leader", func() bool { next = c.leader(); return next != l })
+	next.mustPut(plain, "c")
+	if err := l.Append(records(t, plain, 1, "d"), AcksAll, -1, make(acks, 1), 0); !errors.Is(err, ErrStorage) {
+		t.Errorf("append at the one that made way: %v", err)
 	}
 }

@@ -58,8 +58,8 @@ func (r *replay) read() error {
 			return nil
 		}
 		fs, ref, err := log.Frames(r.of.Next, last+1, replayBytes, frames[:0])
-		if errors.Is(err, wal.ErrCompacted) {
-			continue // the log start has moved meanwhile
+		if errors.Is(err, wal.ErrCompacted) || errors.Is(err, wal.ErrUnavailable) {
+			continue // the log start has moved meanwhile, or the end is being replaced
 		}
 		if err != nil {
 			return fmt.Errorf("replay %s-%d from index %d: %w", r.p.opt.Topic, r.p.opt.Partition, r.of.Next, err)
