@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"chronik/broker"
-	"chronik/broker/partition"
+	"chronik/broker/partition/dirs"
 	"chronik/internal/clock"
 	"chronik/kafka/batch"
 	"chronik/segment"
@@ -164,16 +164,16 @@ func (c *cluster) finish() {
 // readLogs reads every partition's log from the node's disk.
 func (n *node) readLogs(each func(history.Partition, history.Log)) error {
 	fs := n.disk.Mount()
-	dirs, err := fs.ReadDir(dataDir + "/topics")
+	names, err := fs.ReadDir(dataDir + "/topics")
 	if err != nil {
 		return err
 	}
-	for _, dir := range dirs {
+	for _, dir := range names {
 		var p history.Partition
-		group, _ := partition.GroupOf(dir)
+		group, _ := dirs.GroupOf(dir)
 		for i := range int32(100) {
 			for _, t := range append(n.c.topics, "last") {
-				if partition.DirName(t, i, group) == dir {
+				if dirs.Name(t, i, group) == dir {
 					p = history.Partition{Topic: t, Index: i}
 				}
 			}

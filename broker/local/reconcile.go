@@ -9,6 +9,7 @@ import (
 
 	"chronik/broker/cluster"
 	"chronik/broker/partition"
+	"chronik/broker/partition/dirs"
 	"chronik/internal/vfs"
 )
 
@@ -153,7 +154,7 @@ func inParallel(n int, f func(i int)) {
 }
 
 func (s *Set) partitionDir(t *Topic, i int, groupID uint64) string {
-	return filepath.Join(s.opt.Dir, partition.DirName(t.Name, int32(i), groupID))
+	return filepath.Join(s.opt.Dir, dirs.Name(t.Name, int32(i), groupID))
 }
 
 func (s *Set) open(o *opening) (*partition.Partition, error) {
@@ -185,7 +186,7 @@ func (s *Set) deleteLocal(t *Topic) {
 		}
 		// Also of one that could not be opened.
 		group := t.info.Partitions[i].GroupID
-		if err := partition.Remove(s.opt.Raft, group, s.opt.FS, s.partitionDir(t, i, group)); err != nil {
+		if err := dirs.Remove(s.opt.Raft, group, s.opt.FS, s.partitionDir(t, i, group)); err != nil {
 			s.opt.Logger.Error("cannot remove a deleted partition", "topic", t.Name, "partition", i, "err", err)
 		}
 	})
@@ -199,6 +200,6 @@ func (s *Set) deleteLocal(t *Topic) {
 // knows no topic at all, which is no such crash but metadata that has been
 // lost.
 func (s *Set) RemoveOrphans(known map[uint64]bool, hadTopics bool) (metadataLost bool, err error) {
-	found, err := partition.RemoveOthers(s.opt.Raft, known, !hadTopics, s.opt.FS, s.opt.Dir, s.opt.Logger)
+	found, err := dirs.RemoveOthers(s.opt.Raft, known, !hadTopics, s.opt.FS, s.opt.Dir, s.opt.Logger)
 	return err == nil && found && !hadTopics, err
 }

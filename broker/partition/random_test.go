@@ -64,75 +64,97 @@ func TestRandomFailures(t *testing.T) {
 	for i := range writers {
 		writers[i] = &writer{id: int64(i + 1), at: map[int32]int64{}}
 	}
-	high := map[*Partition]int64{}
-	work := func(acknowledged int) {
-		t.Helper()
-		start := 0
-		for _, w := range writers {
-			start += len(w.at)
-		}
-		c.await(fmt.Sprintf("%d batches", acknowledged), func() bool {
-			n := 0
-			for _, w := range writers {
-				w.step(t, c, rnd)
-				n += len(w.at)
-			}
-			for _, r := range c.nodes {
-				if r.host == nil {
-					continue
-				}
-				hw := r.State().HighWatermark
-				if hw < high[r.Partition] {
-					t.Errorf("node %d: the high watermark goes from %d to %d", r.id, high[r.Partition], hw)
-				}
-				high[r.Partition] = hw
-			}
-			return n >= start+acknowledged
-		})
-	}
+	x := &failures{t, c, rnd, writers, map[*Partition]int64{}}
 	for round := range 16 {
-		work(5)
-		r := c.nodes[rnd.IntN(len(c.nodes))]
-		switch rnd.IntN(4) {
-		case 0:
-			r.kill(rnd.Uint64())
-			work(5)
-			r.start()
-		case 1:
-			c.isolate(r, true)
-			work(5)
-			c.isolate(r, false)
-		case 2:
-			for _, o := range c.nodes {
-				if o.State().Leading {
-					_ = o.TransferLeadership(r.id) // it may lead already
-				}
-			}
-		case 3:
-			for _, o := range c.nodes {
-				o.kill(rnd.Uint64())
-			}
-			for _, o := range c.nodes {
-				o.start()
-			}
-		}
+		x.work(5)
+		x.fail()
 		if t.Failed() {
 			t.Fatalf("in round %d", round)
 		}
 	}
-	work(5)
-	c.await("what is on its way", func() bool {
+	x.work(5)
+	x.drain()
+	c.same()
+	checkLog(t, c.leader().content(), writers)
+}
+
+// failures is a cluster that fails while writers write.
+type failures struct {
+	t       *testing.T
+	c       *cluster
+	rnd     *rand.Rand
+	writers []*writer
+	high    map[*Partition]int64 // watermarks seen
+}
+
+// work goes on until so many more batches have been acknowledged.
+func (x *failures) work(acknowledged int) {
+	x.t.Helper()
+	start := 0
+	for _, w := range x.writers {
+		start += len(w.at)
+	}
+	x.c.await(fmt.Sprintf("%d batches", acknowledged), func() bool {
+		n := 0
+		for _, w := range x.writers {
+			w.step(x.t, x.c, x.rnd)
+			n += len(w.at)
+		}
+		for _, r := range x.c.nodes {
+			if r.host == nil {
+				continue
+			}
+			hw := r.State().HighWatermark
+			if hw < x.high[r.Partition] {
+				x.t.Errorf("node %d: the high watermark goes from %d to %d", r.id, x.high[r.Partition], hw)
+			}
+			x.high[r.Partition] = hw
+		}
+		return n >= start+acknowledged
+	})
+}
+
+// drain waits until every batch that was sent has its answer.
+func (x *failures) drain() {
+	x.t.Helper()
+	x.c.await("what is on its way", func() bool {
 		idle := true
-		for _, w := range writers {
+		for _, w := range x.writers {
 			if w.told != nil {
-				w.step(t, c, rnd)
+				w.step(x.t, x.c, x.rnd)
 			}
 			idle = idle && w.told == nil
 		}
 		return idle
 	})
-	c.same()
-	checkLog(t, c.leader().content(), writers)
+}
+
+// fail has something fail, and mends it.
+func (x *failures) fail() {
+	r := x.c.nodes[x.rnd.IntN(len(x.c.nodes))]
+	switch x.rnd.IntN(4) {
+	case 0:
+		r.kill(x.rnd.Uint64())
+		x.work(5)
+		r.start()
+	case 1:
+		x.c.isolate(r, true)
+		x.work(5)
+		x.c.isolate(r, false)
+	case 2:
+		for _, o := range x.c.nodes {
+			if o.State().Leading {
+				_ = o.TransferLeadership(r.id) // it may lead already
+			}
+		}
+	case 3:
+		for _, o := range x.c.nodes {
+			o.kill(x.rnd.Uint64())
+		}
+		for _, o := range x.c.nodes {
+			o.start()
+		}
+	}
 }
 
 // checkLog compares a log with what its writers were told.

@@ -69,6 +69,7 @@ var table = map[string]packageRule{
 	"raftstore/transport/wire":   {level: 26, others: append(etcdRaft, xxhash)},
 	"raftstore/transport":        {level: 27, imports: []string{"raftstore/transport/wire", "internal/clock"}, others: etcdRaft},
 	"broker/partition/producers": {level: 25, imports: []string{"segment", "kafka/batch"}},
+	"broker/partition/dirs":      {level: 26, imports: []string{"raftstore/multiraft", "wal", "internal/vfs"}},
 	"broker/partition":           {level: 26, imports: []string{"broker/config", "broker/partition/producers", "raftstore/multiraft", "wal", "segment", "kafka/batch", "internal/vfs", "internal/clock", "internal/metrics"}},
 
 	"broker/config":        {level: 24, imports: []string{"kafka/batch"}},
@@ -81,7 +82,7 @@ var table = map[string]packageRule{
 	"broker/metadata":      {level: 33, imports: []string{"broker/cluster", "kafka/wire", "raftstore/multiraft", "wal", "segment", "internal/vfs", "internal/clock"}},
 	"broker/settings":      {level: 33, imports: []string{"broker/cluster", "broker/config"}},
 	"broker/fetchsession":  {level: 30},
-	"broker/local": {level: 34, imports: []string{"broker/config", "broker/cluster", "broker/partition", "raftstore/multiraft", "wal",
+	"broker/local": {level: 34, imports: []string{"broker/config", "broker/cluster", "broker/partition", "broker/partition/dirs", "raftstore/multiraft", "wal",
 		"internal/vfs", "internal/clock", "internal/metrics"}},
 	"broker/replica":    {level: 34, imports: []string{"broker/cluster", "broker/partition", "segment", "internal/clock"}},
 	"broker/acks":       {level: 27, imports: []string{"broker/partition", "internal/clock"}},

@@ -1,4 +1,4 @@
-package partition
+package dirs
 
 import (
 	"errors"
@@ -12,13 +12,13 @@ import (
 	"chronik/wal"
 )
 
-// DirName names the directory of a partition's log. The raft group makes it
+// Name is the name of the directory of a partition's log. The raft group makes it
 // unique for ever: a recreated topic's partition has another one.
-func DirName(topic string, partition int32, group uint64) string {
+func Name(topic string, partition int32, group uint64) string {
 	return fmt.Sprintf("%s-%d@%d", topic, partition, group)
 }
 
-// GroupOf is the raft group in a name that DirName made.
+// GroupOf is the raft group in a name that Name made.
 func GroupOf(dirName string) (group uint64, ok bool) {
 	_, id, ok := strings.Cut(dirName, "@")
 	group, err := strconv.ParseUint(id, 10, 64)
