@@ -99,6 +99,15 @@ func TestReplacedSuffix(t *testing.T) {
 	if got := l.content(); got != "0=a 1=b 2=lost too" {
 		t.Errorf("the log is %q", got)
 	}
+	if epoch, end, err := old.EpochEnd(-1, 0); epoch != 0 || end != 1 || err != nil {
+		t.Errorf("E3 the epoch whose end was replaced ends at (%d, %d), %v", epoch, end, err)
+	}
+	for _, r := range c.nodes { // F12: what was read of the end that is gone
+		q := Read{Offset: 2, Follower: true, CurrentEpoch: -1, LastEpoch: 0}
+		if got := readAt(r, q); got != "diverges in epoch 0 at 1" {
+			t.Errorf("F12 node %d: %s", r.id, got)
+		}
+	}
 }
 
 // Followers note producers as frames come, over segments: their checkpoints are as good as the leader's, and they know

@@ -212,7 +212,7 @@ func (m *machine) RoleChanged(c multiraft.RoleChange) {
 func (p *Partition) leadLocked() {
 	p.end, p.leading = p.written, true
 	p.durable = int64(p.log.DurableOffset()) // a truncation may have lowered it
-	p.committed = max(p.committed, int64(p.log.StartOffset()))
+	p.committed = max(p.committed, p.LogStart())
 	p.acked = 0
 	p.markLocked(mark{p.last, p.written})
 	p.releaseLocked()

@@ -150,6 +150,7 @@ func Open(o Options, onRole RoleFunc) (*Partition, error) {
 // the log has found.
 func (p *Partition) join(found *replay) error {
 	p.start.Store(found.of.Start)
+	p.committed = max(p.committed, found.of.Start)
 	o := &p.opt
 	group, err := o.Host.Add(multiraft.GroupOptions{
 		ID: o.GroupID, Log: p.log, Voters: o.Voters, Candidate: o.Candidate, SM: (*machine)(p), SkipApplied: true,

@@ -171,9 +171,9 @@ func (p *Partition) rebuildLocked() {
 		if again {
 			p.rebuildLocked()
 		}
-		closed := p.failure != nil
+		over := p.failure != nil || p.current // closed, or somebody was luckier
 		p.mu.Unlock()
-		if err != nil && !closed {
+		if err != nil && !over {
 			p.abandon(err)
 		}
 	})
