@@ -87,15 +87,7 @@ func newCluster(t *testing.T, n int, overrides map[string]string) *cluster {
 // set gives the topic these settings.
 func (c *cluster) set(overrides map[string]string) {
 	c.t.Helper()
-	broker, err := config.ResolveBroker(config.Layers{})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	conf, err := config.ResolveTopic(overrides, broker)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.conf.Store(conf)
+	c.conf.Store(settings(c.t, overrides))
 }
 
 func (r *replica) start() {

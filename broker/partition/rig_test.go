@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -34,16 +35,24 @@ type rig struct {
 	p      *Partition
 }
 
-func newRig(t *testing.T, overrides map[string]string) *rig {
+// settings are Kafka's defaults, but for segments of 16 MiB (a file in memory takes its whole length), and what is given.
+func settings(t *testing.T, overrides map[string]string) *config.TopicConfig {
+	t.Helper()
+	all := map[string]string{"segment.bytes": "16777216"}
+	maps.Copy(all, overrides)
 	broker, err := config.ResolveBroker(config.Layers{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf, err := config.ResolveTopic(overrides, broker)
+	conf, err := config.ResolveTopic(all, broker)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, fs: vfs.NewMem(), conf: *conf, clock: clock.NewManual(time.UnixMilli(1_700_000_000_000))}
+	return conf
+}
+
+func newRig(t *testing.T, overrides map[string]string) *rig {
+	r := &rig{t: t, fs: vfs.NewMem(), conf: *settings(t, overrides), clock: clock.NewManual(time.UnixMilli(1_700_000_000_000))}
 	r.open()
 	t.Cleanup(r.close)
 	return r
