@@ -12,6 +12,7 @@ import (
 
 	"chronik/internal/crashtest"
 	"chronik/internal/vfs"
+	"chronik/raftstore/handover"
 	"chronik/segment"
 	"chronik/wal"
 
@@ -24,7 +25,7 @@ var campaign = crashtest.Campaign{
 	Package: "./raftstore",
 	New:     newCrashNode,
 	Steps:   30,
-	Kinds:   []string{"start", "append", "vote", "vote and append", "conflict", "sync", "checkpoint", "compact", "members", "rewrite", "close", "kill", "cut", "forget"},
+	Kinds:   []string{"start", "append", "vote", "vote and append", "conflict", "sync", "checkpoint", "compact", "members", "install", "rewrite", "close", "kill", "cut", "forget"},
 	Seeds:   3,
 	Again:   8,
 	Fewer:   20,
@@ -81,13 +82,14 @@ type entries struct {
 	list []*pb.Entry
 	next []segment.Offset
 	keep uint64 // of what is acknowledged it has this much at most
+	conf uint64 // its members must be those of this entry, or later ones
 }
 
 func (e entries) last() uint64 { return uint64(len(e.list)) }
 
 // until is the entries up to i; appending to it leaves e alone.
 func (e entries) until(i uint64) entries {
-	return entries{e.list[:i:i], e.next[: i+1 : i+1], math.MaxUint64}
+	return entries{list: e.list[:i:i], next: e.next[: i+1 : i+1], keep: math.MaxUint64}
 }
 
 func newCrashNode(seed uint64, disk *crashtest.Disk) crashtest.Workload {
@@ -188,8 +190,10 @@ func (w *crashNode) step(g *crashGroup) (string, error) {
 		return "checkpoint", w.checkpoint()
 	case k < 76:
 		return "compact", w.compact(g)
-	case k < 82:
+	case k < 80:
 		return "members", w.members(g)
+	case k < 83:
+		return "install", w.install(g)
 	case k < 87:
 		return "rewrite", w.rewrite()
 	case k < 91:
@@ -379,6 +383,59 @@ func (w *crashNode) members(g *crashGroup) error {
 	var a answers
 	g.store.SaveConf(g.applied, voters(1, 2, 3, 10+g.applied), a.done(durable))
 	return a.all()
+}
+
+// install makes the log what a snapshot says that agrees with it up to an
+// entry that is applied, or further, and begins anywhere.
+func (w *crashNode) install(g *crashGroup) error {
+	common := g.applied + w.r.Uint64N(g.ents.last()-g.applied+1)
+	after := g.ents.until(common)
+	g.term++
+	for range 1 + w.r.IntN(8) {
+		i, off := after.last()+1, after.next[after.last()]
+		after.list = append(after.list, &pb.Entry{Index: new(i), Term: new(g.term), Data: payload(off, 2, []int{40, 40, w.r.IntN(4000)}[w.r.IntN(3)])})
+		after.next = append(after.next, off+2)
+	}
+	last := after.last()
+	l := &handover.Log{First: segment.Index(1 + w.r.Uint64N(last+1))}
+	if before := uint64(l.First) - 1; before > 0 {
+		l.PrevTerm = segment.Term(after.list[before-1].GetTerm())
+	}
+	l.Base = after.next[l.First-1]
+	l.Start = l.Base
+	for _, e := range after.list[l.First-1:] {
+		f := segment.Entry{Index: segment.Index(e.GetIndex()), Term: segment.Term(e.GetTerm()), Kind: entryKind(e.GetType()), BaseOffset: after.next[e.GetIndex()-1],
+			Count: uint32(after.next[e.GetIndex()] - after.next[e.GetIndex()-1]), MaxTimestamp: -1, Payload: e.GetData()}
+		l.Frames = append(l.Frames, f)
+	}
+	w.mu.Lock()
+	cut, partly := g.ents.until(common), after
+	cut.keep, partly.keep, partly.conf = common, common, last
+	if uint64(l.First)-1 > common { // it begins anew, or what it has is as it was
+		cut, partly.keep = g.ents, uint64(l.First)-1
+	}
+	g.alts = []entries{g.ents, cut, partly}
+	g.start[1] = max(g.start[1], l.Start)
+	g.confs = append(g.confs[:len(g.confs):len(g.confs)], last)
+	durable := w.durableLocked()
+	w.mu.Unlock()
+	members := voters(1, 2, 3, 10+last)
+	if err := g.store.Install(l, members); err != nil {
+		return err
+	}
+	durable()
+	w.mu.Lock()
+	g.ents, g.alts, g.acked, g.applied = after, []entries{after}, last, last
+	g.start[0] = g.start[1]
+	w.mu.Unlock()
+	s := g.store.saved
+	s.Commit = last
+	w.saved(g, s)
+	g.store.Installed(l, members)
+	if got := uint64(g.log.LastIndex()); got != last {
+		return crashtest.Wrongf("installed [%d, %d], the log ends at %d", l.First, last, got)
+	}
+	return nil
 }
 
 // rewrite writes the next generation of the hard states.
@@ -645,6 +702,9 @@ func (e *crashExpect) compare(log *wal.Log, s *Storage, hs *HardStates) (entries
 	var why []error
 	for _, alt := range e.alts {
 		err := alt.show(got, first, last, min(e.acked, alt.last(), alt.keep))
+		if err == nil && s.confIndex < alt.conf {
+			err = fmt.Errorf("members of %d, want those of %d", s.confIndex, alt.conf)
+		}
 		if err == nil {
 			return alt.until(last), nil
 		}

@@ -8,7 +8,9 @@ import (
 
 // TestKeep: what waits for room is bounded by the messages with entries; the newest hard state counts, and no vote is forgotten.
 func TestKeep(t *testing.T) {
-	resp := func(typ pb.MessageType, term uint64) *pb.Message { return &pb.Message{Type: typ.Enum(), Term: new(term)} }
+	resp := func(typ pb.MessageType, term uint64) *pb.Message {
+		return &pb.Message{Type: typ.Enum(), Term: new(term)}
+	}
 	message := func(term, vote, entries uint64, responses ...*pb.Message) *pb.Message {
 		m := &pb.Message{Responses: responses}
 		if term > 0 {
