@@ -265,3 +265,58 @@ func TestHandOver(t *testing.T) {
 		t.Errorf("alone: %v", err)
 	}
 }
+
+// TestAnotherAddress: a node that comes back elsewhere is found there.
+func TestAnotherAddress(t *testing.T) {
+	r, nodes := three(t)
+	n := nodes[2]
+	disk := n.kill(1)
+	leads(t, nodes[:2]...)
+	moved := r.boot(3, disk)
+	moved.moveTo("elsewhere:1")
+	moved.open(nil)
+	moved.enter()
+	mustPropose(t, moved.m, topicOf(1))
+	for _, o := range nodes[:2] {
+		until(t, "the new address", func() bool { return o.where(3) == "elsewhere:1" })
+	}
+}
+
+// TestJoinerThatDies: a node that is killed while it joins goes on when it is
+// started again, by joining again.
+func TestJoinerThatDies(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	r := newRig(t)
+	first := r.form()
+	for i := range 20 {
+		mustPropose(t, first.m, topicOf(i))
+	}
+	disk := vfs.NewMem()
+	for range 5 {
+		n := r.boot(2, disk)
+		ctx, cancel := testContext(t)
+		joined, err := Join(ctx, JoinOptions{Self: n.self, Addrs: []string{"n1:1"}, Peers: n, Clock: clock.Real, Logger: testLog()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cancel()
+		if m := n.open(&joined); rnd.IntN(2) == 0 {
+			applied := uint64(rnd.IntN(25))
+			until(t, "some of the log", func() (some bool) {
+				m.View(func(s *cluster.State) { some = s.Version() >= applied })
+				return some
+			})
+		}
+		disk = n.kill(rnd.Uint64())
+	}
+	n := r.boot(2, disk)
+	n.joinBy("n1:1")
+	mustPropose(t, n.m, topicOf(20))
+	n.m.View(func(s *cluster.State) {
+		if len(s.Topics()) != 21 {
+			t.Errorf("%d topics", len(s.Topics()))
+		}
+	})
+}

@@ -46,8 +46,8 @@ func (d *duty) wake() {
 // beats is how many signs of life there are in a session.
 const beats = 6
 
-// Start begins the work in the background, which Close ends: signs of life to
-// the leader; on the leader, fencing brokers that give none and taking them
+// Start begins the work in the background, which Close ends; it is to be called
+// before Await. Signs of life to the leader; on the leader, fencing brokers that give none and taking them
 // back, and making learners voters; on every node, shortening the log.
 func (m *Member) Start() {
 	m.duty.begun.Do(func() { m.duty.done.Go(m.work) })
@@ -69,24 +69,70 @@ func (m *Member) work() {
 		case lead:
 			m.fence(interval)
 			m.promote()
-		case leader >= 0 && leader != m.self && m.opt.Peers != nil:
+		case m.opt.Peers == nil:
+		case leader < 0:
+			m.announce(turn)
+		case leader != m.self:
 			m.beat(leader, turn)
 		}
 		_ = pause(d.ctx, m.opt.Clock, d.woken, interval)
 	}
 }
 
-// beat tells the leader that this broker is there.
-func (m *Member) beat(leader int32, turn <-chan struct{}) {
+// untilTurn is a context for calls that are of no use once there may be
+// another leader.
+func (m *Member) untilTurn(turn <-chan struct{}) (context.Context, context.CancelFunc) {
 	ctx, cancel := clock.WithTimeout(m.duty.ctx, m.opt.Clock, m.opt.Session/2)
-	defer cancel()
 	go func() {
 		select {
-		case <-turn: // there may be another leader
+		case <-turn:
 			cancel()
 		case <-ctx.Done():
 		}
 	}()
+	return ctx, cancel
+}
+
+// announce is for a node that has come back with another raft address: the
+// others do not reach it there until it is registered, nor does it hear of a
+// leader that would register it. So it asks them in turn to be let in again.
+func (m *Member) announce(turn <-chan struct{}) {
+	var others []uint64
+	m.View(func(s *cluster.State) {
+		if self, known := s.Broker(m.self); !known || self.RaftAddr == m.opt.Self.RaftAddr {
+			return
+		}
+		for _, b := range s.Brokers() {
+			if b.ID != m.self {
+				others = append(others, uint64(b.ID))
+			}
+		}
+	})
+	if len(others) == 0 {
+		return
+	}
+	ctx, cancel := m.untilTurn(turn)
+	defer cancel()
+	for _, id := range others {
+		b, err := m.opt.Peers.Call(ctx, id, methodJoin, joinRequest{m.opt.Self}.encode())
+		var ans joinAnswer
+		if err == nil {
+			if ans, err = decodeJoinAnswer(b); err == nil {
+				err = errorOf(ans.code, ans.text)
+			}
+		}
+		if err == nil {
+			m.opt.Logger.Info("the cluster knows the new address of this node", "addr", m.opt.Self.RaftAddr)
+			return
+		}
+		m.opt.Logger.Info("the new address of this node is not known yet", "asked", id, "why", err)
+	}
+}
+
+// beat tells the leader that this broker is there.
+func (m *Member) beat(leader int32, turn <-chan struct{}) {
+	ctx, cancel := m.untilTurn(turn)
+	defer cancel()
 	m.mu.RLock()
 	self, known := m.state.Broker(m.self)
 	m.mu.RUnlock()

@@ -116,6 +116,12 @@ func (n *rigNode) enlist() {
 	n.r.nodes[n.id] = n
 }
 
+func (n *rigNode) moveTo(addr string) {
+	n.r.mu.Lock()
+	defer n.r.mu.Unlock()
+	n.addr, n.self.RaftAddr = addr, addr
+}
+
 // open opens the node's metadata.
 func (n *rigNode) open(joined *Joined) *Member {
 	n.r.t.Helper()
@@ -139,12 +145,12 @@ func (n *rigNode) enter() *Member {
 	n.r.t.Helper()
 	ctx, cancel := testContext(n.r.t)
 	defer cancel()
+	n.m.Start()
 	for _, step := range []func(context.Context) error{n.m.Await, n.m.Register} {
 		if err := step(ctx); err != nil {
 			n.r.t.Fatalf("node %d: %v", n.id, err)
 		}
 	}
-	n.m.Start()
 	return n.m
 }
 
@@ -308,6 +314,13 @@ func until(t *testing.T, what string, cond func() bool) {
 func leads(t *testing.T, among ...*rigNode) *rigNode {
 	t.Helper()
 	var found *rigNode
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, n := range among {
+				t.Logf("node %d: %+v, knows %v", n.id, n.m.Status(), n.known)
+			}
+		}
+	})
 	until(t, "a leader", func() bool {
 		for _, n := range among {
 			if n.m.Leading() {
@@ -320,8 +333,11 @@ func leads(t *testing.T, among ...*rigNode) *rigNode {
 	return found
 }
 
-// voters waits until a node knows so many voters.
+// voters waits until a node knows so many voters, and that they are enough.
 func (n *rigNode) voters(count int) {
 	n.r.t.Helper()
-	until(n.r.t, fmt.Sprintf("%d voters", count), func() bool { return len(n.m.Status().Voters) == count })
+	until(n.r.t, fmt.Sprintf("%d voters", count), func() bool {
+		s := n.m.Status()
+		return len(s.Voters) == count && !s.Joint
+	})
 }

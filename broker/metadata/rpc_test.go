@@ -141,7 +141,13 @@ func TestAdmissions(t *testing.T) {
 			t.Errorf("of another process: %v, %v", fresh, known)
 		}
 	}
-	if n := len(as[mark{2, 7}].seen); n > 2*admissionsMax+1 {
+	if n := len(as[2][0].seen); n > 2*admissionsMax+1 {
 		t.Errorf("%d are remembered", n)
+	}
+	for life := range uint64(20) {
+		as.admit(mark{4, life<<32 | 1})
+	}
+	if n := len(as[4]); n != livesMax {
+		t.Errorf("%d processes of a node are remembered", n)
 	}
 }

@@ -92,30 +92,29 @@ func (m *Member) servePropose(ctx context.Context, q proposeRequest, p cluster.P
 }
 
 // admissions are the commands of other nodes that this node has proposed as
-// the leader of its term, by the process that made them. A call that is made
-// again does not propose again.
-type admissions map[mark]*admission
+// the leader of its term. A call that is made again does not propose again.
+type admissions map[int32][]*admission // by node, of its latest processes
 
 // admission is of one process.
 type admission struct {
-	most uint64 // greatest sequence number, of the lower half
+	life uint64 // upper half of its sequence numbers
+	most uint64 // greatest lower half
 	seen map[uint64]struct{}
 }
 
-// admissionsMax is how many commands of one process are remembered. One that
-// is older than all of them is refused.
-const admissionsMax = 4096
+const (
+	// admissionsMax is how many commands of one process are remembered. One
+	// that is older than all of them is refused.
+	admissionsMax = 4096
+	// livesMax is how many processes of a node are: calls of the one before
+	// may still be under way.
+	livesMax = 4
+)
 
 // admit notes a command. It is fresh when it has not been admitted before;
 // known is false when that is not remembered.
 func (as admissions) admit(at mark) (fresh, known bool) {
-	life := mark{at.node, at.seq >> 32}
-	seq := at.seq & (1<<32 - 1)
-	a := as[life]
-	if a == nil {
-		a = &admission{seen: map[uint64]struct{}{}}
-		as[life] = a
-	}
+	a, seq := as.of(at), at.seq&(1<<32-1)
 	if seq+admissionsMax <= a.most {
 		return false, false
 	}
@@ -134,6 +133,18 @@ func (as admissions) admit(at mark) (fresh, known bool) {
 		}
 	}
 	return true, true
+}
+
+func (as admissions) of(at mark) *admission {
+	life := at.seq >> 32
+	for _, a := range as[at.node] {
+		if a.life == life {
+			return a
+		}
+	}
+	lives := append(as[at.node], &admission{life: life, seen: map[uint64]struct{}{}})
+	as[at.node] = lives[max(0, len(lives)-livesMax):]
+	return lives[len(lives)-1]
 }
 
 // serveJoin lets a node in: it is registered, and made a learner of the group.

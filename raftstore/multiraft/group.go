@@ -274,7 +274,8 @@ func (t *task) Checkpoint() {
 
 func (g *Group) publish() {
 	s := Status{Role: g.reported.Role, Term: g.reported.Term, Leader: g.reported.Leader, Commit: segment.Index(g.commit),
-		Applied: segment.Index(g.store.Applied()), Voters: g.store.Conf().GetVoters(), Learners: g.store.Conf().GetLearners(), NoRoom: g.room.Err(), Err: g.err}
+		Applied: segment.Index(g.store.Applied()), Voters: g.store.Conf().GetVoters(), Learners: g.store.Conf().GetLearners(),
+		Joint: len(g.store.Conf().GetVotersOutgoing()) > 0, NoRoom: g.room.Err(), Err: g.err}
 	if g.err != nil {
 		s.Role, s.Leader = Follower, 0
 	}

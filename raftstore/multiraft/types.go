@@ -189,6 +189,7 @@ type Status struct {
 	LastIndex  segment.Index
 	Voters     []uint64 // must not be changed, like the next
 	Learners   []uint64
+	Joint      bool  // a change of members is under way, and the majority of the former voters is needed too
 	NoRoom     error // the disk is full and the group waits for room; nil: it is not
 	Err        error // why the group has stopped, or nil
 }
