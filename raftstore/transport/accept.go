@@ -26,8 +26,7 @@ const (
 func (t *Transport) Serve(ln net.Listener) error {
 	done := make(chan error, 1)
 	if !t.spawn(func() { done <- t.acceptAll(ln) }) {
-		_ = ln.Close()
-		return ErrClosed
+		return ln.Close()
 	}
 	return <-done
 }
@@ -81,19 +80,14 @@ func (t *Transport) serve(nc net.Conn) {
 	}
 	t.mu.Lock()
 	t.pending--
-	if err == nil {
-		t.enlist(c)
-	}
 	t.mu.Unlock()
 	if err != nil {
-		_ = nc.Close()
 		if t.ctx.Err() == nil {
 			t.opt.Logger.Warn("connection refused", "remote", nc.RemoteAddr(), "err", err)
 		}
+		_ = nc.Close()
+		t.delist(c)
 		return
-	}
-	if t.ctx.Err() != nil { // Close may have come before
-		c.fail(ErrClosed)
 	}
 	if p := t.peer(c.node); p != nil {
 		p.kick() // it is there
@@ -103,10 +97,7 @@ func (t *Transport) serve(nc net.Conn) {
 	} else {
 		t.serveMessages(c)
 	}
-	c.fail(net.ErrClosed)
-	t.mu.Lock()
-	delete(t.inbound, c)
-	t.mu.Unlock()
+	t.delist(c)
 	if err := c.reason(); errors.Is(err, wire.ErrBadFrame) {
 		t.opt.Logger.Error("a peer's connection is closed", "node", c.node, "class", c.class, "err", err)
 	}
@@ -115,6 +106,8 @@ func (t *Transport) serve(nc net.Conn) {
 // enlist adds a connection. A node has one of each class for messages: if it
 // opens another, the earlier one is dead, and we have not heard yet.
 func (t *Transport) enlist(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if c.class != wire.Calls {
 		for other := range t.inbound {
 			if other.node == c.node && other.class == c.class {
@@ -123,9 +116,19 @@ func (t *Transport) enlist(c *conn) {
 		}
 	}
 	t.inbound[c] = true
+	if t.ctx.Err() != nil { // Close may have looked already
+		c.fail(ErrClosed)
+	}
 }
 
-// welcome does TLS and the hello on an accepted connection.
+func (t *Transport) delist(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.inbound, c)
+}
+
+// welcome does TLS and the hello on an accepted connection. It is enlisted before
+// it is answered, so that a node's connections are in the order it opened them.
 func (t *Transport) welcome(nc net.Conn) (*conn, error) {
 	if t.server != nil {
 		tc := tls.Server(nc, t.server)
@@ -140,13 +143,16 @@ func (t *Transport) welcome(nc net.Conn) (*conn, error) {
 		return nil, err
 	}
 	answer := theirs.Answer(t.hello(0, 0))
+	c.class, c.node = theirs.Class, theirs.Node
+	if answer.Status == wire.Welcome {
+		t.enlist(c)
+	}
 	if _, err := nc.Write(wire.AppendFrame(nil, wire.FrameHello, answer.Append(nil))); err != nil {
-		return nil, err
+		return c, err
 	}
 	if answer.Status != wire.Welcome {
-		return nil, fmt.Errorf("%w: %s", wire.ErrRefused, answer.Words)
+		return c, fmt.Errorf("%w: %s", wire.ErrRefused, answer.Words)
 	}
-	c.class, c.node = theirs.Class, theirs.Node
 	return c, nil
 }
 

@@ -308,6 +308,9 @@ func (t *Transport) CallAddr(ctx context.Context, addr string, method uint8, bod
 	if len(body) > BodyBytesMax {
 		return 0, nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(body), BodyBytesMax)
 	}
+	if t.ctx.Err() != nil {
+		return 0, nil, ErrClosed
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
@@ -367,25 +370,28 @@ func (s *callServer) take(b []byte, wg *sync.WaitGroup) error {
 		return s.answer(call.ID, wire.Overloaded, nil)
 	}
 	wg.Go(func() {
-		outcome, body := s.serve(call)
+		defer func() { <-s.places }()
+		outcome, body, ok := s.serve(call)
 		<-s.t.serving
+		if !ok {
+			return
+		}
 		if err := s.answer(call.ID, outcome, body); err != nil {
 			s.c.fail(err)
 		}
-		<-s.places
 	})
 	return nil
 }
 
-func (s *callServer) serve(call wire.Call) (wire.Outcome, []byte) {
+// serve serves a call; ok is false if there is nothing to answer: it was cut
+// short, and nobody knows how far it came. Its caller has given up, or gets ErrLost.
+func (s *callServer) serve(call wire.Call) (outcome wire.Outcome, body []byte, ok bool) {
 	if s.t.opt.Serve == nil {
-		return wire.Failed, []byte(noService)
+		return wire.Failed, []byte(noService), true
 	}
-	ctx := s.ctx
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
 	if call.Wait > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		defer cancel()
 		defer s.t.opt.Clock.AfterFunc(call.Wait, cancel).Stop()
 	}
 	answer, err := s.t.opt.Serve(ctx, s.c.node, call.Method, call.Body)
@@ -394,7 +400,7 @@ func (s *callServer) serve(call wire.Call) (wire.Outcome, []byte) {
 	}
 	if err != nil {
 		words := err.Error()
-		return wire.Failed, []byte(words[:min(len(words), 64<<10)])
+		return wire.Failed, []byte(words[:min(len(words), 64<<10)]), ctx.Err() == nil
 	}
-	return wire.Served, answer
+	return wire.Served, answer, true
 }

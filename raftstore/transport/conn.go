@@ -29,15 +29,15 @@ type conn struct {
 	addr   string // that was dialed
 	opened time.Time
 
-	lastRead atomic.Int64 // when bytes last arrived, UnixNano
-	mu       sync.Mutex
-	err      error         // why it ended
-	done     chan struct{} // closed with err
+	last atomic.Int64 // sign of life, UnixNano
+	mu   sync.Mutex
+	err  error         // why it ended
+	done chan struct{} // closed with err
 }
 
 func (t *Transport) newConn(nc net.Conn) *conn {
 	c := &conn{t: t, nc: nc, opened: t.opt.Clock.Now(), done: make(chan struct{})}
-	c.lastRead.Store(c.opened.UnixNano())
+	c.last.Store(c.opened.UnixNano())
 	c.r = bufio.NewReaderSize(c, 32<<10)
 	return c
 }
@@ -46,10 +46,14 @@ func (t *Transport) newConn(nc net.Conn) *conn {
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.nc.Read(p)
 	if n > 0 {
-		c.lastRead.Store(c.t.opt.Clock.Now().UnixNano())
+		c.alive()
 	}
 	return n, err
 }
+
+// alive notes that bytes have arrived, or that the other side takes those of a
+// frame that is too large for the buffers between.
+func (c *conn) alive() { c.last.Store(c.t.opt.Clock.Now().UnixNano()) }
 
 // fail closes the connection; the first reason is kept.
 func (c *conn) fail(err error) {
@@ -73,7 +77,7 @@ func (c *conn) watch(now time.Time) {
 	if c.class == wire.Bulk {
 		most = bulkSilenceMax
 	}
-	if now.Sub(time.Unix(0, c.lastRead.Load())) > most {
+	if now.Sub(time.Unix(0, c.last.Load())) > most {
 		c.fail(errSilent)
 	}
 }
@@ -92,7 +96,10 @@ func gone(err error) bool {
 func (t *Transport) deadline(ctx context.Context, nc net.Conn) func() bool {
 	timer := t.opt.Clock.AfterFunc(openTimeout, func() { _ = nc.Close() })
 	undo := context.AfterFunc(ctx, func() { _ = nc.Close() })
-	return func() bool { return timer.Stop() && undo() }
+	return func() bool {
+		early, alive := timer.Stop(), undo()
+		return early && alive
+	}
 }
 
 func (t *Transport) hello(class wire.Class, expected uint64) wire.Hello {

@@ -152,6 +152,8 @@ func (l *link) use(c *conn, failures int) (int, *conn) {
 	if l.p.t.spawn(func() { defer close(read); l.read(c) }) {
 		l.write(c)
 		<-read
+	} else {
+		c.fail(ErrClosed)
 	}
 	err := c.reason()
 	l.mu.Lock()
@@ -283,7 +285,7 @@ func (l *link) writeSome(c *conn, w *wire.Writer, batch []item) []item {
 		l.p.t.opt.Hooks.Sent(i.m.GetType(), len(i.m.GetEntries()), w.Len()-before)
 	}
 	if !failed {
-		if err := w.Flush(c.nc, wire.FrameMessages); err != nil {
+		if err := w.Flush(c.nc, wire.FrameMessages, c.alive); err != nil {
 			c.fail(err)
 		}
 	}

@@ -198,7 +198,7 @@ func (p *peer) connected() {
 // refuses. A process that is being killed may take a connection that it never
 // answers, so one that is lost during the hello is tried again.
 func (p *peer) probe(lost *conn) *conn {
-	for range 20 {
+	for range 40 {
 		c, err := p.t.dial(p.ctx, lost.addr, lost.class, p.id)
 		switch {
 		case err == nil:
@@ -233,13 +233,14 @@ func (p *peer) status() PeerStatus {
 	if ns := p.heard.Load(); ns != 0 {
 		s.LastHeard = time.Unix(0, ns)
 	}
+	addrs := p.addresses()
 	p.small.mu.Lock()
 	defer p.small.mu.Unlock()
 	s.QueuedBytes += p.small.queued
 	s.Err = p.small.err
 	if c := p.small.conn; c != nil {
 		s.Connected, s.Addr = true, c.addr
-	} else if addrs := p.addresses(); len(addrs) > 0 {
+	} else if len(addrs) > 0 {
 		s.Addr = addrs[0]
 	}
 	return s

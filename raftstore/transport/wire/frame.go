@@ -150,32 +150,40 @@ func readBody(r io.Reader, length int) ([]byte, error) {
 // where it lies instead of being copied.
 const spliceBytesMin = 8 << 10
 
+// pieceBytes is how much of a frame is written at a time.
+const pieceBytes = 1 << 20
+
 // Writer gathers the body of a frame. It is used again and again.
 type Writer struct {
-	header [headerLen]byte
-	buf    []byte   // what is copied
-	from   int      // of buf: not yet among segs
-	segs   [][]byte // pieces of the body
-	size   int      // of segs
-	out    net.Buffers
+	buf  []byte   // what is copied, behind room for the header
+	from int      // of buf: not yet among segs
+	segs [][]byte // pieces of the frame
+	size int      // of segs
+	out  net.Buffers
+}
+
+// Len is the length of the body so far.
+func (w *Writer) Len() int { return max(0, w.size+len(w.buf)-w.from-headerLen) }
+
+// begin leaves room for the header in front of the first byte.
+func (w *Writer) begin() {
+	if w.size == 0 && len(w.buf) == 0 {
+		w.buf = append(w.buf, make([]byte, headerLen)...)
+	}
 }
 
 func (w *Writer) reset() {
 	clear(w.segs)
+	clear(w.out)
 	w.segs, w.size, w.from = w.segs[:0], 0, 0
 	if w.buf = w.buf[:0]; cap(w.buf) > SmallBytesMax {
 		w.buf = nil
 	}
 }
 
-// Len is the length of the body so far.
-func (w *Writer) Len() int { return w.size + len(w.buf) - w.from }
-
-func (w *Writer) u8(v byte)   { w.buf = append(w.buf, v) }
-func (w *Writer) uv(v uint64) { w.buf = binary.AppendUvarint(w.buf, v) }
-func (w *Writer) copy(b []byte) {
-	w.buf = append(binary.AppendUvarint(w.buf, uint64(len(b))), b...)
-}
+func (w *Writer) u8(v byte)     { w.buf = append(w.buf, v) }
+func (w *Writer) uv(v uint64)   { w.buf = binary.AppendUvarint(w.buf, v) }
+func (w *Writer) copy(b []byte) { w.buf = append(binary.AppendUvarint(w.buf, uint64(len(b))), b...) }
 
 // data appends a length and b, without copying it if it is large.
 func (w *Writer) data(b []byte) {
@@ -195,14 +203,39 @@ func (w *Writer) cut() {
 	}
 }
 
-// Flush writes the frame, and empties w.
-func (w *Writer) Flush(nc io.Writer, typ FrameType) error {
+// Flush writes the frame, a small one at once and others in pieces, and empties
+// w. Progress is called between pieces: the other side takes what is written.
+func (w *Writer) Flush(to io.Writer, typ FrameType, progress func()) error {
+	w.begin()
 	w.cut()
-	putHeader(w.header[:], typ, w.size, w.segs)
-	w.out = append(append(w.out[:0], w.header[:]), w.segs...)
-	out := w.out
-	_, err := out.WriteTo(nc)
-	clear(w.out)
-	w.reset()
-	return err
+	defer w.reset()
+	w.out = append(w.out[:0], w.segs...)
+	header := w.segs[0]
+	w.segs[0] = header[headerLen:]
+	putHeader(header, typ, w.size-headerLen, w.segs)
+	for rest := w.out; len(rest) > 0; {
+		var piece net.Buffers
+		piece, rest = cutPiece(rest)
+		if _, err := piece.WriteTo(to); err != nil {
+			return err
+		}
+		if len(rest) > 0 {
+			progress()
+		}
+	}
+	return nil
+}
+
+// cutPiece takes about pieceBytes from the front of out.
+func cutPiece(out net.Buffers) (piece, rest net.Buffers) {
+	if first := out[0]; len(first) > pieceBytes {
+		out[0] = first[pieceBytes:]
+		return net.Buffers{first[:pieceBytes]}, out
+	}
+	n, size := 0, 0
+	for n < len(out) && size+len(out[n]) <= pieceBytes {
+		size += len(out[n])
+		n++
+	}
+	return out[:n], out[n:]
 }

@@ -76,6 +76,7 @@ func MessageBytes(m *pb.Message) int {
 // connection implies. The type must be one that travels. Large data is not
 // copied: it must not change before Flush.
 func (w *Writer) Message(group uint64, m *pb.Message) {
+	w.begin()
 	w.uv(group)
 	w.u8(byte(m.GetType()))
 	flags := uint64(0)

@@ -39,7 +39,7 @@ func frame(t testing.TB, w *Writer, in ...grouped) []byte {
 		}
 	}
 	var out bytes.Buffer
-	if err := w.Flush(&out, FrameMessages); err != nil {
+	if err := w.Flush(&out, FrameMessages, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	return out.Bytes()
@@ -207,7 +207,7 @@ func TestWriterDoesNotCopyLargeData(t *testing.T) {
 	if w.Len() != 0 || len(w.segs) != 0 || w.segs[:1][0] != nil {
 		t.Error("the writer keeps what it has written")
 	}
-	if again := frame(t, w, grouped{1, m}); !bytes.Equal(first, again) {
+	if again := frame(t, w, grouped{1, m}); len(again) < len(data) || !bytes.Equal(first, again) {
 		t.Error("a writer that is used again writes something else")
 	}
 }
