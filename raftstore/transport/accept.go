@@ -165,7 +165,7 @@ func (t *Transport) serveMessages(c *conn) {
 			return
 		}
 		if p := t.peer(c.node); p != nil {
-			p.heard.Store(t.opt.Clock.Now().UnixNano())
+			p.hear()
 		}
 		switch typ {
 		case wire.FramePing:

@@ -243,7 +243,7 @@ func (l *callLink) dial(a *attempt) {
 	c, err := l.p.connect(l.p.ctx, wire.Calls)
 	if err != nil {
 		a.err = fmt.Errorf("%w: node %d: %w", ErrUnreachable, l.p.id, err)
-	} else if k, ok := l.p.t.newCaller(c, func() { l.p.heard.Store(l.p.t.opt.Clock.Now().UnixNano()) }); ok {
+	} else if k, ok := l.p.t.newCaller(c, l.p.hear); ok {
 		a.k = k
 	} else {
 		a.err = ErrClosed

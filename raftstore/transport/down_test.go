@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -135,6 +136,8 @@ func TestBrokenConnectionIsNotDown(t *testing.T) {
 // cable joins nodes by connections that can be cut: what is written goes
 // nowhere, nothing arrives, and dialing hangs.
 type cable struct {
+	refuses bool // dialing, while it is cut, instead of hanging
+
 	mu  sync.Mutex
 	cut bool
 }
@@ -152,6 +155,9 @@ func (c *cable) isCut() bool {
 }
 
 func (c *cable) dial(ctx context.Context, addr string) (net.Conn, error) {
+	if c.isCut() && c.refuses {
+		return nil, syscall.ECONNREFUSED
+	}
 	if c.isCut() {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -193,11 +199,15 @@ func (c *cableConn) Close() error {
 }
 
 // TestCutLinkIsNotDown: a connection that has become silent is closed after a
-// while, which makes the node unreachable, not Down; and when the link is back,
-// so is the connection.
+// while, which makes the node unreachable, not Down, not even if something on
+// the way refuses; and when the link is back, so is the connection.
 func TestCutLinkIsNotDown(t *testing.T) {
+	t.Run("hangs", func(t *testing.T) { testCutLink(t, &cable{}) })
+	t.Run("refuses", func(t *testing.T) { testCutLink(t, &cable{refuses: true}) })
+}
+
+func testCutLink(t *testing.T, wire *cable) {
 	clk := clock.NewManual(time.Unix(1000, 0))
-	wire := &cable{}
 	b := startNode(t, 2, nil)
 	a := startNode(t, 1, func(o *Options) { o.Clock, o.Dial = clk, wire.dial })
 	a.SetPeer(2, b.addr)

@@ -221,7 +221,7 @@ func (l *link) read(c *conn) {
 			return
 		}
 		if typ == wire.FramePong {
-			l.p.heard.Store(l.p.t.opt.Clock.Now().UnixNano())
+			l.p.hear()
 		}
 	}
 }

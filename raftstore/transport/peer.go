@@ -41,7 +41,6 @@ type peer struct {
 	onBulk   map[uint64]time.Time // group -> until when its appends travel on bulk
 	reported time.Time            // the last call of Unreachable
 	report   bool                 // one is due
-	down     bool                 // told, and not connected since
 }
 
 func newPeer(t *Transport, id uint64, addrs []string) *peer {
@@ -171,7 +170,7 @@ func (p *peer) connect(ctx context.Context, class wire.Class) (*conn, error) {
 	for i, addr := range p.addresses() {
 		c, e := p.t.dial(ctx, addr, class, p.id)
 		if e == nil {
-			p.connected()
+			p.hear()
 			return c, nil
 		}
 		if i == 0 {
@@ -186,14 +185,9 @@ func (p *peer) connect(ctx context.Context, class wire.Class) (*conn, error) {
 	return nil, err
 }
 
-func (p *peer) connected() {
-	p.heard.Store(p.t.opt.Clock.Now().UnixNano())
-	p.mu.Lock()
-	p.down = false
-	p.mu.Unlock()
-}
+func (p *peer) hear() { p.heard.Store(p.t.opt.Clock.Now().UnixNano()) }
 
-// probe finds out what the loss of a connection means, by dialing the same
+// probe finds out what the loss of the small connection means, by dialing the same
 // address again. It returns the new connection, or reports Down if the address
 // refuses. A process that is being killed may take a connection that it never
 // answers, so one that is lost during the hello is tried again.
@@ -202,7 +196,7 @@ func (p *peer) probe(lost *conn) *conn {
 		c, err := p.t.dial(p.ctx, lost.addr, lost.class, p.id)
 		switch {
 		case err == nil:
-			p.connected()
+			p.hear()
 			return c
 		case errors.Is(err, syscall.ECONNREFUSED):
 			p.reportDown()
@@ -215,11 +209,7 @@ func (p *peer) probe(lost *conn) *conn {
 }
 
 func (p *peer) reportDown() {
-	p.mu.Lock()
-	told := p.down
-	p.down = true
-	p.mu.Unlock()
-	if told || p.ctx.Err() != nil {
+	if p.ctx.Err() != nil {
 		return
 	}
 	p.t.opt.Logger.Warn("the process of a peer is gone", "node", p.id)

@@ -256,6 +256,7 @@ type MessageReader struct {
 	reader
 	from, to uint64
 	slots    []slot
+	read     int // messages
 }
 
 // Messages reads the body of a frame that node from sent to node to.
@@ -281,7 +282,7 @@ func (r *MessageReader) Next() (group uint64, m *pb.Message, ok bool) {
 		return 0, nil, false
 	}
 	if len(r.slots) == 0 {
-		r.slots = make([]slot, min(slotsMax, 1+len(r.b)/8))
+		r.slots = make([]slot, min(r.read+1, slotsMax, 1+len(r.b)/8)) // as many again as there were
 	}
 	s := &r.slots[0]
 	m = &s.m
@@ -320,6 +321,7 @@ func (r *MessageReader) Next() (group uint64, m *pb.Message, ok bool) {
 		return 0, nil, false
 	}
 	r.slots = r.slots[1:]
+	r.read++
 	return group, m, true
 }
 
