@@ -21,7 +21,7 @@ var errRefused = errors.New("connection refused")
 // client is what all clients of the cluster have: a place on the network, and
 // an idea of who leads.
 type client struct {
-	c       *cluster
+	c       *simulation
 	id      int
 	rand    *rand.Rand
 	node    uint64 // asked for metadata
@@ -31,7 +31,7 @@ type client struct {
 // address is the client's end of its links.
 func (k *client) address() uint64 { return uint64(1000 + k.id) }
 
-func (c *cluster) newClient(id int) *client {
+func (c *simulation) newClient(id int) *client {
 	r := c.newRand()
 	return &client{c: c, id: id, rand: r, node: uint64(1 + r.IntN(len(c.nodes))), leaders: map[history.Partition]broker.LeaderEpoch{}}
 }
@@ -87,18 +87,24 @@ func (k *client) refresh() {
 	}
 }
 
+// leaderLimit is how long a client looks for a leader before it calls that a
+// failed try.
+const leaderLimit = 5 * time.Second
+
 // leader is who is thought to lead; asked for when that is not known. False:
-// the client is to stop.
+// nobody knows, or the client is to stop.
 func (k *client) leader(p history.Partition) (broker.LeaderEpoch, bool) {
-	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
+	begin := time.Now()
+	for pause := 20 * time.Millisecond; time.Since(begin) < leaderLimit; pause = min(2*pause, 500*time.Millisecond) {
 		if l, ok := k.leaders[p]; ok {
 			return l, true
 		}
 		k.refresh()
 		if _, ok := k.leaders[p]; !ok && !k.pause(pause) {
-			return broker.LeaderEpoch{}, false
+			break
 		}
 	}
+	return broker.LeaderEpoch{}, false
 }
 
 // forget makes the next call ask who leads.

@@ -32,8 +32,13 @@ func (c *nodeClock) jump(d time.Duration) {
 	c.offset += d
 }
 
+// scale is the true time that d takes, rounded up: when a timer fires, the clock
+// shows that it is due.
 func (c *nodeClock) scale(d time.Duration) time.Duration {
-	return time.Duration(float64(d) / c.rate)
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(float64(d)/c.rate) + time.Microsecond
 }
 
 // AfterFunc is not moved by jumps.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +22,7 @@ type Bug int
 const (
 	NoBug         Bug = iota
 	AckBeforeSync     // disks answer a sync without doing it
-	ForgetVote        // the hard states of a node are not durable
+	ForgetVote        // terms and votes are durable a little after they are told
 	StaleReads        // followers serve what they have, and call it safe
 )
 
@@ -35,7 +36,11 @@ type Options struct {
 	Nodes  int           // 0: the seed decides
 	Length time.Duration // of the time with faults; 0: the seed decides
 	Bug    Bug
-	All    bool // the journal has every event, a message of raft's too
+	// Abort is called with what there is when the run cannot go on in a
+	// sensible way: a term has two leaders, and these are never done with each
+	// other. It must not return. Nil: the run goes on.
+	Abort func(Report)
+	All   bool // the journal has every event, a message of raft's too
 }
 
 // Report is what a run came to.
@@ -46,14 +51,15 @@ type Report struct {
 	Faults     int
 	Acked      int // records
 	Reads      int
+	Followed   int // reads from followers
 	Violations []string
 	Events     int
 	Digest     uint64   // of all events: equal runs have equal ones
 	Journal    []string // what happened, a line an event
 }
 
-// cluster is the simulation under way.
-type cluster struct {
+// simulation is a run under way.
+type simulation struct {
 	opt     Options
 	rand    *rand.Rand // of the goroutine that runs the faults; others get their own
 	journal *journal
@@ -69,16 +75,16 @@ type cluster struct {
 	stop      context.CancelFunc // of the clients
 	ctx       context.Context
 
-	onVote func(from uint64) // asked at each vote that is given
+	onVote func(from, to uint64) // told of each vote that is given
 }
 
-func (c *cluster) newRand() *rand.Rand {
+func (c *simulation) newRand() *rand.Rand {
 	return rand.New(rand.NewPCG(c.rand.Uint64(), c.rand.Uint64()))
 }
 
 // settings are small, so that in seconds everything happens that otherwise
 // takes days.
-func (c *cluster) settings() map[string]string {
+func (c *simulation) settings() map[string]string {
 	return map[string]string{
 		"offsets.topic.num.partitions":    "2",
 		"log.segment.bytes":               "1048576",
@@ -90,7 +96,7 @@ func (c *cluster) settings() map[string]string {
 
 // Run runs one seed. It must be called in a bubble of testing/synctest.
 func Run(o Options) Report {
-	c := newCluster(o)
+	c := newSimulation(o)
 	for _, n := range c.nodes {
 		n.start()
 	}
@@ -102,68 +108,95 @@ func Run(o Options) Report {
 	c.clients.Wait()
 	c.finish()
 	c.processes.Wait()
-	acked, reads := c.hist.Counts()
-	if acked == 0 {
+	if acked, _, _ := c.hist.Counts(); acked == 0 {
 		c.hist.Violate("live", "nothing was acknowledged at all")
 	}
+	return c.report()
+}
+
+func (c *simulation) report() Report {
+	acked, reads, followed := c.hist.Counts()
+	c.journal.mu.Lock()
+	defer c.journal.mu.Unlock()
 	return Report{
-		Seed: o.Seed, Nodes: len(c.nodes), Length: time.Since(c.journal.begin), Faults: c.faults, Acked: acked, Reads: reads,
+		Seed: c.opt.Seed, Nodes: len(c.nodes), Length: time.Since(c.journal.begin), Faults: c.faults, Acked: acked, Reads: reads, Followed: followed,
 		Violations: c.hist.Violations(), Events: c.journal.events, Digest: c.journal.digest, Journal: c.journal.lines,
 	}
 }
 
-func newCluster(o Options) *cluster {
-	c := &cluster{opt: o, rand: rand.New(rand.NewPCG(o.Seed, 0x73696d)), journal: newJournal(), hist: history.New()}
+func newSimulation(o Options) *simulation {
+	c := &simulation{opt: o, rand: rand.New(rand.NewPCG(o.Seed, 0x73696d)), journal: newJournal(), hist: history.New()}
 	c.journal.all = o.All
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	if c.opt.Nodes == 0 {
-		c.opt.Nodes = []int{1}[c.rand.IntN(1)]
+		c.opt.Nodes = []int{1, 3, 3, 3, 3, 3, 3, 3, 5, 5}[c.rand.IntN(10)]
 	}
 	if c.opt.Length == 0 {
 		c.opt.Length = time.Duration(10+c.rand.IntN(20)) * time.Second
 	}
 	c.net = network.New(network.Options{
-		Rand: c.newRand(), Default: c.goodLink(), Sent: c.sent, Received: func(group uint64, m *pb.Message) {
+		Rand: c.newRand(), Default: c.goodLink(), Sent: c.sent, Unreachable: c.unreachable, Received: func(group uint64, m *pb.Message) {
 			c.journal.mix("%d>%d %d %s t%d i%d", m.GetFrom(), m.GetTo(), group, m.GetType(), m.GetTerm(), m.GetIndex())
 		},
 	})
 	for i := range c.opt.Nodes {
 		n := &node{c: c, id: uint64(i + 1), disk: disk.New(), clock: newClock(0.95 + 0.1*c.rand.Float64())}
-		n.disk.Liar = c.liar(n)
+		n.disk.Late = c.late()
 		c.nodes = append(c.nodes, n)
 	}
 	return c
 }
 
-func (c *cluster) goodLink() network.Link {
+func (c *simulation) goodLink() network.Link {
 	return network.Link{Delay: 200 * time.Microsecond, JitterMax: time.Duration(1+c.rand.IntN(2000)) * time.Microsecond}
 }
 
-// liar is the disk's part of the planted bugs.
-func (c *cluster) liar(*node) func(string) bool {
+// late is the disk's part of the planted bugs: syncs that are answered before
+// they are done, those of records never. A file's first ones are done in time: a
+// beginning that is missing would be noticed by whoever opens it.
+func (c *simulation) late() func(string, int) time.Duration {
+	dir, late := "", time.Duration(0)
 	switch c.opt.Bug {
 	case AckBeforeSync:
-		return func(name string) bool { return !disk.HardState(name) }
+		dir, late = dataDir+"/topics/", time.Hour
 	case ForgetVote:
-		return disk.HardState
+		dir, late = dataDir+"/hardstate/", 20*time.Millisecond
+	default:
+		return nil
 	}
-	return nil
+	return func(name string, n int) time.Duration {
+		if n < 3 || !strings.HasPrefix(name, dir) || strings.Contains(name, "MANIFEST") {
+			return 0
+		}
+		return late
+	}
 }
 
 // sent watches raft: who leads, and who votes.
-func (c *cluster) sent(from, group uint64, m *pb.Message) {
+func (c *simulation) sent(from, group uint64, m *pb.Message) {
 	switch m.GetType() {
 	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap:
-		c.hist.Led(group, m.GetTerm(), from)
+		if !c.hist.Led(group, m.GetTerm(), from) && c.opt.Abort != nil {
+			c.opt.Abort(c.report())
+		}
 	case pb.MsgVoteResp:
 		if onVote := c.onVote; onVote != nil && !m.GetReject() {
-			onVote(from)
+			onVote(from, m.GetTo())
+		}
+	}
+}
+
+// unreachable tells a node what its transport would notice.
+func (c *simulation) unreachable(from, to uint64) {
+	if n := c.node(from); n != nil {
+		if p := n.current(); p != nil && p.host.Load() != nil {
+			p.host.Load().Unreachable(to)
 		}
 	}
 }
 
 // node returns one by its id.
-func (c *cluster) node(id uint64) *node {
+func (c *simulation) node(id uint64) *node {
 	if id == 0 || id > uint64(len(c.nodes)) {
 		return nil
 	}
@@ -197,6 +230,6 @@ func await(limit time.Duration, f func() error) error {
 }
 
 func (r Report) String() string {
-	return fmt.Sprintf("seed %d: %d nodes, %s of virtual time, %d faults, %d records acknowledged, %d reads, %d events, digest %016x",
-		r.Seed, r.Nodes, r.Length, r.Faults, r.Acked, r.Reads, r.Events, r.Digest)
+	return fmt.Sprintf("seed %d: %d nodes, %s of virtual time, %d faults, %d records acknowledged, %d reads (%d from followers), %d events, digest %016x",
+		r.Seed, r.Nodes, r.Length, r.Faults, r.Acked, r.Reads, r.Followed, r.Events, r.Digest)
 }

@@ -20,7 +20,7 @@ type consumer struct {
 	turn      int
 }
 
-func (c *cluster) newConsumer(id int, at history.Partition) *consumer {
+func (c *simulation) newConsumer(id int, at history.Partition) *consumer {
 	k := &consumer{client: c.newClient(id), at: at}
 	k.followers = len(c.nodes) > 1 && k.rand.IntN(2) == 0
 	return k
@@ -42,6 +42,9 @@ type fetched struct {
 	broker.FetchPartition
 	records []history.Record
 	bad     error
+	// followed: the node did not lead, neither before nor after. (One that
+	// does may have lost its majority, and not know it yet.)
+	followed bool
 }
 
 func (k *consumer) poll() {
@@ -55,13 +58,16 @@ func (k *consumer) poll() {
 	}
 	known, wait := k.c.hist.Known(k.at), time.Duration(k.rand.IntN(500))*time.Millisecond
 	got, err := call(k.client, to, 3*time.Second, func(ctx context.Context, b *broker.Broker) fetched {
-		r := &broker.FetchRequest{ReplicaID: -1, MaxWait: wait, MinBytes: 1, MaxBytes: 32 << 10, Partitions: []broker.FetchPartition{{
-			TopicPartition:     broker.TopicPartition{Topic: k.at.Topic, Partition: k.at.Index},
+		tp := broker.TopicPartition{Topic: k.at.Topic, Partition: k.at.Index}
+		before, _ := b.PartitionLeader(tp)
+		r := &broker.FetchRequest{ReplicaID: -1, ReplicaRead: true, MaxWait: wait, MinBytes: 1, MaxBytes: 32 << 10, Partitions: []broker.FetchPartition{{
+			TopicPartition:     tp,
 			CurrentLeaderEpoch: l.Epoch, FetchOffset: k.offset, LastFetchedEpoch: -1, MaxBytes: 16 << 10,
 		}}}
 		res := b.Fetch(ctx, r)
 		defer res.Release()
-		f := fetched{FetchPartition: r.Partitions[0]}
+		after, _ := b.PartitionLeader(tp)
+		f := fetched{FetchPartition: r.Partitions[0], followed: before == after && after.ID != int32(to)}
 		f.records, f.bad = recordsFrom(f.Records, k.offset)
 		f.Records = nil
 		return f
@@ -83,7 +89,7 @@ func (k *consumer) poll() {
 	}
 	k.c.journal.mix("%s read %d+%d at node %d, high %d", k.name(), k.offset, len(got.records), to, got.HighWatermark)
 	k.c.hist.Read(history.Read{
-		Consumer: k.name(), Partition: k.at, Node: to, Safe: to != uint64(l.ID), Epoch: l.Epoch, Known: known,
+		Consumer: k.name(), Partition: k.at, Node: to, Safe: got.followed, Epoch: l.Epoch, Known: known,
 		Offset: k.offset, HighWatermark: got.HighWatermark, Records: got.records,
 	})
 	k.offset += int64(len(got.records))

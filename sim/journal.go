@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -84,3 +85,17 @@ func (h *journalHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 func (h *journalHandler) WithGroup(string) slog.Handler { return h }
+
+// stacks notes the stacks of goroutines that have a text in them: where somebody
+// who did not get on stands. They are no part of the digest.
+func (j *journal) stacks(text string) {
+	buf := make([]byte, 1<<20)
+	buf = buf[:runtime.Stack(buf, true)]
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for g := range strings.SplitSeq(string(buf), "\n\n") {
+		if strings.Contains(g, text) {
+			j.lines = append(j.lines, strings.Split(g, "\n")...)
+		}
+	}
+}

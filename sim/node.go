@@ -2,15 +2,22 @@ package sim
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"chronik/broker"
+	"chronik/broker/cluster"
+	"chronik/broker/follow"
+	"chronik/broker/metadata"
 	"chronik/internal/metrics"
+	"chronik/internal/vfs"
 	"chronik/raftstore"
 	"chronik/raftstore/multiraft"
 	"chronik/sim/disk"
@@ -24,7 +31,7 @@ const dataDir = "data"
 
 // node is a machine of the cluster: its disk and clock stay when its process ends.
 type node struct {
-	c     *cluster
+	c     *simulation
 	id    uint64
 	disk  *disk.Disk
 	clock *nodeClock
@@ -45,7 +52,8 @@ type process struct {
 	mount  *disk.Mount
 	rand   *rand.Rand
 	host   atomic.Pointer[multiraft.Host]
-	broker atomic.Pointer[broker.Broker] // nil until it serves
+	member atomic.Pointer[broker.Broker] // nil until it answers other nodes
+	broker atomic.Pointer[broker.Broker] // nil until it serves clients
 
 	closers []func() error // in the order of opening
 }
@@ -100,8 +108,11 @@ func (p *process) deliver(_, group uint64, m *pb.Message) {
 	}
 }
 
-func (p *process) serve(context.Context, uint64, uint8, []byte) ([]byte, error) {
-	return nil, errors.New("not serving")
+func (p *process) serve(ctx context.Context, from uint64, method uint8, body []byte) ([]byte, error) {
+	if b := p.member.Load(); b != nil {
+		return b.Serve(ctx, from, method, body)
+	}
+	return nil, metadata.ErrNotInCluster
 }
 
 // run opens everything, waits for the end of the process, and gives back what
@@ -131,24 +142,73 @@ func (p *process) open() error {
 		return fmt.Errorf("hard states: %w", err)
 	}
 	p.closers = append(p.closers, states.Close)
-	o := multiraft.Options{NodeID: n.id, HardStates: states, Clock: n.clock, Logger: p.log, Shards: 1}
+	raft := multiraft.Options{NodeID: n.id, HardStates: states, Clock: n.clock, Logger: p.log, Shards: 1}
 	if len(n.c.nodes) > 1 {
-		o.Transport = p.end
+		raft.Transport = p.end
 	}
-	host := multiraft.NewHost(o)
+	host := multiraft.NewHost(raft)
 	host.Start()
 	p.host.Store(host)
-	p.closers = append(p.closers, func() error { return host.Stop(p.ctx) })
-	b, err := broker.Open(p.ctx, broker.Options{
+	p.closers = append(p.closers, func() error {
+		ctx, cancel := context.WithTimeout(p.ctx, settleLimit)
+		defer cancel()
+		return host.Stop(ctx)
+	})
+	o := broker.Options{
 		NodeID: int32(n.id), Host: fmt.Sprintf("node%d", n.id), Port: 9092, DataDir: dataDir, FS: p.mount, Syncer: syncer,
 		Raft: host, Clock: n.clock, Rand: p.rand, Logger: p.log, Metrics: metrics.Discard(), Static: n.c.settings(),
-	})
+	}
+	if len(n.c.nodes) > 1 {
+		if err := p.join(&o); err != nil {
+			return fmt.Errorf("join: %w", err)
+		}
+	}
+	b, err := broker.New(o)
 	if err != nil {
 		return fmt.Errorf("broker: %w", err)
 	}
 	p.closers = append(p.closers, b.Close)
+	p.member.Store(b)
+	if err := b.Start(p.ctx); err != nil {
+		return fmt.Errorf("broker: %w", err)
+	}
 	p.broker.Store(b)
 	return nil
+}
+
+// join completes a broker's options as a node of a cluster: the first one
+// begins it, the others ask the first ones until they are let in, once.
+func (p *process) join(o *broker.Options) error {
+	n := p.n
+	o.Peers, o.RaftAddr, o.Directory = p.end, n.addr(), [16]byte{1, byte(n.id)}
+	if n.c.opt.Bug == StaleReads {
+		o.FollowerReads = follow.Unsafe
+	}
+	const name = "voters.json"
+	b, err := vfs.ReadFile(p.mount, dataDir+"/"+name, 1000)
+	if err == nil {
+		err = json.Unmarshal(b, &o.Voters)
+		o.Learner = !slices.Contains(o.Voters, n.id)
+		return err
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	o.Voters = []uint64{n.id}
+	if n.id != 1 {
+		joined, err := metadata.Join(p.ctx, metadata.JoinOptions{
+			Self:  cluster.Broker{ID: o.NodeID, Host: o.Host, Port: o.Port, RaftAddr: o.RaftAddr, Dir: o.Directory},
+			Addrs: []string{n.c.nodes[0].addr(), n.c.nodes[1].addr(), n.c.nodes[2].addr()}, Peers: o.Peers, Clock: o.Clock, Logger: o.Logger,
+		})
+		if err != nil {
+			return err
+		}
+		o.Voters, o.Learner = joined.Voters, true
+	}
+	if b, err = json.Marshal(o.Voters); err != nil {
+		return err
+	}
+	return vfs.ReplaceFile(p.mount, dataDir, name+".tmp", name, b)
 }
 
 // shutdown ends the process in good order, and returns when it has ended.

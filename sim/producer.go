@@ -25,7 +25,7 @@ type producer struct {
 	builder    batch.Builder
 }
 
-func (c *cluster) newProducer(id int) *producer {
+func (c *simulation) newProducer(id int) *producer {
 	p := &producer{client: c.newClient(id), id: -1, epoch: -1}
 	p.idempotent = p.rand.IntN(2) == 0
 	p.acks = -1
@@ -125,17 +125,12 @@ func (p *producer) send(at history.Partition) {
 	}
 }
 
-type produced struct {
-	broker.ProducePartition
-	epoch int32
-}
-
 func (p *producer) try(at history.Partition, o outgoing) error {
 	l, ok := p.leader(at)
 	if !ok {
 		return errNoAnswer
 	}
-	got, err := call(p.client, uint64(l.ID), 3*time.Second, func(ctx context.Context, b *broker.Broker) (r produced) {
+	got, err := call(p.client, uint64(l.ID), 3*time.Second, func(ctx context.Context, b *broker.Broker) broker.ProducePartition {
 		tp := broker.TopicPartition{Topic: at.Topic, Partition: at.Index}
 		call := b.Produce(ctx, &broker.ProduceRequest{
 			Version: 9, Acks: p.acks, Timeout: 2 * time.Second, ClientID: p.name(),
@@ -143,14 +138,10 @@ func (p *producer) try(at history.Partition, o outgoing) error {
 		})
 		select {
 		case <-call.Done():
-			r.ProducePartition = call.Partitions[0]
-			if leader, ok := b.PartitionLeader(tp); ok {
-				r.epoch = leader.Epoch
-			}
+			return call.Partitions[0]
 		case <-ctx.Done():
-			r.Err = errNoAnswer
+			return broker.ProducePartition{Err: errNoAnswer}
 		}
-		return r
 	})
 	if err == nil {
 		err = got.Err
@@ -159,7 +150,7 @@ func (p *producer) try(at history.Partition, o outgoing) error {
 		return err
 	}
 	p.c.journal.mix("%s acked %s+%d at %d", p.name(), o.first, o.count, got.BaseOffset)
-	p.c.hist.Acked(history.Ack{First: o.first, Count: o.count, Offset: got.BaseOffset, All: p.acks == -1, Epoch: got.epoch})
+	p.c.hist.Acked(history.Ack{First: o.first, Count: o.count, Offset: got.BaseOffset, All: p.acks == -1, Epoch: l.Epoch})
 	return nil
 }
 

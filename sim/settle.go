@@ -22,7 +22,7 @@ const (
 )
 
 // createTopics makes those that exist from the beginning.
-func (c *cluster) createTopics() {
+func (c *simulation) createTopics() {
 	admin := c.newClient(0)
 	for i := range 1 + c.rand.IntN(3) {
 		name := fmt.Sprintf("t%d", i)
@@ -56,7 +56,7 @@ func (k *client) createTopic(name string, partitions int32) error {
 }
 
 // partitions are those of the topics that exist from the beginning.
-func (c *cluster) partitions() (out []history.Partition) {
+func (c *simulation) partitions() (out []history.Partition) {
 	admin := c.newClient(0)
 	_ = await(settleLimit, func() error {
 		out = nil
@@ -79,7 +79,7 @@ func (c *cluster) partitions() (out []history.Partition) {
 	return out
 }
 
-func (c *cluster) startClients() {
+func (c *simulation) startClients() {
 	parts := c.partitions()
 	if len(parts) == 0 {
 		return
@@ -98,7 +98,7 @@ func (c *cluster) startClients() {
 }
 
 // settle ends the faults and sees that the cluster works again.
-func (c *cluster) settle() {
+func (c *simulation) settle() {
 	c.heal()
 	begin := time.Now()
 	probe := c.newProducer(clientsMax - 1)
@@ -121,12 +121,13 @@ func (c *cluster) settle() {
 
 // finish waits for the replicas to become equal, shuts all nodes down, and
 // compares what is on their disks.
-func (c *cluster) finish() {
+func (c *simulation) finish() {
 	sleep(context.Background(), quietTime)
 	for _, n := range c.nodes {
 		p := n.current()
 		if p == nil || p.broker.Load() == nil {
 			c.hist.Violate("live", "node %d does not serve in the end", n.id)
+			c.journal.stacks("broker.(*Broker).Start(")
 			continue
 		}
 		topics := map[string]string{}

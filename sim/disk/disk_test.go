@@ -37,7 +37,12 @@ func read(t *testing.T, fs vfs.FS, name string) string {
 // outlives it, and a power cut only if it was synced.
 func TestEnds(t *testing.T) {
 	d := New()
-	d.Liar = func(name string) bool { return name == "/lie" }
+	d.Late = func(name string, _ int) time.Duration {
+		if name == "/lie" {
+			return time.Hour
+		}
+		return 0
+	}
 	m := d.Mount()
 	f, lie := write(t, m, "/a", "kept"), write(t, m, "/lie", "lost")
 	if err := errors.Join(f.Datasync(), lie.Datasync()); err != nil {
@@ -58,7 +63,7 @@ func TestEnds(t *testing.T) {
 	}
 	lost := 0
 	for seed := range uint64(20) {
-		copyOf := &Disk{mem: d.mem}
+		copyOf := &Disk{mem: d.mem, syncs: map[string]int{}}
 		copyOf.PowerCut(seed)
 		after := copyOf.Mount()
 		if got := read(t, after, "/a"); got != "kept" {
@@ -74,6 +79,28 @@ func TestEnds(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// TestLate: what was answered before it was done is done later.
+func TestLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New()
+		d.Late = func(string, int) time.Duration { return time.Second }
+		f := write(t, d.Mount(), "/a", "text")
+		begin := time.Now()
+		if err := f.Datasync(); err != nil || time.Since(begin) != 0 {
+			t.Errorf("answered after %s: %v", time.Since(begin), err)
+		}
+		<-time.After(time.Second)
+		synctest.Wait()
+		for seed := range uint64(20) {
+			after := &Disk{mem: d.mem, syncs: map[string]int{}}
+			after.PowerCut(seed)
+			if got := read(t, after.Mount(), "/a"); got != "text" {
+				t.Errorf("seed %d: %q", seed, got)
+			}
+		}
+	})
+}
 
 // TestSlow: a sync takes its time, and is not answered when the process ends
 // meanwhile.

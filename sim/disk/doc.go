@@ -7,7 +7,7 @@
 // a random part of what was not.
 //
 // It guarantees: a call that returned nil before Kill or PowerCut was called is
-// as durable as internal/vfs says, unless Liar says otherwise; no call of an old
+// as durable as internal/vfs says, unless Late says otherwise; no call of an old
 // Mount changes what a later one sees.
 //
 // A sync takes the time that SetDelay says, of a testing/synctest bubble.

@@ -29,7 +29,7 @@ func (h *History) Check(p Partition, logs []Log) {
 	}
 	h.checkEqual(p, logs)
 	for _, l := range logs {
-		c := &final{h: h, p: p, node: l.Node, at: map[int64]string{}, first: map[string]int64{}}
+		c := &final{h: h, p: p, node: l.Node, alone: len(logs) == 1, at: map[int64]string{}, first: map[string]int64{}}
 		c.index(l)
 		c.acked()
 		c.orderOfAcks()
@@ -60,6 +60,7 @@ type final struct {
 	h     *History
 	p     Partition
 	node  uint64
+	alone bool // there is no other replica
 	at    map[int64]string
 	first map[string]int64 // where a value is, at its first place
 	epoch int32            // the latest
@@ -122,7 +123,7 @@ func (c *final) acked() {
 				got = "nothing"
 			}
 			switch {
-			case a.All:
+			case a.All || c.alone:
 				c.h.violateLocked("acked", "%s: node %d has %s at offset %d, where %s was acknowledged in epoch %d", c.p, c.node, got, a.Offset+int64(k), v, a.Epoch)
 			case c.epoch <= a.Epoch:
 				c.h.violateLocked("acked-one", "%s: node %d has %s at offset %d, where %s was acknowledged in epoch %d, and no later epoch began", c.p, c.node, got, a.Offset+int64(k), v, a.Epoch)

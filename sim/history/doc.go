@@ -7,7 +7,7 @@
 //
 //	acked      what was acknowledged with acks=all is in the log of every
 //	           replica, at the offset that was told
-//	acked-one  the same for acks=1, unless a later leader began a new epoch
+//	acked-one  the same for acks=1, unless a leader of a later epoch did not have it
 //	once       no record of an idempotent producer is in a log twice
 //	order      what one producer sent to a partition one after the other, and
 //	           was acknowledged, lies in that order; all of an idempotent one does
@@ -15,8 +15,10 @@
 //	replicas   the logs of all replicas are equal
 //	read       what a consumer was given is in the logs in the end, at that offset
 //	gap        a consumer is given each offset, one after the other
-//	backwards  the high watermark does not go back for one consumer while the
-//	           leader epoch does not
+//	backwards  the high watermark that leaders tell does not go back for one
+//	           consumer while the leader epoch does not. (It may stay behind what
+//	           a follower told: a leader whose own disk is slow shows a record
+//	           after the majority has it.)
 //	stale      a safe read of a follower knows everything that was known to be
 //	           committed, by anybody, before it began
 //	topic      a topic whose creation was acknowledged is known to every broker

@@ -2,6 +2,8 @@ package history
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 )
 
@@ -63,7 +65,7 @@ type Ack struct {
 	Count  int
 	Offset int64 // of the first
 	All    bool  // acks=all
-	Epoch  int32 // of the leader, when it acknowledged
+	Epoch  int32 // of the leader, as the client knew it: it may have been a later one
 }
 
 // Record is one record at its place.
@@ -110,7 +112,9 @@ type History struct {
 	topics     map[string]string
 	leaders    map[term]uint64
 	violations []string
+	broken     map[string]int // how often, by rule
 	reads      int
+	followed   int
 }
 
 type consumer struct {
@@ -123,8 +127,11 @@ type term struct{ group, term uint64 }
 // New is an empty history.
 func New() *History {
 	return &History{sent: map[Producer]map[Partition]int{}, seen: map[Partition]map[int64]string{}, known: map[Partition]int64{},
-		consumers: map[string]*consumer{}, topics: map[string]string{}, leaders: map[term]uint64{}}
+		consumers: map[string]*consumer{}, topics: map[string]string{}, leaders: map[term]uint64{}, broken: map[string]int{}}
 }
+
+// tellMax is how many violations of a rule are told in full.
+const tellMax = 4
 
 // Violate records a broken rule.
 func (h *History) Violate(rule, format string, args ...any) {
@@ -134,24 +141,34 @@ func (h *History) Violate(rule, format string, args ...any) {
 }
 
 func (h *History) violateLocked(rule, format string, args ...any) {
-	h.violations = append(h.violations, rule+": "+fmt.Sprintf(format, args...))
+	h.broken[rule]++
+	if h.broken[rule] <= tellMax {
+		h.violations = append(h.violations, rule+": "+fmt.Sprintf(format, args...))
+	}
 }
 
 // Violations are the broken rules so far.
 func (h *History) Violations() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]string(nil), h.violations...)
+	out := append([]string(nil), h.violations...)
+	for _, rule := range slices.Sorted(maps.Keys(h.broken)) {
+		if n := h.broken[rule]; n > tellMax {
+			out = append(out, fmt.Sprintf("%s: %d in all", rule, n))
+		}
+	}
+	return out
 }
 
-// Counts are how much was acknowledged, in records, and how often was read.
-func (h *History) Counts() (acked, reads int) {
+// Counts are how much was acknowledged, in records, how often was read, and how
+// often of that from a follower.
+func (h *History) Counts() (acked, reads, followed int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range h.acks {
 		acked += h.acks[i].Count
 	}
-	return acked, h.reads
+	return acked, h.reads, h.followed
 }
 
 // Sending notes that records are being sent, those up to first+count.
@@ -193,9 +210,20 @@ func (h *History) Read(r Read) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.reads++
+	if r.Safe {
+		h.followed++
+	}
 	if r.Safe && r.HighWatermark < r.Known {
 		h.violateLocked("stale", "%s read %s at node %d up to %d, and %d was known to be committed", r.Consumer, r.Partition, r.Node, r.HighWatermark, r.Known)
 	}
+	if !r.Safe {
+		h.leaderReadLocked(r)
+	}
+	h.recordsLocked(r)
+	h.knowLocked(r.Partition, r.HighWatermark)
+}
+
+func (h *History) leaderReadLocked(r Read) {
 	c := h.consumers[r.Consumer+r.Partition.String()]
 	if c == nil {
 		c = &consumer{epoch: -1}
@@ -206,8 +234,6 @@ func (h *History) Read(r Read) {
 			r.Consumer, r.Partition, r.Node, r.Epoch, c.epoch, c.high, r.HighWatermark)
 	}
 	c.epoch, c.high = max(c.epoch, r.Epoch), max(c.high, r.HighWatermark)
-	h.recordsLocked(r)
-	h.knowLocked(r.Partition, r.HighWatermark)
 }
 
 func (h *History) recordsLocked(r Read) {
@@ -240,8 +266,9 @@ func (h *History) TopicCreated(name, id string) {
 	h.topics[name] = id
 }
 
-// Led notes that a node sent what only the leader of a term sends.
-func (h *History) Led(group, t, node uint64) {
+// Led notes that a node sent what only the leader of a term sends; false: it is
+// not the only one.
+func (h *History) Led(group, t, node uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	at := term{group, t}
@@ -252,5 +279,7 @@ func (h *History) Led(group, t, node uint64) {
 	default:
 		h.violateLocked("leaders", "nodes %d and %d both lead group %d in term %d", was, node, group, t)
 		h.leaders[at] = node
+		return false
 	}
+	return true
 }

@@ -43,108 +43,115 @@ func read(h *History, consumer string, epoch int32, offset, high int64, values .
 	h.Read(r)
 }
 
-// TestRules breaks each rule once, and keeps it once.
+var a0, a1, a2, b0 = value(idem, 0), value(idem, 1), value(idem, 2), value(loud, 0)
+
+// cases break each rule, and keep it.
+var cases = []struct {
+	name string
+	want string // rules broken, in order
+	do   func(h *History)
+}{
+	{"all is well", "", func(h *History) {
+		ack(h, a0, 0, true)
+		ack(h, b0, 1, false)
+		ack(h, a1, 3, true)
+		read(h, "c", 1, 0, 3, a0, b0, b0)
+		read(h, "c", 1, 3, 4, a1)
+		h.Check(part, []Log{log(1, 1, a0, b0, b0, a1), log(2, 1, a0, b0, b0, a1)})
+	}},
+	{"acked with all and gone", "acked", func(h *History) {
+		ack(h, a0, 0, true)
+		ack(h, a1, 1, true)
+		h.Check(part, []Log{log(1, 7, a0)})
+	}},
+	{"acked at another offset", "acked", func(h *History) {
+		ack(h, b0, 1, true)
+		h.Check(part, []Log{log(1, 1, b0)})
+	}},
+	{"acked with one and gone after an election", "", func(h *History) {
+		ack(h, b0, 1, false)
+		h.Check(part, []Log{log(1, 2, a0), log(2, 2, a0)})
+	}},
+	{"acked with one and gone", "acked-one acked-one", func(h *History) {
+		ack(h, b0, 1, false)
+		h.Check(part, []Log{log(1, 1, a0), log(2, 1, a0)})
+	}},
+	{"acked with one by the only replica and gone", "acked", func(h *History) {
+		ack(h, b0, 1, false)
+		h.Check(part, []Log{log(1, 9, a0)})
+	}},
+	{"twice", "once", func(h *History) { h.Check(part, []Log{log(1, 1, a0, b0, a0)}) }},
+	{"plain twice", "", func(h *History) { h.Check(part, []Log{log(1, 1, b0, a0, b0)}) }},
+	{"idempotent out of order", "order", func(h *History) { h.Check(part, []Log{log(1, 1, a0, a2, a1)}) }},
+	{"told out of order", "order", func(h *History) {
+		ack(h, value(loud, 0), 1, true)
+		ack(h, value(loud, 1), 0, true)
+		h.Check(part, []Log{log(1, 1, value(loud, 1), value(loud, 0))})
+	}},
+	{"never sent", "invented", func(h *History) { h.Check(part, []Log{log(1, 1, value(idem, 5))}) }},
+	{"another partition's", "invented", func(h *History) {
+		v := a0
+		v.Partition.Index = 2
+		h.Check(part, []Log{log(1, 1, v)})
+	}},
+	{"replicas differ in length", "replicas", func(h *History) { h.Check(part, []Log{log(1, 1, a0), log(2, 1, a0, a1)}) }},
+	{"replicas differ in bytes", "replicas", func(h *History) { h.Check(part, []Log{log(1, 1, a0), log(2, 1, b0)}) }},
+	{"epochs go back", "replicas", func(h *History) {
+		l := log(1, 2, a0, a1)
+		l.Batches[1].Epoch = 1
+		h.Check(part, []Log{l})
+	}},
+	{"a hole in a log", "gap", func(h *History) {
+		l := log(1, 2, a0, a1)
+		l.Batches[1].Records[0].Offset = 2
+		h.Check(part, []Log{l})
+	}},
+	{"read and gone", "read", func(h *History) {
+		read(h, "c", 1, 0, 2, a0, a1)
+		h.Check(part, []Log{log(1, 2, a0, b0)})
+	}},
+	{"read differently", "read", func(h *History) {
+		read(h, "c", 1, 0, 1, a0)
+		read(h, "d", 1, 0, 1, b0)
+	}},
+	{"read behind the high watermark", "read", func(h *History) { read(h, "c", 1, 0, 1, a0, a1) }},
+	{"an offset is left out", "gap", func(h *History) {
+		h.Read(Read{Consumer: "c", Partition: part, HighWatermark: 9, Records: []Record{{1, a0.String()}}})
+	}},
+	{"high watermark goes back", "backwards", func(h *History) {
+		read(h, "c", 1, 0, 2, a0, a1)
+		read(h, "d", 1, 0, 1, a0)
+		read(h, "c", 2, 1, 1)
+	}},
+	{"high watermark of an older leader", "", func(h *History) {
+		read(h, "c", 2, 0, 2, a0, a1)
+		read(h, "c", 1, 1, 1)
+	}},
+	{"stale", "stale", func(h *History) {
+		ack(h, a0, 0, true)
+		h.Read(Read{Consumer: "c", Partition: part, Safe: true, Known: h.Known(part), HighWatermark: 0})
+	}},
+	{"stale against another consumer", "stale", func(h *History) {
+		read(h, "c", 1, 0, 2, a0, a1)
+		h.Read(Read{Consumer: "d", Partition: part, Safe: true, Known: h.Known(part), HighWatermark: 1})
+	}},
+	{"topics", "topic topic", func(h *History) {
+		h.TopicCreated("a", "1")
+		h.TopicCreated("b", "2")
+		h.Topics(1, map[string]string{"a": "1", "b": "2", "c": "3"})
+		h.Topics(2, map[string]string{"a": "7"})
+	}},
+	{"two leaders", "leaders", func(h *History) {
+		h.Led(1, 1, 1)
+		h.Led(1, 2, 2)
+		h.Led(2, 1, 2)
+		h.Led(1, 1, 1)
+		h.Led(1, 2, 1)
+	}},
+}
+
 func TestRules(t *testing.T) {
-	a0, a1, a2, b0 := value(idem, 0), value(idem, 1), value(idem, 2), value(loud, 0)
-	for _, c := range []struct {
-		name string
-		want string // rules broken, in order
-		do   func(h *History)
-	}{
-		{"all is well", "", func(h *History) {
-			ack(h, a0, 0, true)
-			ack(h, b0, 1, false)
-			ack(h, a1, 3, true)
-			read(h, "c", 1, 0, 3, a0, b0, b0)
-			read(h, "c", 1, 3, 4, a1)
-			h.Check(part, []Log{log(1, 1, a0, b0, b0, a1), log(2, 1, a0, b0, b0, a1)})
-		}},
-		{"acked with all and gone", "acked", func(h *History) {
-			ack(h, a0, 0, true)
-			ack(h, a1, 1, true)
-			h.Check(part, []Log{log(1, 7, a0)})
-		}},
-		{"acked at another offset", "acked", func(h *History) {
-			ack(h, b0, 1, true)
-			h.Check(part, []Log{log(1, 1, b0)})
-		}},
-		{"acked with one and gone after an election", "", func(h *History) {
-			ack(h, b0, 1, false)
-			h.Check(part, []Log{log(1, 2, a0)})
-		}},
-		{"acked with one and gone", "acked-one", func(h *History) {
-			ack(h, b0, 1, false)
-			h.Check(part, []Log{log(1, 1, a0)})
-		}},
-		{"twice", "once", func(h *History) { h.Check(part, []Log{log(1, 1, a0, b0, a0)}) }},
-		{"plain twice", "", func(h *History) { h.Check(part, []Log{log(1, 1, b0, a0, b0)}) }},
-		{"idempotent out of order", "order", func(h *History) { h.Check(part, []Log{log(1, 1, a0, a2, a1)}) }},
-		{"told out of order", "order", func(h *History) {
-			ack(h, value(loud, 0), 1, true)
-			ack(h, value(loud, 1), 0, true)
-			h.Check(part, []Log{log(1, 1, value(loud, 1), value(loud, 0))})
-		}},
-		{"never sent", "invented", func(h *History) { h.Check(part, []Log{log(1, 1, value(idem, 5))}) }},
-		{"another partition's", "invented", func(h *History) {
-			v := a0
-			v.Partition.Index = 2
-			h.Check(part, []Log{log(1, 1, v)})
-		}},
-		{"replicas differ in length", "replicas", func(h *History) { h.Check(part, []Log{log(1, 1, a0), log(2, 1, a0, a1)}) }},
-		{"replicas differ in bytes", "replicas", func(h *History) { h.Check(part, []Log{log(1, 1, a0), log(2, 1, b0)}) }},
-		{"epochs go back", "replicas", func(h *History) {
-			l := log(1, 2, a0, a1)
-			l.Batches[1].Epoch = 1
-			h.Check(part, []Log{l})
-		}},
-		{"a hole in a log", "gap", func(h *History) {
-			l := log(1, 2, a0, a1)
-			l.Batches[1].Records[0].Offset = 2
-			h.Check(part, []Log{l})
-		}},
-		{"read and gone", "read", func(h *History) {
-			read(h, "c", 1, 0, 2, a0, a1)
-			h.Check(part, []Log{log(1, 2, a0, b0)})
-		}},
-		{"read differently", "read", func(h *History) {
-			read(h, "c", 1, 0, 1, a0)
-			read(h, "d", 1, 0, 1, b0)
-		}},
-		{"read behind the high watermark", "read", func(h *History) { read(h, "c", 1, 0, 1, a0, a1) }},
-		{"an offset is left out", "gap", func(h *History) {
-			h.Read(Read{Consumer: "c", Partition: part, HighWatermark: 9, Records: []Record{{1, a0.String()}}})
-		}},
-		{"high watermark goes back", "backwards", func(h *History) {
-			read(h, "c", 1, 0, 2, a0, a1)
-			read(h, "d", 1, 0, 1, a0)
-			read(h, "c", 2, 1, 1)
-		}},
-		{"high watermark of an older leader", "", func(h *History) {
-			read(h, "c", 2, 0, 2, a0, a1)
-			read(h, "c", 1, 1, 1)
-		}},
-		{"stale", "stale", func(h *History) {
-			ack(h, a0, 0, true)
-			h.Read(Read{Consumer: "c", Partition: part, Safe: true, Known: h.Known(part), HighWatermark: 0})
-		}},
-		{"stale against another consumer", "stale", func(h *History) {
-			read(h, "c", 1, 0, 2, a0, a1)
-			h.Read(Read{Consumer: "d", Partition: part, Safe: true, Known: h.Known(part), HighWatermark: 1})
-		}},
-		{"topics", "topic topic", func(h *History) {
-			h.TopicCreated("a", "1")
-			h.TopicCreated("b", "2")
-			h.Topics(1, map[string]string{"a": "1", "b": "2", "c": "3"})
-			h.Topics(2, map[string]string{"a": "7"})
-		}},
-		{"two leaders", "leaders", func(h *History) {
-			h.Led(1, 1, 1)
-			h.Led(1, 2, 2)
-			h.Led(2, 1, 2)
-			h.Led(1, 1, 1)
-			h.Led(1, 2, 1)
-		}},
-	} {
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			h := sent()
 			c.do(h)

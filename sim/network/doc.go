@@ -5,7 +5,8 @@
 // are directed and have an ID at both ends, so that they can be cut one way.
 //
 // It guarantees: nothing is delivered to or from a process that has ended, nor
-// over a link that is cut at the time; without Reorder, what one end sends to
+// over a link that is cut at the time; a call is sent again when it is lost, as
+// TCP does, and ends with an error when that does not help for seconds; without Reorder, what one end sends to
 // another arrives in that order; receivers share no memory with senders.
 //
 // It runs on the time of a testing/synctest bubble. What happens is decided by

@@ -2,18 +2,16 @@ package network
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
 
+	"chronik/raftstore/transport"
+
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 )
-
-// ErrUnreachable is a call to a process that is not there.
-var ErrUnreachable = errors.New("network: unreachable")
 
 // ID is an end of links: a node or a client.
 type ID = uint64
@@ -36,6 +34,9 @@ type Options struct {
 	Default Link
 	// Sent is told of every raft message that is sent, before it may be lost.
 	Sent func(from ID, group uint64, m *pb.Message)
+	// Unreachable is told, at most once a second for each pair, that the
+	// process to which messages were sent is not there.
+	Unreachable func(from, to ID)
 	// Received is told of every raft message that is delivered.
 	Received func(group uint64, m *pb.Message)
 }
@@ -47,13 +48,14 @@ type Network struct {
 	mu    sync.Mutex
 	links map[pair]Link
 	last  map[pair]time.Time // when the latest message of a link arrives
+	told  map[pair]time.Time // when Unreachable was told
 	ends  map[ID]*Endpoint
 	addrs map[string]ID
 }
 
 // New is a network on which every link is Options.Default.
 func New(o Options) *Network {
-	return &Network{opt: o, links: map[pair]Link{}, last: map[pair]time.Time{}, ends: map[ID]*Endpoint{}, addrs: map[string]ID{}}
+	return &Network{opt: o, links: map[pair]Link{}, last: map[pair]time.Time{}, told: map[pair]time.Time{}, ends: map[ID]*Endpoint{}, addrs: map[string]ID{}}
 }
 
 // Set changes the link from one end to another.
@@ -89,11 +91,12 @@ func (n *Network) Heal() {
 func (n *Network) Carry(from, to ID, arrive func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.carryLocked(pair{from, to}, arrive)
+	p := pair{from, to}
+	n.carryLocked(p, n.linkLocked(p), arrive, func() {})
 }
 
-func (n *Network) carryLocked(p pair, arrive func()) {
-	l := n.linkLocked(p)
+// carryLocked has one of arrive and lost called, or none if it is lost at once.
+func (n *Network) carryLocked(p pair, l Link, arrive, lost func()) {
 	if l.Cut || n.opt.Rand.Float64() < l.Loss {
 		return
 	}
@@ -109,9 +112,11 @@ func (n *Network) carryLocked(p pair, arrive func()) {
 		n.last[p] = at
 	}
 	time.AfterFunc(at.Sub(now), func() {
-		if !n.Link(p.from, p.to).Cut {
-			arrive()
+		if n.Link(p.from, p.to).Cut {
+			lost()
+			return
 		}
+		arrive()
 	})
 }
 
@@ -184,15 +189,29 @@ func (e *Endpoint) Send(group uint64, msgs []*pb.Message) {
 		}
 		for range times {
 			own := proto.CloneOf(m)
-			n.carryLocked(p, func() { n.deliver(p, group, own) })
+			n.carryLocked(p, n.linkLocked(p), func() { n.deliver(p, group, own) }, func() {})
 		}
 		n.mu.Unlock()
+	}
+}
+
+func (n *Network) unreachable(p pair) {
+	n.mu.Lock()
+	now := time.Now()
+	tell := n.opt.Unreachable != nil && now.Sub(n.told[p]) >= time.Second
+	if tell {
+		n.told[p] = now
+	}
+	n.mu.Unlock()
+	if tell {
+		n.opt.Unreachable(p.from, p.to)
 	}
 }
 
 func (n *Network) deliver(p pair, group uint64, m *pb.Message) {
 	to := n.end(p.to)
 	if to == nil || to.Gone() {
+		n.unreachable(p)
 		return
 	}
 	if n.opt.Received != nil {
@@ -209,36 +228,61 @@ type answer struct {
 	err  error
 }
 
+// What TCP and the transport do about a link that loses: send again, later and
+// later, and after silenceMax take the connection for broken.
+const (
+	resendMin  = 200 * time.Millisecond
+	silenceMax = 6 * time.Second
+)
+
+// stream has arrive called once when a message has come over a link that repeats
+// what is lost, or broken when that did not help.
+func (n *Network) stream(p pair, broken func(error), arrive func()) {
+	var send func(pause, silent time.Duration)
+	send = func(pause, silent time.Duration) {
+		n.mu.Lock()
+		l := n.linkLocked(p)
+		lost := l.Cut || n.opt.Rand.Float64() < l.Loss
+		if !lost {
+			l.Loss = 0
+			n.carryLocked(p, l, arrive, func() { send(pause, silent) })
+		}
+		n.mu.Unlock()
+		switch {
+		case lost && silent > silenceMax:
+			broken(transport.ErrLost)
+		case lost:
+			time.AfterFunc(pause, func() { send(2*pause, silent+pause) })
+		}
+	}
+	send(resendMin, 0)
+}
+
 // Call implements metadata.Peers.
 func (e *Endpoint) Call(ctx context.Context, to ID, method uint8, body []byte) ([]byte, error) {
 	if e.Gone() {
-		return nil, ErrUnreachable
+		return nil, transport.ErrUnreachable
 	}
-	done := make(chan answer, 1)
+	done := make(chan answer, 3)
 	n := e.net
-	back := func(a answer) {
-		n.Carry(to, e.id, func() {
-			select {
-			case done <- a:
-			default:
-			}
-		})
-	}
+	fail := func(err error) { done <- answer{err: err} }
 	request := append([]byte(nil), body...)
-	n.Carry(e.id, to, func() {
+	n.stream(pair{e.id, to}, fail, func() {
 		peer := n.end(to)
 		if peer == nil || peer.h.Serve == nil {
-			back(answer{err: ErrUnreachable})
+			n.stream(pair{to, e.id}, fail, func() { fail(transport.ErrUnreachable) })
 			return
 		}
 		b, err := peer.h.Serve(peer.ctx, e.id, method, request)
 		if peer.Gone() {
+			n.stream(pair{to, e.id}, fail, func() { fail(transport.ErrLost) })
 			return
 		}
 		if err != nil {
-			err = fmt.Errorf("remote: %s", err)
+			err = &transport.RemoteError{Msg: err.Error()}
 		}
-		back(answer{append([]byte(nil), b...), err})
+		a := answer{append([]byte(nil), b...), err}
+		n.stream(pair{to, e.id}, fail, func() { done <- a })
 	})
 	select {
 	case a := <-done:
@@ -246,7 +290,7 @@ func (e *Endpoint) Call(ctx context.Context, to ID, method uint8, body []byte) (
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-e.ctx.Done():
-		return nil, ErrUnreachable
+		return nil, transport.ErrUnreachable
 	}
 }
 
@@ -256,7 +300,7 @@ func (e *Endpoint) CallAddr(ctx context.Context, addr string, method uint8, body
 	id, ok := e.net.addrs[addr]
 	e.net.mu.Unlock()
 	if !ok {
-		return 0, nil, fmt.Errorf("%w: %s", ErrUnreachable, addr)
+		return 0, nil, fmt.Errorf("%w: %s", transport.ErrUnreachable, addr)
 	}
 	b, err := e.Call(ctx, id, method, body)
 	return id, b, err

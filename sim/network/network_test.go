@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"chronik/raftstore/transport"
+
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
@@ -109,11 +111,11 @@ func TestEnds(t *testing.T) {
 		if got := r.send(3); len(got) != 0 {
 			t.Errorf("delivered to a process that has ended: %v", got)
 		}
-		if _, err := r.a.Call(t.Context(), 2, 1, nil); !errors.Is(err, ErrUnreachable) {
+		if _, err := r.a.Call(t.Context(), 2, 1, nil); !errors.Is(err, transport.ErrUnreachable) {
 			t.Errorf("a call of it: %v", err)
 		}
 		r.a.Close()
-		if _, err := r.a.Call(t.Context(), 2, 1, nil); !errors.Is(err, ErrUnreachable) {
+		if _, err := r.a.Call(t.Context(), 2, 1, nil); !errors.Is(err, transport.ErrUnreachable) {
 			t.Errorf("a call by one: %v", err)
 		}
 	})
@@ -129,17 +131,19 @@ func TestCalls(t *testing.T) {
 		if id, b, err := r.a.CallAddr(t.Context(), "two", 4, []byte("y")); id != 2 || string(b) != "1 4 y" || err != nil {
 			t.Errorf("%d, %q, %v", id, b, err)
 		}
-		if _, err := r.a.Call(t.Context(), 2, 9, nil); err == nil || err.Error() != "remote: no" {
+		if _, err := r.a.Call(t.Context(), 2, 9, nil); err == nil || err.Error() != "no" {
 			t.Errorf("an error of the other's: %v", err)
 		}
-		if _, _, err := r.a.CallAddr(t.Context(), "three", 4, nil); !errors.Is(err, ErrUnreachable) {
+		if _, _, err := r.a.CallAddr(t.Context(), "three", 4, nil); !errors.Is(err, transport.ErrUnreachable) {
 			t.Errorf("an address that nobody has: %v", err)
 		}
 		r.Set(2, 1, Link{Cut: true})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		if _, err := r.a.Call(ctx, 2, 3, nil); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := r.a.Call(t.Context(), 2, 3, nil); !errors.Is(err, transport.ErrLost) {
 			t.Errorf("a call whose answer is lost: %v", err)
+		}
+		time.AfterFunc(3*time.Second, r.Heal)
+		if b, err := r.a.Call(t.Context(), 2, 3, []byte("z")); string(b) != "1 3 z" || err != nil {
+			t.Errorf("a call over a link that heals: %q, %v", b, err)
 		}
 	})
 }
