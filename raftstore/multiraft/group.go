@@ -307,6 +307,9 @@ func (g *Group) stepInbox() {
 // step hands raft a message. What raft refuses it may refuse: a response of a
 // node that is no member (any more), and proposals, which are not stepped here.
 func (g *Group) step(m *pb.Message) {
+	if m.GetType() == pb.MsgReadIndex && g.node.BasicStatus().RaftState != raft.StateLeader {
+		return // raft would pass it on in the asker's name, to the asker perhaps
+	}
 	if err := g.node.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) && !errors.Is(err, raft.ErrProposalDropped) {
 		panic(fmt.Sprintf("BUG: raft refuses %s: %v", m.GetType(), err))
 	}

@@ -65,6 +65,8 @@ type machine struct {
 	failed    []error
 	takes     int
 	restored  int
+	confirmed int     // reads
+	oracle    *oracle // nil: nobody compares
 	full      bool
 	keepNone  bool // do not collect values (benchmarks)
 }
@@ -159,8 +161,13 @@ func (m *machine) Committed(entries []segment.Entry) {
 		if m.committed > m.durable {
 			m.t.Errorf("%s: committed %d, durable %d", m.name, m.committed, m.durable)
 		}
-		for p := e.Payload[12:]; len(p) >= 8; p = p[8:] {
+		for p, off := e.Payload[12:], e.BaseOffset; len(p) >= 8; p, off = p[8:], off+1 {
 			v := binary.LittleEndian.Uint64(p)
+			if m.oracle != nil {
+				if err := m.oracle.committed(off, v, m.waiting[v] != nil); err != nil {
+					m.t.Errorf("%s: %v", m.name, err)
+				}
+			}
 			if !m.keepNone {
 				m.values = append(m.values, v)
 			}
@@ -246,6 +253,7 @@ type node struct {
 
 	transport Transport // of a test that plays the peers
 	net       *network
+	oracle    *oracle       // of its machines
 	gone      chan struct{} // closed when the host stops
 }
 
@@ -305,7 +313,7 @@ func (n *node) tryAdd(o GroupOptions) (*machine, error) {
 		}
 		n.logs[o.ID] = log
 	}
-	m := &machine{t: n.t, name: fmt.Sprintf("node %d group %d", n.id, o.ID), log: n.logs[o.ID], waiting: map[uint64]chan struct{}{}}
+	m := &machine{t: n.t, name: fmt.Sprintf("node %d group %d", n.id, o.ID), log: n.logs[o.ID], oracle: n.oracle, waiting: map[uint64]chan struct{}{}}
 	if !o.SkipApplied {
 		m.committed = m.log.StartOffset()
 		m.durable, m.appended = m.log.NextOffset(), m.log.NextOffset()
@@ -371,7 +379,9 @@ type network struct {
 	mu    sync.Mutex
 	nodes map[uint64]*node
 	cut   map[[2]uint64]bool
-	drop  func() bool // loses a message; nil: none
+	drop  func() bool     // loses a message; nil: none
+	late  func(n int) int // n are kept: which one to deliver now, n: keep this one too, -1: none; nil: none
+	kept  []func()
 	sent  atomic.Int64
 }
 
@@ -419,10 +429,34 @@ func (e *endpoint) Send(group uint64, msgs []*pb.Message) {
 			panic(err)
 		}
 		e.net.sent.Add(1)
-		if err := to.host.Step(group, c); err != nil && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrUnknownGroup) {
-			to.t.Errorf("node %d refuses %s: %v", m.GetTo(), m.GetType(), err)
+		deliver := func() {
+			if err := to.host.Step(group, c); err != nil && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrUnknownGroup) {
+				to.t.Errorf("node %d refuses %s: %v", m.GetTo(), m.GetType(), err)
+			}
+		}
+		if deliver = e.net.shuffle(deliver); deliver != nil {
+			deliver()
 		}
 	}
+}
+
+// shuffle keeps a message for later, or has another one come with it.
+func (n *network) shuffle(deliver func()) func() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.late == nil {
+		return deliver
+	}
+	switch i := n.late(len(n.kept)); {
+	case i == len(n.kept):
+		n.kept = append(n.kept, deliver)
+		return nil
+	case i >= 0:
+		other := n.kept[i]
+		n.kept = slices.Delete(n.kept, i, i+1)
+		return func() { deliver(); other() }
+	}
+	return deliver
 }
 
 // until polls, with a tick of the given nodes between two looks.
