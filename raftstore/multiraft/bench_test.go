@@ -59,10 +59,11 @@ func (p *pump) Committed(entries []segment.Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range entries {
-		for _, c := range p.waiting[:e.Count] {
+		n := min(int(e.Count), len(p.waiting)) // none on a node that follows
+		for _, c := range p.waiting[:n] {
 			c <- nil
 		}
-		p.waiting = p.waiting[:copy(p.waiting, p.waiting[e.Count:])]
+		p.waiting = p.waiting[:copy(p.waiting, p.waiting[n:])]
 	}
 }
 
@@ -103,6 +104,21 @@ type benchNode struct {
 
 func startBench(b *testing.B, groups, size int, segmentBytes int64, tune func(*Options)) *benchNode {
 	b.Helper()
+	n := openBench(b, groups, size, segmentBytes, []uint64{1}, tune)
+	for _, p := range n.pumps {
+		until(b, "leader", nil, p.leads)
+	}
+	return n
+}
+
+func (p *pump) leads() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.leading
+}
+
+func openBench(b *testing.B, groups, size int, segmentBytes int64, voters []uint64, tune func(*Options)) *benchNode {
+	b.Helper()
 	dir := b.TempDir()
 	n := &benchNode{}
 	var err error
@@ -122,15 +138,13 @@ func startBench(b *testing.B, groups, size int, segmentBytes int64, tune func(*O
 			b.Fatal(err)
 		}
 		p := &pump{size: size}
-		group, err := n.host.Add(GroupOptions{ID: uint64(g + 1), Log: log, Voters: []uint64{1}, SM: p, SkipApplied: true})
+		group, err := n.host.Add(GroupOptions{ID: uint64(g + 1), Log: log, Voters: voters, SM: p, SkipApplied: true,
+			Candidate: uint64(g%len(voters)+1) == o.NodeID})
 		if err != nil {
 			b.Fatal(err)
 		}
 		p.group.Store(group)
 		n.logs, n.pumps = append(n.logs, log), append(n.pumps, p)
-	}
-	for _, p := range n.pumps {
-		until(b, "leader", nil, func() bool { p.mu.Lock(); defer p.mu.Unlock(); return p.leading })
 	}
 	return n
 }

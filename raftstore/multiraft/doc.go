@@ -20,6 +20,8 @@
 //     applied, and its end before an entry of another term is appended;
 //   - an I/O error, damage, or a broken invariant stops one group, for good and
 //     with one call of Failed; the others go on;
+//   - a read index (ReadIndex), on any member, sees everything that was
+//     acknowledged before it was asked for, and is refused where there is no leader;
 //   - a full disk stops nothing for good: the group keeps what found no room,
 //     says so (NoRoom), and goes on by itself when there is room.
 //
@@ -32,6 +34,12 @@
 // A member whose next entries have been dropped is sent the whole log, if it is
 // small, and installs it beside the shard, while its group stands still: crashes
 // leave the old log or one that the leader goes on with.
+//
+// Memory: proposals that are not applied (8 MiB a group: raft's own limit on
+// uncommitted entries would add nothing), what is on its way to a member (16
+// MiB, and no more than one message to one that is unreachable), what has come
+// from peers and is not durable (32 MiB a group, 256 MiB a node; more is dropped,
+// and raft repeats it), and snapshots on their way (four a node) are bounded.
 //
 // It does not carry messages (Transport does), compact logs (Retained tells what
 // is still needed), or hand over logs in pieces.
