@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"chronik/broker/follow"
+	"chronik/broker/group"
+	"chronik/kafka/batch"
 )
 
 // What is acknowledged by all replicas is there after the leader has lost its
@@ -124,18 +127,17 @@ func TestFollowerReads(t *testing.T) {
 				if n == leader {
 					continue
 				}
-				got, err := c.values(n, "t", 0)
-				switch {
-				case policy == follow.None && !errors.Is(err, ErrNotLeader):
-					t.Errorf("node %d: %v, want %v", n.id, err, ErrNotLeader)
-				case policy == follow.Safe && (err != nil || !slices.Equal(got, []string{"a", "b"})):
-					t.Errorf("node %d: %v, %v", n.id, got, err)
-				case policy == follow.Unsafe:
-					c.until("what is committed", func() bool {
-						got, err := c.values(n, "t", 0)
-						return err == nil && slices.Equal(got, []string{"a", "b"})
-					})
-				}
+				c.until(fmt.Sprintf("an answer of node %d", n.id), func() bool {
+					got, err := c.values(n, "t", 0)
+					whole := slices.Equal(got, []string{"a", "b"})
+					switch {
+					case policy == follow.None && !errors.Is(err, ErrNotLeader):
+						t.Errorf("node %d: %v, %v, want %v", n.id, got, err, ErrNotLeader)
+					case policy == follow.Safe && err == nil && !whole: // it may refuse until it knows the leader
+						t.Errorf("node %d: %v is old", n.id, got)
+					}
+					return policy == follow.None || err == nil && whole
+				})
 			}
 			for _, id := range []uint64{1, 2, 3} { // KIP-392
 				near, want := at("t", 0, 0), int32(id)
@@ -159,4 +161,127 @@ func TestFollowerReads(t *testing.T) {
 func (n *mate) leadersISR(topic string, partition int32) ([]int32, error) {
 	info := n.describeTopic(TopicRef{Name: topic})
 	return info.Partitions[partition].ISR, info.Err
+}
+
+// Committed offsets are there when another node coordinates; the node that did
+// says so.
+func TestCoordinatorMoves(t *testing.T) {
+	c := newCrew(t, 3, nil)
+	c.create(c.runs[1], "t", 1, 3)
+	find := func() (found *mate) {
+		c.until("a coordinator that has loaded", func() bool {
+			n, err := c.running()[0].FindCoordinator(background, coordinatorGroup, "g")
+			if err != nil {
+				return false
+			}
+			c.mu.Lock()
+			found = c.runs[uint64(n.ID)]
+			c.mu.Unlock()
+			return found != nil && found.DescribeGroup("g").Err != group.NotCoordinator && found.DescribeGroup("g").Err != group.CoordinatorLoadInProgress
+		})
+		return found
+	}
+	commit := func(n *mate, offset int64) (errs []group.Error) {
+		got := n.CommitOffsets(background, group.CommitOffsetsRequest{Group: "g", Generation: -1, Retention: -1, Topics: []group.TopicToCommit{
+			{Name: "t", Partitions: []group.OffsetToCommit{{Offset: offset, LeaderEpoch: -1}}},
+		}})
+		return []group.Error{got.Err, got.Topics[0].Partitions[0].Err}
+	}
+	fine := []group.Error{group.None, group.None}
+	offset := func(n *mate) int64 {
+		got := n.FetchOffsets(group.FetchOffsetsRequest{Group: "g", Topics: []group.TopicPartitions{{Name: "t", Partitions: []int32{0}}}})
+		if got.Err != group.None {
+			return -1
+		}
+		return got.Topics[0].Partitions[0].Offset
+	}
+	for round := range int64(2) {
+		c.until("a commit", func() bool { return slices.Equal(commit(find(), 10+round), fine) })
+		old := find()
+		if round == 0 {
+			disk := old.kill()
+			c.until("the commit is known", func() bool { return offset(find()) == 10 })
+			c.start(old.id, disk)
+			continue
+		}
+		if err := old.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.until("the commit is known", func() bool { n := find(); return n != old && offset(n) == 11 })
+		c.until("the old one knows that it does not coordinate", func() bool {
+			return old.DescribeGroup("g").Err == group.NotCoordinator
+		})
+	}
+}
+
+// What was deleted while a node was down is removed when it is back, and what
+// was created is there.
+func TestTopicsChangeWhileANodeIsDown(t *testing.T) {
+	c := newCrew(t, 3, nil)
+	c.create(c.runs[1], "old", 2, 3)
+	c.produce("old", 0, "a")
+	disk := c.runs[3].kill()
+	if got := c.runs[2].DeleteTopics(background, []TopicRef{{Name: "old"}}, DefaultTimeout)[0]; got.Err != nil {
+		t.Fatal(got.Err)
+	}
+	c.until("node 3 is fenced", func() bool { return len(c.runs[1].Nodes()) == 2 })
+	c.create(c.runs[1], "new", 1, 2)
+	if n, all := c.runs[2].Nodes(), c.runs[2].AllNodes(); len(n) != 2 || len(all) != 3 || !all[2].Fenced {
+		t.Errorf("nodes %+v of %+v", n, all)
+	}
+	n := c.start(3, disk)
+	if names, err := n.fs.ReadDir("data/topics"); err != nil || len(names) != 0 {
+		t.Errorf("left on node 3: %v, %v", names, err)
+	}
+	c.until("node 3 is ready", func() bool { return n.NotReady() == nil })
+	leader := c.leader("new", 0)
+	if got := c.try(n, "new", 0, "a"); !errors.Is(got.Err, ErrNotLeader) {
+		t.Errorf("a produce to a node without a replica: %v, want %v", got.Err, ErrNotLeader)
+	}
+	if got := c.try(leader, "new", 0, "a"); got.Err != nil {
+		t.Error(got.Err)
+	}
+}
+
+// A leader that is cut off acknowledges nothing, and is told so by its long
+// polls; another leads.
+func TestLeaderIsCutOff(t *testing.T) {
+	c := newCrew(t, 3, nil)
+	c.create(c.runs[1], "t", 1, 3)
+	c.produce("t", 0, "a")
+	old := c.leader("t", 0)
+	poll := make(chan error, 1)
+	go func() {
+		q := &FetchRequest{ReplicaID: -1, MinBytes: 1, MaxBytes: 1 << 20, MaxWait: 10 * time.Minute, Partitions: []FetchPartition{at("t", 0, 1)}}
+		old.Fetch(background, q).Release()
+		poll <- q.Partitions[0].Err
+	}()
+	c.isolate(old.id, true)
+	cut := old.Produce(background, &ProduceRequest{Version: 9, Acks: -1, Timeout: time.Minute, Partitions: []ProducePartition{
+		{TopicPartition: TopicPartition{Topic: "t"}, Records: recordsOf(t, batch.Plain(batch.None), "lost")},
+	}})
+	for what, done := range map[string]func() error{
+		"produce": func() error { <-cut.Done(); return cut.Partitions[0].Err },
+		"poll":    func() error { return <-poll },
+	} {
+		if err := done(); !errors.Is(err, ErrNotLeader) && !errors.Is(err, ErrRequestTimedOut) {
+			t.Errorf("%s at a leader that is cut off: %v", what, err)
+		}
+	}
+	var next *mate
+	c.until("another leader", func() bool {
+		for _, n := range c.running() {
+			if l, _ := n.PartitionLeader(TopicPartition{Topic: "t"}); n != old && uint64(l.ID) == n.id {
+				next = n
+			}
+		}
+		return next != nil
+	})
+	c.until("an acknowledgement", func() bool { return c.try(next, "t", 0, "b").Err == nil })
+	c.isolate(old.id, false)
+	c.produce("t", 0, "c")
+	got, err := c.values(c.leader("t", 0), "t", 0)
+	if got = slices.Compact(got); err != nil || !slices.Equal(got, []string{"a", "b", "c"}) {
+		t.Errorf("read %v, %v", got, err)
+	}
 }

@@ -21,6 +21,7 @@ func (b *Broker) newCoordinator() *coordinator.Host {
 			_, ok := b.TopicID(name)
 			return ok
 		},
+		Current: func(ctx context.Context) error { return b.meta.Await(ctx) },
 	})
 }
 

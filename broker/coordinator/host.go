@@ -36,6 +36,8 @@ type Options struct {
 	BatchBytesMax func() int
 	// TopicExists tells whether a topic exists; offsets of others are dropped after a load (O15).
 	TopicExists func(name string) bool
+	// Current waits until TopicExists is not older than the call; nil: it never is.
+	Current func(ctx context.Context) error
 }
 
 // groupBytesMax is how much groups, members and offsets may take in memory before no more are taken: clients may make

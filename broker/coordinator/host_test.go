@@ -492,3 +492,19 @@ func TestRewriteFails(t *testing.T) {
 		t.Errorf("the offset is %d", got)
 	}
 }
+
+// A node that does not know yet which topics exist drops no offsets: a commit may reach it before the topic does.
+func TestOffsetsStayUntilTopicsAreKnown(t *testing.T) {
+	for current, want := range map[error]int64{nil: -1, errors.New("no leader"): 6} {
+		x := newTool(t, 1)
+		asked := 0
+		x.h.opt.Current = func(context.Context) error { asked++; return current }
+		x.parts[0].store(t, false, offsetRecord("g", "gone", 6))
+		x.parts[0].commit()
+		x.topics.Store("gone", true)
+		x.lead(0)
+		if got := x.offset("g", "gone"); got != want || asked != 1 {
+			t.Errorf("asked %d times, answered %v: the offset is %d, want %d", asked, current, got, want)
+		}
+	}
+}

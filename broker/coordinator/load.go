@@ -1,12 +1,14 @@
 package coordinator
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"chronik/broker/group"
 	"chronik/broker/partition"
+	"chronik/internal/clock"
 	"chronik/kafka/batch"
 	"chronik/segment"
 )
@@ -43,10 +45,11 @@ func (s *shard) load() bool {
 			return false
 		}
 	}
+	current := s.awaitCurrent()
 	s.do(func(now time.Time) {
 		s.state.Loaded(now, &s.fx)
 		for _, topic := range s.state.Topics() {
-			if !s.host.opt.TopicExists(topic) {
+			if current && !s.host.opt.TopicExists(topic) {
 				s.state.TopicDeleted(now, topic, &s.fx)
 			}
 		}
@@ -58,6 +61,31 @@ func (s *shard) load() bool {
 		}
 	})
 	return true
+}
+
+// currentMax is how long a load waits to know which topics exist.
+const currentMax = 5 * time.Second
+
+// awaitCurrent waits until this node knows of every topic whose offsets it has
+// just loaded, and reports whether it does: it may have heard of a commit
+// before it hears of the topic. If it does not, offsets of topics that are
+// deleted stay until the next load.
+func (s *shard) awaitCurrent() bool {
+	if s.host.opt.Current == nil {
+		return true
+	}
+	ctx, cancel := clock.WithTimeout(context.Background(), s.host.opt.Clock, currentMax)
+	defer cancel()
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-s.stop:
+			cancel()
+		case <-over:
+		}
+	}()
+	return s.host.opt.Current(ctx) == nil
 }
 
 var errStopped = errors.New("the partition is no longer led here")
