@@ -320,3 +320,21 @@ func TestJoinerThatDies(t *testing.T) {
 		}
 	})
 }
+
+// TestRegisterWhileTheLeaderFails: another node's disk is no reason not to
+// start. A change that a user asks for is refused.
+func TestRegisterWhileTheLeaderFails(t *testing.T) {
+	r := newRig(t)
+	r.form()
+	n := r.join(2, "n1:1")
+	ctx, cancel := testContext(t)
+	defer cancel()
+	n.failing.Store(1)
+	if _, _, err := n.m.Propose(ctx, topicOf(1)); !errors.Is(err, ErrStorage) {
+		t.Errorf("a change that the leader's disk has no place for: %v", err)
+	}
+	n.failing.Store(3)
+	if err := n.m.Register(ctx); err != nil || n.failing.Load() != 0 {
+		t.Errorf("register: %v, %d answers left", err, n.failing.Load())
+	}
+}

@@ -209,12 +209,25 @@ func (m *Member) Register(ctx context.Context) error {
 	m.View(func(s *cluster.State) { named = s.ClusterID() != "" })
 	if !named {
 		id := cluster.EncodeID(cluster.NewID(m.opt.Rand))
-		if _, _, err := m.Propose(ctx, &cluster.SetClusterID{ID: id}); err != nil && !errors.Is(err, cluster.ErrClusterID) {
+		if err := m.insist(ctx, &cluster.SetClusterID{ID: id}); err != nil && !errors.Is(err, cluster.ErrClusterID) {
 			return err
 		}
 	}
-	_, _, err := m.Propose(ctx, cluster.Register(m.opt.Self))
-	return err
+	return m.insist(ctx, cluster.Register(m.opt.Self))
+}
+
+// insist proposes again when it was the leader whose disk has failed: another
+// node will lead. A disk of this node's is the caller's matter.
+func (m *Member) insist(ctx context.Context, c cluster.Command) error {
+	for {
+		_, _, err := m.Propose(ctx, c)
+		if remote := (*remoteError)(nil); !errors.As(err, &remote) || !errors.Is(err, ErrStorage) {
+			return err
+		}
+		if err := pause(ctx, m.opt.Clock, nil, retryPause); err != nil {
+			return err
+		}
+	}
 }
 
 // pause waits until turn is closed or sent to, or for d.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +46,8 @@ type rigNode struct {
 	fs    *vfs.Mem
 	known map[uint64]string // SetPeer; under r.mu
 	die   chan struct{}
+	// failing is how many of its proposals find a leader whose disk has failed.
+	failing atomic.Int32
 
 	hs     *raftstore.HardStates
 	syncer *wal.Syncer
@@ -249,6 +252,10 @@ func (n *rigNode) SetPeer(id uint64, addrs ...string) {
 }
 
 func (n *rigNode) Call(ctx context.Context, node uint64, method uint8, body []byte) ([]byte, error) {
+	if method == methodPropose && n.failing.Load() > 0 {
+		n.failing.Add(-1)
+		return proposeAnswer{code: codeStorage, text: "its disk has failed"}.encode(), nil
+	}
 	_, b, err := n.CallAddr(ctx, n.where(node), method, body)
 	return b, err
 }
