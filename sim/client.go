@@ -26,6 +26,7 @@ type client struct {
 	rand    *rand.Rand
 	node    uint64 // asked for metadata
 	leaders map[history.Partition]broker.LeaderEpoch
+	unsure  map[history.Partition]bool // leaders is to be asked for again
 }
 
 // address is the client's end of its links.
@@ -33,7 +34,7 @@ func (k *client) address() uint64 { return uint64(1000 + k.id) }
 
 func (c *simulation) newClient(id int) *client {
 	r := c.newRand()
-	return &client{c: c, id: id, rand: r, node: uint64(1 + r.IntN(len(c.nodes))), leaders: map[history.Partition]broker.LeaderEpoch{}}
+	return &client{c: c, id: id, rand: r, node: uint64(1 + r.IntN(len(c.nodes))), leaders: map[history.Partition]broker.LeaderEpoch{}, unsure: map[history.Partition]bool{}}
 }
 
 // call has f run against a broker, and waits for the answer for at most limit.
@@ -82,6 +83,7 @@ func (k *client) refresh() {
 			at := history.Partition{Topic: t.Name, Index: p.Partition}
 			if was, ok := k.leaders[at]; p.Err == nil && p.Leader.ID > 0 && (!ok || p.Leader.Epoch >= was.Epoch) {
 				k.leaders[at] = p.Leader
+				delete(k.unsure, at)
 			}
 		}
 	}
@@ -96,19 +98,19 @@ const leaderLimit = 5 * time.Second
 func (k *client) leader(p history.Partition) (broker.LeaderEpoch, bool) {
 	begin := time.Now()
 	for pause := 20 * time.Millisecond; time.Since(begin) < leaderLimit; pause = min(2*pause, 500*time.Millisecond) {
-		if l, ok := k.leaders[p]; ok {
+		if l, ok := k.leaders[p]; ok && !k.unsure[p] {
 			return l, true
 		}
 		k.refresh()
-		if _, ok := k.leaders[p]; !ok && !k.pause(pause) {
+		if _, ok := k.leaders[p]; (!ok || k.unsure[p]) && !k.pause(pause) {
 			break
 		}
 	}
 	return broker.LeaderEpoch{}, false
 }
 
-// forget makes the next call ask who leads.
-func (k *client) forget(p history.Partition) { delete(k.leaders, p) }
+// forget makes the next call ask who leads. An older epoch is not believed.
+func (k *client) forget(p history.Partition) { k.unsure[p] = true }
 
 // pause waits about d, and reports whether the client is to go on.
 func (k *client) pause(d time.Duration) bool {
@@ -120,7 +122,7 @@ func (k *client) name() string { return fmt.Sprintf("client %d", k.id) }
 // retriable tells whether a client tries again after an answer.
 func retriable(err error) bool {
 	for _, e := range []error{
-		errNoAnswer, errRefused, broker.ErrNotLeader, broker.ErrLeaderNotAvailable, broker.ErrNotEnoughReplicas, broker.ErrRequestTimedOut,
+		errNoAnswer, errRefused, broker.ErrNotLeader, broker.ErrLeaderNotAvailable, broker.ErrNotEnoughReplicas, broker.ErrNotEnoughReplicasAfterAppend, broker.ErrRequestTimedOut,
 		broker.ErrUnknownTopicOrPartition, broker.ErrUnknownTopicID, broker.ErrStorage, broker.ErrShuttingDown, broker.ErrFencedLeaderEpoch,
 		broker.ErrUnknownLeaderEpoch, broker.ErrOffsetNotAvailable, broker.ErrCoordinatorNotAvailable,
 	} {

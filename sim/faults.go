@@ -18,6 +18,8 @@ type fault struct {
 var faults = []fault{
 	{6, 1, (*simulation).killOne},
 	{6, 1, (*simulation).cutPowerOfOne},
+	{5, 1, (*simulation).restart},
+	{3, 1, (*simulation).failingDisk},
 	{3, 1, (*simulation).cutPowerOfAll},
 	{6, 2, (*simulation).isolate},
 	{4, 2, (*simulation).oneWay},
@@ -98,6 +100,36 @@ func (c *simulation) killOne() (string, bool) {
 	d := c.between(10*time.Millisecond, 6*time.Second)
 	c.startLater(n, d)
 	return fmt.Sprintf("node %d is killed, for %s", n.id, d), true
+}
+
+// restart is one in good order.
+func (c *simulation) restart() (string, bool) {
+	n, d := c.running(), c.between(10*time.Millisecond, 2*time.Second)
+	if n == nil || n.current().broker.Load() == nil {
+		return "", false
+	}
+	c.later(0, fmt.Sprintf("node %d shuts down", n.id), func() {
+		err := n.shutdown(true)
+		c.journal.add("node %d has shut down: %v", n.id, err)
+		c.startLater(n, d)
+	})
+	return fmt.Sprintf("node %d is restarted, after %s", n.id, d), true
+}
+
+// failingDisk fails syncs for a while; then the machine is replaced by one that
+// has what the disk has.
+func (c *simulation) failingDisk() (string, bool) {
+	n, seed, d := c.running(), c.rand.Uint64(), c.between(10*time.Millisecond, 4*time.Second)
+	if n == nil {
+		return "", false
+	}
+	n.disk.SetFailing(true)
+	c.later(d, fmt.Sprintf("node %d has a new machine", n.id), func() {
+		n.disk.SetFailing(false)
+		n.end(true, seed)
+		n.start()
+	})
+	return fmt.Sprintf("node %d cannot sync, for %s", n.id, d), true
 }
 
 func (c *simulation) cutPowerOfOne() (string, bool) {
@@ -283,6 +315,9 @@ func (c *simulation) heal() {
 	c.net.Heal()
 	for _, n := range c.nodes {
 		n.disk.SetDelay(0)
+		if n.disk.SetFailing(false) { // a process does not trust such a disk again
+			n.end(false, 0)
+		}
 		n.start()
 	}
 }

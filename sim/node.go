@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"chronik/broker"
 	"chronik/broker/cluster"
@@ -56,6 +57,7 @@ type process struct {
 	broker atomic.Pointer[broker.Broker] // nil until it serves clients
 
 	closers []func() error // in the order of opening
+	closing sync.Once
 }
 
 // current is the process that runs, nil when none does.
@@ -121,15 +123,29 @@ func (p *process) run() {
 	err := p.open()
 	switch {
 	case p.ctx.Err() != nil:
+	case errors.Is(err, disk.ErrSync): // it exits, and whoever watches it starts it again
+		p.n.c.journal.add("%s: %v", p.name, err)
+		p.n.end(false, 0)
+		p.n.c.startLater(p.n, time.Second)
 	case err != nil:
 		p.n.c.hist.Violate("start", "%s does not start: %v", p.name, err)
 	default:
 		p.n.c.journal.add("%s serves", p.name)
 	}
 	<-p.ctx.Done()
-	for i := len(p.closers) - 1; i >= 0; i-- {
-		_ = p.closers[i]() // of a process that is gone; close checks the others
-	}
+	_ = p.close() // of a process that is gone; shutdown looks at the others
+}
+
+// close gives back what was opened, in the reverse order, once.
+func (p *process) close() (err error) {
+	p.closing.Do(func() {
+		var errs []error
+		for i := len(p.closers) - 1; i >= 0; i-- {
+			errs = append(errs, p.closers[i]())
+		}
+		err = errors.Join(errs...)
+	})
+	return err
 }
 
 // open puts the node together the way package node does.
@@ -211,22 +227,32 @@ func (p *process) join(o *broker.Options) error {
 	return vfs.ReplaceFile(p.mount, dataDir, name+".tmp", name, b)
 }
 
-// shutdown ends the process in good order, and returns when it has ended.
-func (n *node) shutdown() error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	p := n.process
+// shutdown ends the process in good order, and returns when it has ended. With
+// drain, others lead first what it leads, if they can within seconds.
+func (n *node) shutdown(drain bool) error {
+	p := n.current()
 	if p == nil || p.broker.Load() == nil {
 		return fmt.Errorf("node %d does not run", n.id)
 	}
-	var errs []error
-	for i := len(p.closers) - 1; i >= 0; i-- {
-		errs = append(errs, p.closers[i]())
+	if drain {
+		ctx, cancel := context.WithTimeout(p.ctx, drainLimit)
+		err := p.broker.Load().Drain(ctx)
+		cancel()
+		n.c.journal.add("%s has handed over: %v", p.name, err)
 	}
-	p.closers = nil
+	p.broker.Store(nil) // no clients any more
+	err := p.close()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.process != p { // ended meanwhile
+		return nil
+	}
 	p.stop()
 	p.end.Close()
 	n.process, n.down = nil, true
 	n.disk.Kill()
-	return errors.Join(errs...)
+	return err
 }
+
+// drainLimit is how long a node that shuts down hands over.
+const drainLimit = 10 * time.Second

@@ -37,9 +37,14 @@ func (c *simulation) createTopics() {
 
 // createTopic asks any broker for a topic, and notes it when that says yes.
 func (k *client) createTopic(name string, partitions int32) error {
+	insync := 1 + k.rand.IntN(min(3, len(k.c.nodes)))
 	to := uint64(1 + k.rand.IntN(len(k.c.nodes)))
 	got, err := call(k, to, 10*time.Second, func(ctx context.Context, b *broker.Broker) broker.CreatedTopic {
-		return b.CreateTopics(ctx, []broker.NewTopic{{Name: name, Partitions: partitions, ReplicationFactor: int16(min(3, len(k.c.nodes)))}}, 5*time.Second, false)[0]
+		topic := broker.NewTopic{Name: name, Partitions: partitions, ReplicationFactor: int16(min(3, len(k.c.nodes)))}
+		if insync > 1 {
+			topic.Configs = []broker.ConfigValue{{Name: "min.insync.replicas", Value: fmt.Sprint(insync)}}
+		}
+		return b.CreateTopics(ctx, []broker.NewTopic{topic}, 5*time.Second, false)[0]
 	})
 	if err == nil {
 		err = got.Err
@@ -137,7 +142,7 @@ func (c *simulation) finish() {
 		c.hist.Topics(n.id, topics)
 	}
 	for _, n := range c.nodes {
-		if err := n.shutdown(); err != nil {
+		if err := n.shutdown(false); err != nil {
 			c.hist.Violate("shutdown", "node %d: %v", n.id, err)
 			n.end(false, 0)
 		}

@@ -13,6 +13,9 @@ import (
 // ErrGone is every call of a Mount whose process has ended.
 var ErrGone = errors.New("disk: the process has ended")
 
+// ErrSync is a sync that has failed.
+var ErrSync = errors.New("disk: I/O error")
+
 // Disk is what is left when a process ends.
 type Disk struct {
 	// Late says of a file that has been synced truly n times how long after its
@@ -20,9 +23,10 @@ type Disk struct {
 	// Nil: all are.
 	Late func(name string, n int) time.Duration
 
-	mem   *vfs.Mem
-	mount *Mount
-	delay atomic.Int64 // ns
+	mem     *vfs.Mem
+	mount   *Mount
+	delay   atomic.Int64 // ns
+	failing atomic.Bool
 
 	mu    sync.Mutex
 	syncs map[string]int // true ones, by file
@@ -33,6 +37,9 @@ func (d *Disk) SetDelay(delay time.Duration) { d.delay.Store(int64(delay)) }
 
 // New is an empty disk.
 func New() *Disk { return &Disk{mem: vfs.NewMem(), syncs: map[string]int{}} }
+
+// SetFailing says whether syncs fail, and tells whether they did.
+func (d *Disk) SetFailing(failing bool) (was bool) { return d.failing.Swap(failing) }
 
 // Mount ends the process that had the disk, if any, and hands it to another.
 func (d *Disk) Mount() *Mount {
@@ -225,6 +232,9 @@ func (f *file) Datasync() error {
 		if err := f.mount.check(); err != nil {
 			return err
 		}
+	}
+	if f.mount.disk.failing.Load() {
+		return ErrSync
 	}
 	if late := f.late(); late > 0 {
 		time.AfterFunc(late, func() {
