@@ -186,7 +186,7 @@ func (r *replica) Send(group uint64, msgs []*pb.Message) {
 // await polls, and lets time pass between two looks.
 func (c *cluster) await(what string, ok func() bool) {
 	c.t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(3 * time.Minute)
 	for i := 1; !ok(); i++ {
 		if time.Now().After(deadline) {
 			for _, r := range c.nodes {

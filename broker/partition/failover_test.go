@@ -229,6 +229,11 @@ func TestRetentionWaitsForReplicas(t *testing.T) {
 	if start := retain(l); start <= has {
 		t.Errorf("the log still starts at %d although the replica has not been heard of for ten minutes", start)
 	}
+	c.isolate(away, false) // what it lacks is gone: it is handed the whole log
+	c.await("the log at the replica", func() bool { return away.State().HighWatermark == l.State().HighWatermark })
+	if got, want := away.content(), l.content(); got != want {
+		t.Errorf("the replica has %.40q, the leader %.40q", got, want)
+	}
 }
 
 // A log start that is committed is in force, whatever has become of the files: it is found in the frames, or in the
@@ -322,5 +327,38 @@ func TestAbandon(t *testing.T) {
 	next.mustPut(plain, "c")
 	if err := l.Append(records(t, plain, 1, "d"), AcksAll, -1, make(acks, 1), 0); !errors.Is(err, ErrStorage) {
 		t.Errorf("append at the one that made way: %v", err)
+	}
+}
+
+// A replica that was handed the log whole knows the producers in it, and forgets those it knew before: they may have
+// written in between.
+func TestProducersOverAHandOver(t *testing.T) {
+	c := newCluster(t, 3, map[string]string{"segment.bytes": "1048576", "retention.bytes": "1", "retention.ms": "-1"})
+	l := c.leader()
+	l.mustPut(sequence{9, 0, 0}, "before")
+	c.same()
+	away := c.others(l)[0]
+	c.isolate(away, true)
+	l.mustPut(sequence{9, 0, 1}, "in between")
+	big := strings.Repeat("x", 300_000)
+	var last Result
+	for i := range int32(12) {
+		last = l.mustPut(sequence{8, 0, i}, big)
+	}
+	c.ahead.Add(int64(absentMax + time.Minute))
+	if err := l.Retain(l.opt.Clock.Now()); err != nil || l.LogStart() < 3 {
+		t.Fatalf("the log starts at %d, %v", l.LogStart(), err)
+	}
+	c.isolate(away, false)
+	c.await("the log at the replica", func() bool { return away.State().HighWatermark == l.State().HighWatermark })
+	c.transfer(away)
+	if got, want := away.LogStart(), l.LogStart(); got != want {
+		t.Errorf("its log starts at %d, not at %d", got, want)
+	}
+	if res := away.mustPut(sequence{8, 0, 11}, big); !res.Duplicate || res.BaseOffset != last.BaseOffset {
+		t.Errorf("P21 what is in the log, again: %+v, want offset %d", res, last.BaseOffset)
+	}
+	if res := away.mustPut(sequence{9, 0, 2}, "after"); res.Duplicate {
+		t.Errorf("P23 a producer that wrote in between: %+v", res)
 	}
 }

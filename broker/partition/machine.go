@@ -95,6 +95,7 @@ func (m *machine) Appended(frames []segment.Entry, last segment.Index, next segm
 	defer p.mu.Unlock()
 	was := p.written
 	p.written, p.last = int64(next), last
+	p.lastTerm, _ = p.log.Term(last)
 	if replaced {
 		p.cuts++
 		p.durable = min(p.durable, p.written)
@@ -122,8 +123,8 @@ func (p *Partition) followLocked(frames []segment.Entry, was int64, replaced boo
 		return !replaced && p.written == was // nothing with batches
 	case replaced && int64(frames[0].BaseOffset) < p.producers.Top():
 		return false
-	case !replaced && int64(frames[0].BaseOffset) > was, int64(frames[len(frames)-1].Next()) != p.written:
-		return false
+	case int64(frames[0].BaseOffset) > was, int64(frames[len(frames)-1].Next()) != p.written:
+		return false // something is between, as in a log that came whole
 	}
 	now := p.opt.Clock.Now().UnixMilli()
 	for i := range frames {

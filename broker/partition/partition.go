@@ -75,8 +75,9 @@ type Partition struct {
 	written   int64  // next offset of the log
 	durable   int64
 	last      segment.Index // of the log
-	committed int64         // high watermark: never goes back
-	acked     int64         // appends with acks=all below it are acknowledged
+	lastTerm  segment.Term
+	committed int64 // high watermark: never goes back
+	acked     int64 // appends with acks=all below it are acknowledged
 	pending   []byte
 	producers *producers.Table
 	current   bool // producers covers the log up to end, no more and no less
@@ -135,6 +136,7 @@ func Open(o Options, onRole RoleFunc) (*Partition, error) {
 	p.log = log
 	p.end, p.written, p.durable = int64(log.NextOffset()), int64(log.NextOffset()), int64(log.DurableOffset())
 	p.last = log.LastIndex()
+	p.lastTerm, _ = log.Term(p.last)
 	p.committed = int64(log.StartOffset())
 	replayed, err := p.recoverProducers()
 	if err == nil {

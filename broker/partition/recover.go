@@ -197,12 +197,16 @@ func (p *Partition) abandon(err error) {
 
 // checkpoint is asked for by the log when it seals a segment that ends at
 // end. It runs on the shard, inside the append of the frame behind it. Nothing
-// is checkpointed while the table does not cover the log: recovery then reads
-// from an older checkpoint, or all of the log.
+// is checkpointed while the table does not cover the log, or covers an end that
+// has just been replaced, before Appended tells: recovery then reads from an
+// older checkpoint, or all of the log.
 func (p *Partition) checkpoint(end segment.Offset) []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.current {
+		return nil
+	}
+	if term, err := p.log.Term(p.last); err != nil || term != p.lastTerm { // the same index and term: the same log so far
 		return nil
 	}
 	of := producers.AsOf{Offset: end, Next: p.last + 1, Start: p.start.Load()}

@@ -101,12 +101,12 @@ func (r *rig) await(ok func() bool) {
 	w := NewWatcher()
 	r.p.Watch(w)
 	defer r.p.Unwatch(w)
-	deadline := time.After(time.Minute)
+	deadline := time.After(3 * time.Minute)
 	for !ok() {
 		select {
 		case <-w.C():
 		case <-deadline:
-			r.t.Fatalf("waited a minute: %+v", r.p.State())
+			r.t.Fatalf("waited three minutes: %+v", r.p.State())
 		}
 	}
 }
@@ -162,8 +162,8 @@ func (r *rig) append(s sequence, ts int64, values ...string) (Result, error) {
 			r.t.Errorf("acknowledged with token %d", got.token)
 		}
 		return got.r, got.r.Err
-	case <-time.After(time.Minute):
-		r.t.Fatal("no acknowledgement in a minute")
+	case <-time.After(3 * time.Minute):
+		r.t.Fatal("no acknowledgement in three minutes")
 		return Result{}, nil
 	}
 }
