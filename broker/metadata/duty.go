@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"chronik/broker/cluster"
+	"chronik/broker/metadata/calls"
 	"chronik/internal/clock"
 	"chronik/raftstore/multiraft"
 )
@@ -75,7 +76,7 @@ func (m *Member) work() {
 		case leader != m.self:
 			m.beat(leader, turn)
 		}
-		_ = pause(d.ctx, m.opt.Clock, d.woken, interval)
+		_ = calls.Pause(d.ctx, m.opt.Clock, d.woken, interval)
 	}
 }
 
@@ -114,11 +115,11 @@ func (m *Member) announce(turn <-chan struct{}) {
 	ctx, cancel := m.untilTurn(turn)
 	defer cancel()
 	for _, id := range others {
-		b, err := m.opt.Peers.Call(ctx, id, methodJoin, joinRequest{m.opt.Self}.encode())
-		var ans joinAnswer
+		b, err := m.opt.Peers.Call(ctx, id, calls.MethodJoin, calls.JoinRequest{Self: m.opt.Self}.Encode())
+		var ans calls.JoinAnswer
 		if err == nil {
-			if ans, err = decodeJoinAnswer(b); err == nil {
-				err = errorOf(ans.code, ans.text)
+			if ans, err = calls.DecodeJoinAnswer(b); err == nil {
+				err = calls.ErrorOf(ans.Code, ans.Text)
 			}
 		}
 		if err == nil {
@@ -139,12 +140,12 @@ func (m *Member) beat(leader int32, turn <-chan struct{}) {
 	if !known {
 		return
 	}
-	b, err := m.opt.Peers.Call(ctx, uint64(leader), methodHeartbeat, heartbeat{self.ID, self.Epoch}.encode())
+	b, err := m.opt.Peers.Call(ctx, uint64(leader), calls.MethodHeartbeat, calls.Heartbeat{ID: self.ID, Epoch: self.Epoch}.Encode())
 	if err == nil {
 		var code int8
 		var text string
-		if code, text, err = decodePlain(b); err == nil {
-			err = errorOf(code, text)
+		if code, text, err = calls.DecodePlain(b); err == nil {
+			err = calls.ErrorOf(code, text)
 		}
 	}
 	if err != nil {
@@ -153,23 +154,23 @@ func (m *Member) beat(leader int32, turn <-chan struct{}) {
 }
 
 // serveHeartbeat notes a broker's sign of life.
-func (m *Member) serveHeartbeat(h heartbeat) []byte {
+func (m *Member) serveHeartbeat(h calls.Heartbeat) []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.lead {
-		return plain(codeNotLeader, ErrNotLeader.Error())
+		return calls.Plain(calls.NotLeader, ErrNotLeader.Error())
 	}
-	b, known := m.state.Broker(h.id)
-	if !known || b.Epoch != h.epoch {
-		return plain(codeOf(cluster.ErrBrokerEpoch))
+	b, known := m.state.Broker(h.ID)
+	if !known || b.Epoch != h.Epoch {
+		return calls.Plain(calls.CodeOf(cluster.ErrBrokerEpoch))
 	}
 	m.duty.refreshLocked(uint64(m.term))
-	m.duty.heard[h.id] = m.opt.Clock.Now()
+	m.duty.heard[h.ID] = m.opt.Clock.Now()
 	if b.Fenced {
-		m.duty.back[h.id] = h.epoch
+		m.duty.back[h.ID] = h.Epoch
 		m.duty.wake()
 	}
-	return plain(codeOK, "")
+	return calls.Plain(calls.OK, "")
 }
 
 // refreshLocked forgets what belongs to an earlier leadership.

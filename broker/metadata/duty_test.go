@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"chronik/broker/cluster"
+	"chronik/broker/metadata/calls"
 	"chronik/internal/clock"
 	"chronik/raftstore/multiraft"
 )
@@ -44,7 +45,7 @@ func TestSessions(t *testing.T) {
 	}
 	beat := func(id int32) int8 {
 		b, _ := m.state.Broker(id)
-		code, _, err := decodePlain(m.serveHeartbeat(heartbeat{id, b.Epoch}))
+		code, _, err := calls.DecodePlain(m.serveHeartbeat(calls.Heartbeat{ID: id, Epoch: b.Epoch}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,12 +69,12 @@ func TestSessions(t *testing.T) {
 	c.Advance(20 * time.Second)
 	quiet("this process stood still", 6)
 	look("and goes on", "fence broker 2")
-	if code := beat(3); code != codeOK {
+	if code := beat(3); code != calls.OK {
 		t.Errorf("a fenced broker is answered with %d", code)
 	}
 	look("one is back", "unfence broker 3")
-	stale, _, _ := decodePlain(m.serveHeartbeat(heartbeat{2, 999}))
-	if !(stale >= codeErrors) {
+	stale, _, _ := calls.DecodePlain(m.serveHeartbeat(calls.Heartbeat{ID: 2, Epoch: 999}))
+	if stale == calls.OK {
 		t.Errorf("a sign of life of another registration is answered with %d", stale)
 	}
 	look("that does not take it back")
@@ -82,7 +83,7 @@ func TestSessions(t *testing.T) {
 	}
 	look("the leader itself was fenced", "unfence broker 1")
 	m.lead = false
-	if code := beat(2); code != codeNotLeader {
+	if code := beat(2); code != calls.NotLeader {
 		t.Errorf("who does not lead answers %d", code)
 	}
 }

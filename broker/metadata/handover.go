@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"chronik/broker/cluster"
+	"chronik/broker/metadata/calls"
 	"chronik/raftstore/multiraft"
 	"chronik/segment"
 )
@@ -37,7 +38,7 @@ func (m *Member) HandOver(ctx context.Context) error {
 		case len(m.group.Status().Voters) < 2: // nobody else will lead
 			return nil
 		}
-		if err := pause(ctx, m.opt.Clock, turn, retryPause); err != nil {
+		if err := calls.Pause(ctx, m.opt.Clock, turn, retryPause); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"chronik/broker/cluster"
+	"chronik/broker/metadata/calls"
 	"chronik/raftstore/multiraft"
 	"chronik/segment"
 )
@@ -121,7 +122,7 @@ func (m *Member) applyEntryLocked(e *segment.Entry) {
 
 func (m *Member) applyLocked(p cluster.Proposed) {
 	res, err := m.state.Apply(p.Command)
-	at := mark{p.Node, p.Seq}
+	at := calls.Mark{Node: p.Node, Seq: p.Seq}
 	if done := m.waiting[at]; done != nil {
 		delete(m.waiting, at)
 		done <- applied{res, m.state.Version(), err}
@@ -136,7 +137,7 @@ func (mm *machine) RoleChanged(c multiraft.RoleChange) {
 	defer m.mu.Unlock()
 	lead := c.Role == multiraft.Leader && m.failure == nil
 	if !lead || c.Term != m.term {
-		m.queue, m.inflight, m.admitted, m.compact.due = nil, 0, admissions{}, false
+		m.queue, m.inflight, m.admitted, m.compact.due = nil, 0, calls.Admissions{}, false
 	}
 	m.lead, m.term, m.leader = lead, c.Term, int32(c.Leader)
 	if c.Leader == 0 {

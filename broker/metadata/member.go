@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"chronik/broker/cluster"
+	"chronik/broker/metadata/calls"
 	"chronik/internal/clock"
 	"chronik/internal/vfs"
 	"chronik/raftstore/multiraft"
@@ -19,21 +20,21 @@ import (
 
 // Errors of Propose and Await.
 var (
-	ErrNotLeader = errors.New("this node does not lead the metadata")
+	ErrNotLeader = calls.ErrNotLeader
+	ErrStorage   = calls.ErrStorage
+	ErrTimeout   = calls.ErrTimeout
 	ErrClosed    = errors.New("metadata is closed")
-	ErrTimeout   = errors.New("metadata change was not committed in time")
-	ErrStorage   = errors.New("storage of the metadata has failed")
 )
 
-// Peers reaches the other nodes (raftstore/transport).
-type Peers interface {
-	// Call asks a node and waits for the answer.
-	Call(ctx context.Context, node uint64, method uint8, body []byte) ([]byte, error)
-	// CallAddr asks whoever answers at addr, and tells who that was.
-	CallAddr(ctx context.Context, addr string, method uint8, body []byte) (uint64, []byte, error)
-	// SetPeer says where a node is, in order of preference. It must not block.
-	SetPeer(id uint64, addrs ...string)
-}
+// What a node needs to join a cluster, and to reach the others.
+type (
+	Peers       = calls.Peers
+	JoinOptions = calls.JoinOptions
+	Joined      = calls.Joined
+)
+
+// Join asks nodes in turn to be let into their cluster (calls.Join).
+func Join(ctx context.Context, o JoinOptions) (Joined, error) { return calls.Join(ctx, o) }
 
 // Options say where the metadata lives, and what it runs on.
 type Options struct {
@@ -90,19 +91,13 @@ type Member struct {
 	seq      uint64
 	queue    [][]byte // commands that wait to be proposed
 	inflight int      // payloads taken in this term that are not applied
-	waiting  map[mark]chan applied
-	admitted admissions
+	waiting  map[calls.Mark]chan applied
+	admitted calls.Admissions
 	duty     duty
 	compact  compaction
 
 	changed  chan struct{} // capacity 1: there is something to reconcile
 	progress chan struct{} // closed and replaced when commands have been applied
-}
-
-// mark says whose a command is.
-type mark struct {
-	node int32
-	seq  uint64
 }
 
 type applied struct {
@@ -115,8 +110,8 @@ type applied struct {
 func Open(o Options) (*Member, error) {
 	o.setDefaults()
 	m := &Member{
-		opt: o, self: o.Self.ID, life: uint64(o.Rand.Uint32()) << 32, state: cluster.New(), leader: -1, waiting: map[mark]chan applied{},
-		admitted: admissions{}, turn: make(chan struct{}), changed: make(chan struct{}, 1), progress: make(chan struct{}),
+		opt: o, self: o.Self.ID, life: uint64(o.Rand.Uint32()) << 32, state: cluster.New(), leader: -1, waiting: map[calls.Mark]chan applied{},
+		admitted: calls.Admissions{}, turn: make(chan struct{}), changed: make(chan struct{}, 1), progress: make(chan struct{}),
 	}
 	log, rec, err := wal.Open(wal.Options{
 		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
@@ -221,27 +216,13 @@ func (m *Member) Register(ctx context.Context) error {
 func (m *Member) insist(ctx context.Context, c cluster.Command) error {
 	for {
 		_, _, err := m.Propose(ctx, c)
-		if remote := (*remoteError)(nil); !errors.As(err, &remote) || !errors.Is(err, ErrStorage) {
+		if remote := (*calls.RemoteError)(nil); !errors.As(err, &remote) || !errors.Is(err, ErrStorage) {
 			return err
 		}
-		if err := pause(ctx, m.opt.Clock, nil, retryPause); err != nil {
+		if err := calls.Pause(ctx, m.opt.Clock, nil, retryPause); err != nil {
 			return err
 		}
 	}
-}
-
-// pause waits until turn is closed or sent to, or for d.
-func pause(ctx context.Context, c clock.Clock, turn <-chan struct{}, d time.Duration) error {
-	over := make(chan struct{})
-	timer := c.AfterFunc(d, func() { close(over) })
-	defer timer.Stop()
-	select {
-	case <-turn:
-	case <-over:
-	case <-ctx.Done():
-		return timedOut(ctx)
-	}
-	return nil
 }
 
 // setPeers tells Peers where the brokers are.

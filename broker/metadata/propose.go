@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"chronik/broker/cluster"
+	"chronik/broker/metadata/calls"
 	"chronik/segment"
 )
 
@@ -16,12 +17,12 @@ const retryPause = 100 * time.Millisecond
 // proposal is a command on its way. It reaches the log at most once:
 //
 //   - A leader admits a mark once in its term, so that within the term a
-//     command may be sent to it again (admissions).
+//     command may be sent to it again (calls.Admissions).
 //   - It goes to the leader of another term only when what the earlier ones
 //     proposed and is still in the log has been applied here, and it was not
 //     in it (settle).
 type proposal struct {
-	mark  mark
+	mark  calls.Mark
 	body  []byte // encoded, with the mark
 	done  chan applied
 	jumps int          // Member.jumps when it was made
@@ -55,7 +56,7 @@ func (m *Member) propose(ctx context.Context, c cluster.Command, bind bool) (clu
 		case bind:
 			return cluster.Result{}, 0, ErrNotLeader
 		}
-		if err := pause(ctx, m.opt.Clock, turn, retryPause); err != nil {
+		if err := calls.Pause(ctx, m.opt.Clock, turn, retryPause); err != nil {
 			return cluster.Result{}, 0, err
 		}
 	}
@@ -66,13 +67,13 @@ func (m *Member) begin(c cluster.Command) *proposal {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seq++
-	p := &proposal{mark: mark{m.self, m.life | m.seq&(1<<32-1)}, done: make(chan applied, 1), jumps: m.jumps}
-	p.body = cluster.Proposed{Node: p.mark.node, Seq: p.mark.seq, Command: c}.Append(nil)
+	p := &proposal{mark: calls.Mark{Node: m.self, Seq: m.life | m.seq&(1<<32-1)}, done: make(chan applied, 1), jumps: m.jumps}
+	p.body = cluster.Proposed{Node: p.mark.Node, Seq: p.mark.Seq, Command: c}.Append(nil)
 	m.waiting[p.mark] = p.done
 	return p
 }
 
-func (m *Member) forget(at mark) {
+func (m *Member) forget(at calls.Mark) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.waiting, at)
@@ -170,7 +171,7 @@ func (m *Member) await(ctx context.Context, p *proposal, term segment.Term) (*ap
 			return &a, nil
 		case <-turn:
 		case <-ctx.Done():
-			return nil, timedOut(ctx)
+			return nil, calls.TimedOut(ctx)
 		}
 	}
 }
@@ -181,12 +182,12 @@ func (m *Member) await(ctx context.Context, p *proposal, term segment.Term) (*ap
 func (m *Member) forward(ctx context.Context, p *proposal, leader int32, term segment.Term, turn <-chan struct{}) (a *applied, definite bool, err error) {
 	callCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make(chan proposeAnswer, 1)
+	answers := make(chan calls.ProposeAnswer, 1)
 	go func() {
-		b, err := m.opt.Peers.Call(callCtx, uint64(leader), methodPropose, proposeRequest{term, p.body}.encode())
+		b, err := m.opt.Peers.Call(callCtx, uint64(leader), calls.MethodPropose, calls.ProposeRequest{Term: term, Command: p.body}.Encode())
 		if err == nil {
-			var ans proposeAnswer
-			if ans, err = decodeProposeAnswer(b); err == nil {
+			var ans calls.ProposeAnswer
+			if ans, err = calls.DecodeProposeAnswer(b); err == nil {
 				answers <- ans
 				return
 			}
@@ -194,7 +195,7 @@ func (m *Member) forward(ctx context.Context, p *proposal, leader int32, term se
 		if callCtx.Err() == nil {
 			m.opt.Logger.Debug("the metadata leader cannot be asked", "leader", leader, "err", err)
 		}
-		answers <- proposeAnswer{code: codeUnknown}
+		answers <- calls.ProposeAnswer{Code: calls.Unknown}
 	}()
 	select {
 	case got := <-p.done: // applied here: that is the result
@@ -202,17 +203,17 @@ func (m *Member) forward(ctx context.Context, p *proposal, leader int32, term se
 	case <-turn: // there may be another leader
 		return nil, false, nil
 	case <-ctx.Done():
-		return nil, false, timedOut(ctx)
+		return nil, false, calls.TimedOut(ctx)
 	case ans := <-answers:
-		switch ans.code {
-		case codeNotLeader:
+		switch ans.Code {
+		case calls.NotLeader:
 			return nil, true, nil
-		case codeUnknown:
+		case calls.Unknown:
 			return nil, false, nil
-		case codeStorage:
-			return nil, false, ans.err()
-		case codeSeen: // an earlier call brought it: it will be applied
-			ans.version = 0
+		case calls.Storage:
+			return nil, false, ans.Err()
+		case calls.Seen: // an earlier call brought it: it will be applied
+			ans.Version = 0
 		}
 		a, err = m.reach(ctx, p, ans, turn)
 		return a, false, err
@@ -220,7 +221,7 @@ func (m *Member) forward(ctx context.Context, p *proposal, leader int32, term se
 }
 
 // reach waits until this node has applied p, or what contains it.
-func (m *Member) reach(ctx context.Context, p *proposal, ans proposeAnswer, turn <-chan struct{}) (*applied, error) {
+func (m *Member) reach(ctx context.Context, p *proposal, ans calls.ProposeAnswer, turn <-chan struct{}) (*applied, error) {
 	for {
 		m.mu.RLock()
 		version, progress, err := m.state.Version(), m.progress, m.failure
@@ -233,8 +234,8 @@ func (m *Member) reach(ctx context.Context, p *proposal, ans proposeAnswer, turn
 		if err != nil {
 			return nil, err
 		}
-		if ans.version != 0 {
-			if version >= ans.version { // an image jumped over it
+		if ans.Version != 0 {
+			if version >= ans.Version { // an image jumped over it
 				return m.result(p, ans), nil
 			}
 			turn = nil // it is committed, whoever leads
@@ -246,14 +247,14 @@ func (m *Member) reach(ctx context.Context, p *proposal, ans proposeAnswer, turn
 		case <-turn:
 			return nil, nil
 		case <-ctx.Done():
-			return nil, timedOut(ctx)
+			return nil, calls.TimedOut(ctx)
 		}
 	}
 }
 
 // result is what the leader answered, with the topic as this node has it.
-func (m *Member) result(p *proposal, ans proposeAnswer) *applied {
-	a := &applied{res: cluster.Result{First: ans.first}, version: ans.version, err: ans.err()}
+func (m *Member) result(p *proposal, ans calls.ProposeAnswer) *applied {
+	a := &applied{res: cluster.Result{First: ans.First}, version: ans.Version, err: ans.Err()}
 	decoded, _, err := cluster.Decode(p.body)
 	if err != nil {
 		panic(fmt.Sprintf("BUG: own command: %v", err))
@@ -282,7 +283,7 @@ func (m *Member) Await(ctx context.Context) error {
 		if !errors.Is(err, errAgain) {
 			return err
 		}
-		if err := pause(ctx, m.opt.Clock, turn, retryPause); err != nil {
+		if err := calls.Pause(ctx, m.opt.Clock, turn, retryPause); err != nil {
 			return err
 		}
 	}
@@ -309,11 +310,7 @@ func (m *Member) readIndex(ctx context.Context) error {
 			return nil
 		case <-changed: // the group tells what became of the question; unless it has failed
 		case <-ctx.Done():
-			return timedOut(ctx)
+			return calls.TimedOut(ctx)
 		}
 	}
-}
-
-func timedOut(ctx context.Context) error {
-	return fmt.Errorf("%w: %w", ErrTimeout, context.Cause(ctx))
 }

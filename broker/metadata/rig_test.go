@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"chronik/broker/cluster"
+	"chronik/broker/metadata/calls"
 	"chronik/internal/clock"
 	"chronik/internal/vfs"
 	"chronik/raftstore"
@@ -252,9 +253,9 @@ func (n *rigNode) SetPeer(id uint64, addrs ...string) {
 }
 
 func (n *rigNode) Call(ctx context.Context, node uint64, method uint8, body []byte) ([]byte, error) {
-	if method == methodPropose && n.failing.Load() > 0 {
+	if method == calls.MethodPropose && n.failing.Load() > 0 {
 		n.failing.Add(-1)
-		return proposeAnswer{code: codeStorage, text: "its disk has failed"}.encode(), nil
+		return calls.ProposeAnswer{Code: calls.Storage, Text: "its disk has failed"}.Encode(), nil
 	}
 	_, b, err := n.CallAddr(ctx, n.where(node), method, body)
 	return b, err

@@ -105,6 +105,7 @@ func (g *Group) install(m *pb.Message) {
 			g.fail(err)
 			return
 		}
+		g.reads.Applied(g.store.Applied()) // a question may have been confirmed meanwhile, and nothing else be applied for long
 		g.host.opt.Logger.Info("snapshot installed", "group", g.id, "first", l.First, "last", l.Last())
 		g.hold(-len(m.GetSnapshot().GetData()))
 		m.Snapshot = nil

@@ -1,4 +1,4 @@
-package metadata
+package calls
 
 import (
 	"context"
@@ -61,7 +61,7 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 				said[addr] = text
 			}
 		}
-		if err := pause(ctx, o.Clock, nil, wait); err != nil {
+		if err := Pause(ctx, o.Clock, nil, wait); err != nil {
 			return Joined{}, fmt.Errorf("join the cluster: %w", err)
 		}
 	}
@@ -72,20 +72,20 @@ func (o *JoinOptions) ask(ctx context.Context, addr string) (Joined, error) {
 	ctx, cancel := clock.WithTimeout(ctx, o.Clock, joinCallMax)
 	defer cancel()
 	for range joinRedirectMax {
-		_, b, err := o.Peers.CallAddr(ctx, addr, methodJoin, joinRequest{o.Self}.encode())
+		_, b, err := o.Peers.CallAddr(ctx, addr, MethodJoin, JoinRequest{o.Self}.Encode())
 		if err != nil {
 			return Joined{}, err
 		}
-		ans, err := decodeJoinAnswer(b)
+		ans, err := DecodeJoinAnswer(b)
 		switch {
 		case err != nil:
 			return Joined{}, err
-		case ans.code == codeOK:
-			return ans.joined, nil
-		case ans.code != codeNotLeader || ans.leader == "" || ans.leader == addr:
-			return Joined{}, errorOf(ans.code, ans.text)
+		case ans.Code == OK:
+			return ans.Joined, nil
+		case ans.Code != NotLeader || ans.Leader == "" || ans.Leader == addr:
+			return Joined{}, ErrorOf(ans.Code, ans.Text)
 		}
-		addr = ans.leader
+		addr = ans.Leader
 	}
 	return Joined{}, fmt.Errorf("%w: the leader moves", ErrNotLeader)
 }
