@@ -35,6 +35,7 @@ func newRig(t *testing.T, settings ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, fs: vfs.NewMem(), clock: clock.NewManual(time.UnixMilli(1_700_000_000_000)), static: map[string]string{
 		"offsets.topic.num.partitions": "4",
+		"log.segment.bytes":            "33554432", "offsets.topic.segment.bytes": "16777216", // a file in memory takes its whole length
 	}}
 	for _, s := range settings {
 		name, value, _ := strings.Cut(s, "=")

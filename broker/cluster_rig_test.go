@@ -56,6 +56,7 @@ func newCrew(t *testing.T, nodes int, tune func(o *Options)) *crew {
 	t.Helper()
 	c := &crew{t: t, tune: tune, runs: map[uint64]*mate{}, cut: map[uint64]bool{}, static: map[string]string{
 		"offsets.topic.num.partitions": "2", "default.replication.factor": "3", "group.initial.rebalance.delay.ms": "0",
+		"log.segment.bytes": "1048576", "offsets.topic.segment.bytes": "1048576", // a file in memory takes its whole length
 	}}
 	t.Cleanup(func() {
 		for _, n := range c.running() {

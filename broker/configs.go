@@ -80,6 +80,7 @@ func (b *Broker) AlterConfigs(ctx context.Context, changes []ConfigChange, valid
 func (b *Broker) alterConfig(ctx context.Context, c ConfigChange, validateOnly bool) error {
 	b.alterMu.Lock() // a change starts from what the one before it left
 	defer b.alterMu.Unlock()
+	b.catchUp(ctx)
 	ops := c.Ops
 	for _, v := range c.Values {
 		ops = append(ops, config.Op{Name: v.Name, Kind: config.Set, Value: v.Value, Null: v.Null})

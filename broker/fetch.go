@@ -69,7 +69,7 @@ var framesPool = sync.Pool{New: func() any { return new([]segment.Entry) }}
 // mayFollow says which of the partitions of a fetch may be read here although
 // another node leads them; nil: none.
 func (b *Broker) mayFollow(ctx context.Context, r *FetchRequest) []bool {
-	if !r.ReplicaRead || r.ReplicaID != -1 {
+	if !r.ReplicaRead || r.ReplicaID != -1 || b.opt.Peers == nil {
 		return nil
 	}
 	parts := make([]*partition.Partition, len(r.Partitions))

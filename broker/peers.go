@@ -63,6 +63,7 @@ func (b *Broker) ElectLeaders(ctx context.Context, all bool, tps []TopicPartitio
 	}
 	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, timeout)
 	defer cancel()
+	b.catchUp(ctx)
 	var parts []leaders.Partition
 	for _, tp := range tps {
 		parts = append(parts, named(tp))

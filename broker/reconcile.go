@@ -9,6 +9,7 @@ import (
 	"chronik/broker/cluster"
 	"chronik/broker/local"
 	"chronik/broker/partition"
+	"chronik/internal/clock"
 )
 
 func (b *Broker) newLocal() *local.Set {
@@ -92,6 +93,17 @@ func (b *Broker) removeOrphans() error {
 	}
 	return err
 }
+
+// catchUp waits until this node's metadata is not older than the call: a client
+// may have made the change before this one at another node. Without a leader
+// it goes on with what is known, and the change itself waits for one.
+func (b *Broker) catchUp(ctx context.Context) {
+	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, catchUpMax)
+	defer cancel()
+	_ = b.meta.Await(ctx)
+}
+
+const catchUpMax = time.Second
 
 // awaitVersion waits until the partitions of a metadata version are open.
 func (b *Broker) awaitVersion(ctx context.Context, version uint64) error {

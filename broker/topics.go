@@ -40,6 +40,7 @@ func counts[T any, K comparable](items []T, key func(T) K) map[K]int {
 func (b *Broker) CreateTopics(ctx context.Context, topics []NewTopic, timeout time.Duration, validateOnly bool) []CreatedTopic {
 	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, timeout)
 	defer cancel()
+	b.catchUp(ctx)
 	out := make([]CreatedTopic, len(topics))
 	seen := counts(topics, func(t NewTopic) string { return t.Name })
 	budget := partitionsPerRequestMax
@@ -141,6 +142,7 @@ func (b *Broker) place(t NewTopic, most int) (replicas [][]int32, err error) {
 func (b *Broker) CreatePartitions(ctx context.Context, reqs []NewPartitions, timeout time.Duration, validateOnly bool) []error {
 	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, timeout)
 	defer cancel()
+	b.catchUp(ctx)
 	out := make([]error, len(reqs))
 	seen := counts(reqs, func(r NewPartitions) string { return r.Topic })
 	budget := partitionsPerRequestMax
@@ -184,6 +186,7 @@ func (b *Broker) createPartitions(ctx context.Context, r NewPartitions, budget *
 func (b *Broker) DeleteTopics(ctx context.Context, refs []TopicRef, timeout time.Duration) []DeletedTopic {
 	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, timeout)
 	defer cancel()
+	b.catchUp(ctx)
 	out := make([]DeletedTopic, len(refs))
 	seen := counts(refs, func(r TopicRef) TopicRef { return r })
 	var version uint64
@@ -280,12 +283,11 @@ func (b *Broker) autoCreate(ctx context.Context, ref TopicRef) TopicInfo {
 const creationMax = 5 * time.Second
 
 // describeSettled describes a topic; one that is being created, by this
-// request or another, when its partitions have leaders: clients that see a
+// request or another, when its partitions have had leaders: clients that see a
 // partition without one give up sooner than creation takes.
 func (b *Broker) describeSettled(ctx context.Context, ref TopicRef) TopicInfo {
 	info := b.describeTopic(ref)
-	unled := func(p PartitionInfo) bool { return p.Err != nil }
-	if info.Err != nil || !slices.ContainsFunc(info.Partitions, unled) {
+	if info.Err != nil || !slices.ContainsFunc(info.Partitions, neverLed) {
 		return info
 	}
 	var version uint64
@@ -297,6 +299,10 @@ func (b *Broker) describeSettled(ctx context.Context, ref TopicRef) TopicInfo {
 	}
 	return b.describeTopic(ref)
 }
+
+// neverLed is a partition that is being created, unlike one whose leader is
+// gone: nobody knows for how long.
+func neverLed(p PartitionInfo) bool { return p.Leader == LeaderEpoch{-1, -1} }
 
 func (b *Broker) describeTopic(ref TopicRef) (info TopicInfo) {
 	t := b.topic(ref)

@@ -47,7 +47,10 @@ func (f *Policy) May(ctx context.Context, parts []*partition.Partition) []bool {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, barriersMax)
 	for i, p := range parts {
-		if p == nil || p.State().Leading {
+		if p == nil {
+			continue
+		}
+		if leader, _ := p.Leader(); leader == uint64(f.NodeID) {
 			continue
 		}
 		if may == nil {
