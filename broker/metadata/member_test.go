@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,21 +80,21 @@ func TestStateSurvivesRestart(t *testing.T) {
 }
 
 func TestFailedSyncFailsProposals(t *testing.T) {
-	fail := false
+	var fail atomic.Bool
 	fs := vfs.NewFaulty(vfs.NewMem(), func(op vfs.Op, name string) error {
-		if fail && op == vfs.OpDatasync && strings.HasPrefix(name, "metadata/") {
+		if fail.Load() && op == vfs.OpDatasync && strings.HasPrefix(name, "metadata/") {
 			return errors.New("injected")
 		}
 		return nil
 	})
 	m, stop := open(t, fs)
 	defer stop()
-	fail = true
+	fail.Store(true)
 	for _, when := range []string{"over a failing sync", "after it"} {
 		if _, _, err := m.Propose(t.Context(), &cluster.SetClusterID{ID: "c"}); !errors.Is(err, ErrStorage) {
 			t.Errorf("propose %s: %v", when, err)
 		}
-		fail = false
+		fail.Store(false)
 	}
 	if m.Leading() {
 		t.Error("leads after a failed sync")
