@@ -117,6 +117,13 @@ func (emptyBroker) PartitionLeader(broker.TopicPartition) (broker.LeaderEpoch, b
 func (emptyBroker) Nodes() []broker.Node {
 	return []broker.Node{{ID: 1, Host: "localhost", Port: 9092, Rack: "r"}}
 }
+func (b emptyBroker) AllNodes() []broker.Node { return b.Nodes() }
+func (emptyBroker) ElectLeaders(_ context.Context, _ bool, parts []broker.TopicPartition, _ int8, _ time.Duration) (out []broker.ElectResult, _ error) {
+	for _, tp := range parts {
+		out = append(out, broker.ElectResult{TopicPartition: tp, Err: broker.ErrNotLeader})
+	}
+	return out, nil
+}
 func (emptyBroker) ListOffset(context.Context, broker.ListOffset) (broker.OffsetAt, error) {
 	return broker.OffsetAt{Offset: 1, Timestamp: 2, LeaderEpoch: 3}, nil
 }
