@@ -189,12 +189,13 @@ func newTopic(t *testing.T, b *harness.Broker, name string, parts int32, configs
 // replicas is how many each topic has.
 func replicas(t testing.TB) int16 { return int16(min(3, harness.Nodes(t))) }
 
-// settle waits until every node of a cluster knows the topic and its leaders: what one node has done the others learn a
-// little later, as in any Kafka cluster, and some clients give up at once.
+// settle waits until every node of a cluster knows the topic, its leaders, and that all replicas are in sync: what one
+// node has done the others learn a little later, as in any Kafka cluster, and some clients give up at once.
 func settle(t *testing.T, b *harness.Broker, topic string) {
 	t.Helper()
 	if c := b.Cluster(); c != nil {
 		c.For(t).Leaders(time.Minute, topic)
+		c.For(t).AwaitISR(time.Minute, harness.IDs(c.Nodes), topic)
 	}
 }
 

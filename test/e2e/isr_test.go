@@ -30,6 +30,7 @@ func TestISR(t *testing.T) {
 	c := start(t, harness.ClusterConfig{File: isrFile})
 	create(t, c, "isr", 3)
 	create(t, c, "strict", 3, "min.insync.replicas", "3")
+	create(t, c, "alone", 3)
 	p := load.StartProber(t, options(c), "isr", 3, 20*time.Millisecond)
 	p.Await(limit, time.Now())
 	sizes(t, c, "isr", 3)
@@ -150,7 +151,7 @@ func alone(t *testing.T, c *harness.Cluster, p *load.Prober) {
 		b.Kill()
 	}
 	for part := range int32(3) {
-		_, err := send(left, "isr", part, -1, 3*time.Second, "never")
+		_, err := send(left, "alone", part, -1, 3*time.Second, "never")
 		switch {
 		case err == nil:
 			t.Errorf("partition %d: acknowledged by one of three nodes", part)

@@ -19,11 +19,12 @@ var (
 	everyNode = []string{
 		"leader_count", "follower_count", "election_count", "commits_total", "append_entries_sent_total", "append_entries_received_total",
 		"log_compactions_total", "cluster_size", "quorum_size", "config_changes_total", "commit_latency_ms", "rpc_calls_total",
+		"append_entries_rejected_total", "snapshot_count", "snapshot_size_bytes", "snapshot_last_index", "snapshot_transfers_total",
 	}
 	everyPartition = []string{"current_term", "node_state", "commit_index", "last_applied", "log_size_entries", "log_size_bytes"}
 	everyLed       = []string{"isr_size", "max_follower_lag_entries"}
 	everyFollower  = []string{"follower_lag", "follower_lag_entries", "follower_lag_ms"}
-	histograms     = []string{"commit_latency_ms", "election_latency_ms", "commit_batch_size", "rpc_latency_ms"}
+	histograms     = []string{"commit_latency_ms", "election_latency_ms", "commit_batch_size", "rpc_latency_ms", "snapshot_create_latency_ms", "snapshot_apply_latency_ms"}
 	// labelled need not have rows yet, but those that they have bear the labels.
 	labelled = map[string][]string{
 		"election_count": {"result"}, "rpc_latency_ms_count": {"rpc_type", "target_node"}, "rpc_calls_total": {"rpc_type", "target_node"},
@@ -49,6 +50,8 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.AwaitISR(limit, harness.IDs(c.Nodes), "metered", "metered-not", "__consumer_offsets")
+	lead(t, c, "metered") // so that each node has committed something
+	p.Await(limit, time.Now())
 	p.Finish() // now everything stands still
 	harness.Eventually(t, limit, "the metrics of all nodes agree", func() error {
 		all, err := c.ScrapeAll()
@@ -64,6 +67,27 @@ func TestMetrics(t *testing.T) {
 	for id, m := range all {
 		t.Logf("node %d: %d series, leader_count %v, follower_count %v", id, len(m), m.Sum("chronik_raft_leader_count"), m.Sum("chronik_raft_follower_count"))
 	}
+}
+
+// lead has the preferred replicas of a topic lead.
+func lead(t *testing.T, c *harness.Cluster, topic string) {
+	t.Helper()
+	adm := kadm.NewClient(client(t, c))
+	harness.Eventually(t, limit, "the preferred replicas lead", func() error {
+		if _, err := adm.ElectLeaders(ctx(t), kadm.ElectPreferredReplica, nil); err != nil {
+			return err
+		}
+		views, err := c.Nodes[0].View(ctx(t), topic)
+		if err != nil {
+			return err
+		}
+		for _, v := range views {
+			if v.Leader != v.Replicas[0] {
+				return fmt.Errorf("partition %d is led by %d, preferred is %d", v.Partition, v.Leader, v.Replicas[0])
+			}
+		}
+		return nil
+	})
 }
 
 func offsets(topic string) kadm.Offsets {

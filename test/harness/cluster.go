@@ -54,13 +54,15 @@ func (m *member) args() []string {
 	return args
 }
 
-// StartCluster runs a cluster until the test ends and returns once every node is ready. Node 1 forms it.
+// StartCluster runs a cluster until the test ends and returns once every node is ready and the metadata has the votes
+// that so many nodes have: until then, node 1, which forms the cluster, is the only one that must not fail.
 func StartCluster(tb testing.TB, cfg ClusterConfig) *Cluster {
 	tb.Helper()
 	for try := 1; ; try++ {
 		c := PrepareCluster(tb, cfg)
 		err := c.Launch()
 		if err == nil {
+			c.awaitVoters()
 			return c
 		}
 		if try == startsMax || !errors.Is(err, ErrPortTaken) || cfg.Dirs != nil {
@@ -131,6 +133,22 @@ func (c *Cluster) AwaitReady() error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// awaitVoters waits until the metadata has three voters, or five where there are as many nodes.
+func (c *Cluster) awaitVoters() {
+	c.tb.Helper()
+	voters := 1
+	for _, n := range []int{3, 5} {
+		if len(c.Nodes) >= n {
+			voters = n
+		}
+	}
+	for _, b := range c.Nodes {
+		if err := b.AwaitMetric(readyMax, "chronik_raft_quorum_size", func(v float64) bool { return v == float64(voters/2+1) }); err != nil {
+			c.tb.Fatal(err)
+		}
+	}
 }
 
 // Kill ends every node with SIGKILL, all at once.
