@@ -39,6 +39,12 @@ func (c *simulation) newClient(id int) *client {
 
 // call has f run against a broker, and waits for the answer for at most limit.
 func call[T any](k *client, to uint64, limit time.Duration, f func(ctx context.Context, b *broker.Broker) T) (T, error) {
+	return begin(k, to, f)(limit)
+}
+
+// begin is call that does not wait: what it returns does. What one client begins
+// arrives in that order.
+func begin[T any](k *client, to uint64, f func(ctx context.Context, b *broker.Broker) T) func(limit time.Duration) (T, error) {
 	type answer struct {
 		v   T
 		err error
@@ -47,25 +53,31 @@ func call[T any](k *client, to uint64, limit time.Duration, f func(ctx context.C
 	net := k.c.net
 	net.Carry(k.address(), to, func() {
 		p := k.c.node(to).current()
-		if p == nil || p.broker.Load() == nil { // connection refused
+		var b *broker.Broker
+		if p != nil {
+			b = p.broker.Load()
+		}
+		if b == nil {
 			net.Carry(to, k.address(), func() { done <- answer{err: errRefused} })
 			return
 		}
-		v := f(p.ctx, p.broker.Load())
+		v := f(p.ctx, b)
 		if p.ctx.Err() != nil { // the connection breaks
 			done <- answer{err: errNoAnswer}
 			return
 		}
 		net.Carry(to, k.address(), func() { done <- answer{v: v} })
 	})
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case a := <-done:
-		return a.v, a.err
-	case <-timer.C:
-		var none T
-		return none, errNoAnswer
+	return func(limit time.Duration) (T, error) {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		select {
+		case a := <-done:
+			return a.v, a.err
+		case <-timer.C:
+			var none T
+			return none, errNoAnswer
+		}
 	}
 }
 

@@ -60,15 +60,16 @@ type Report struct {
 
 // simulation is a run under way.
 type simulation struct {
-	opt     Options
-	rand    *rand.Rand // of the goroutine that runs the faults; others get their own
-	journal *journal
-	hist    *history.History
-	net     *network.Network
-	nodes   []*node
-	topics  []string
-	lives   int
-	faults  int
+	opt        Options
+	rand       *rand.Rand // of the goroutine that runs the faults; others get their own
+	journal    *journal
+	hist       *history.History
+	net        *network.Network
+	nodes      []*node
+	topics     []string
+	committers []*committer
+	lives      int
+	faults     int
 
 	processes sync.WaitGroup
 	clients   sync.WaitGroup
@@ -86,11 +87,12 @@ func (c *simulation) newRand() *rand.Rand {
 // takes days.
 func (c *simulation) settings() map[string]string {
 	return map[string]string{
-		"offsets.topic.num.partitions":    "2",
-		"log.segment.bytes":               "1048576",
-		"log.roll.ms":                     "3000",
-		"log.retention.check.interval.ms": "5000",
-		"auto.create.topics.enable":       "false",
+		"offsets.topic.num.partitions":     "2",
+		"offsets.topic.replication.factor": fmt.Sprint(min(3, len(c.nodes))),
+		"log.segment.bytes":                "1048576",
+		"log.roll.ms":                      "3000",
+		"log.retention.check.interval.ms":  "5000",
+		"auto.create.topics.enable":        "false",
 	}
 }
 

@@ -2,7 +2,10 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"chronik/broker"
@@ -10,25 +13,28 @@ import (
 	"chronik/sim/history"
 )
 
-// producer sends batches to partitions, one at a time to each, and tries again
-// until it has an answer that says what became of a batch.
+// producer sends batches to partitions and tries again until it has answers that
+// say what became of them; one at a time, or as an idempotent one up to window.
 type producer struct {
 	*client
 	idempotent bool
+	window     int
 	acks       int16
 	session    int
 	id         int64 // producer id; -1 none
 	epoch      int16
 	next       map[history.Partition]int
 	sequence   map[history.Partition]int32
-	acked      map[history.Partition]bool // the latest batch of the session was
 	builder    batch.Builder
 }
 
 func (c *simulation) newProducer(id int) *producer {
 	p := &producer{client: c.newClient(id), id: -1, epoch: -1}
 	p.idempotent = p.rand.IntN(2) == 0
-	p.acks = -1
+	p.acks, p.window = -1, 1
+	if p.idempotent {
+		p.window = 1 + p.rand.IntN(5)
+	}
 	if !p.idempotent && p.rand.IntN(2) == 0 {
 		p.acks = 1
 	}
@@ -41,7 +47,7 @@ func (c *simulation) newProducer(id int) *producer {
 func (p *producer) begin() {
 	p.session++
 	p.id, p.epoch = -1, -1
-	p.next, p.sequence, p.acked = map[history.Partition]int{}, map[history.Partition]int32{}, map[history.Partition]bool{}
+	p.next, p.sequence = map[history.Partition]int{}, map[history.Partition]int32{}
 }
 
 func (p *producer) run(parts []history.Partition) {
@@ -75,10 +81,12 @@ type outgoing struct {
 	first history.Value
 	count int
 	bytes []byte
+	err   error // of the latest try; nil: acknowledged
 }
 
-func (p *producer) build(at history.Partition) outgoing {
-	o := outgoing{count: 1 + p.rand.IntN(5)}
+// build makes the next batch for a partition.
+func (p *producer) build(at history.Partition) *outgoing {
+	o := &outgoing{count: 1 + p.rand.IntN(5)}
 	o.first = history.Value{Producer: history.Producer{Client: p.client.id, Session: p.session, Idempotent: p.idempotent}, Partition: at, N: p.next[at]}
 	p.builder.Reset()
 	pad := make([]byte, p.rand.IntN(400))
@@ -95,46 +103,85 @@ func (p *producer) build(at history.Partition) outgoing {
 	if o.bytes, err = p.builder.Build(nil, opt); err != nil {
 		panic(fmt.Sprintf("BUG: batch: %v", err))
 	}
+	p.next[at] += o.count
+	p.sequence[at] += int32(o.count)
+	p.c.hist.Sending(o.first, o.count)
 	return o
 }
 
-// send sends a batch until its fate is known, or given up.
+// triesMax is how often a batch is tried before the producer gives up on it.
+const triesMax = 30
+
+// send sends batches until the fate of all is known, or given up.
 func (p *producer) send(at history.Partition) {
-	o := p.build(at)
-	p.c.hist.Sending(o.first, o.count)
+	left := make([]*outgoing, 1+p.rand.IntN(p.window))
+	for i := range left {
+		left[i] = p.build(at)
+	}
 	for tries := 0; ; tries++ {
-		err := p.try(at, o)
-		if err == nil {
-			p.next[at] += o.count
-			p.sequence[at] += int32(o.count)
-			p.acked[at] = true
+		p.tryAll(at, left)
+		if len(left) > 0 && !p.mayRetry(left) {
+			p.c.hist.Violate("refused", "%s of %s, try %d: %v", left[0].first, p.name(), tries, left[0].err)
+		}
+		left = slices.DeleteFunc(left, func(o *outgoing) bool { return o.err == nil })
+		if len(left) == 0 {
 			return
 		}
-		p.c.journal.mix("%s %s: %v", p.name(), o.first, err)
+		p.c.journal.mix("%s %s and %d more: %v", p.name(), left[0].first, len(left)-1, left[0].err)
 		p.forget(at)
-		if !retriable(err) {
-			p.c.hist.Violate("refused", "%s of %s, sequence %d, try %d: %v", o.first, p.name(), p.sequence[at], tries, err)
-		}
-		if tries >= 30 || !p.pause(min(500*time.Millisecond, 20*time.Millisecond<<min(tries, 5))) {
+		if tries >= triesMax || !p.pause(min(500*time.Millisecond, 20*time.Millisecond<<min(tries, 5))) {
 			if p.idempotent {
 				p.begin()
 			}
-			p.next[at] += o.count
 			return
 		}
 	}
 }
 
-func (p *producer) try(at history.Partition, o outgoing) error {
+// mayRetry tells whether the answers are such that a client tries again. A
+// sequence that is out of order is no wonder when an earlier one was not taken.
+func (p *producer) mayRetry(left []*outgoing) bool {
+	failed := false
+	for _, o := range left {
+		if o.err != nil && !retriable(o.err) && !(failed && errors.Is(o.err, broker.ErrOutOfOrderSequence)) {
+			left[0].err = o.err
+			return false
+		}
+		failed = failed || o.err != nil
+	}
+	return true
+}
+
+// tryAll sends batches one behind the other, without waiting for answers between.
+func (p *producer) tryAll(at history.Partition, left []*outgoing) {
 	l, ok := p.leader(at)
 	if !ok {
-		return errNoAnswer
+		for _, o := range left {
+			o.err = errNoAnswer
+		}
+		return
 	}
-	got, err := call(p.client, uint64(l.ID), 3*time.Second, func(ctx context.Context, b *broker.Broker) broker.ProducePartition {
-		tp := broker.TopicPartition{Topic: at.Topic, Partition: at.Index}
+	var all sync.WaitGroup
+	for _, o := range left {
+		all.Add(1)
+		p.try(at, l, o, all.Done)
+	}
+	all.Wait()
+}
+
+// once sends one batch, once.
+func (p *producer) once(at history.Partition) error {
+	o := p.build(at)
+	p.tryAll(at, []*outgoing{o})
+	return o.err
+}
+
+// try sends a batch; done is called when o.err says what became of it.
+func (p *producer) try(at history.Partition, l broker.LeaderEpoch, o *outgoing, done func()) {
+	answer := begin(p.client, uint64(l.ID), func(ctx context.Context, b *broker.Broker) broker.ProducePartition {
 		call := b.Produce(ctx, &broker.ProduceRequest{
 			Version: 9, Acks: p.acks, Timeout: 2 * time.Second, ClientID: p.name(),
-			Partitions: []broker.ProducePartition{{TopicPartition: tp, Records: append([]byte(nil), o.bytes...)}},
+			Partitions: []broker.ProducePartition{{TopicPartition: broker.TopicPartition{Topic: at.Topic, Partition: at.Index}, Records: slices.Clone(o.bytes)}},
 		})
 		select {
 		case <-call.Done():
@@ -143,21 +190,16 @@ func (p *producer) try(at history.Partition, o outgoing) error {
 			return broker.ProducePartition{Err: errNoAnswer}
 		}
 	})
-	if err == nil {
-		err = got.Err
-	}
-	if err != nil {
-		return err
-	}
-	p.c.journal.mix("%s acked %s+%d at %d", p.name(), o.first, o.count, got.BaseOffset)
-	p.c.hist.Acked(history.Ack{First: o.first, Count: o.count, Offset: got.BaseOffset, All: p.acks == -1, Epoch: l.Epoch})
-	return nil
-}
-
-// once sends one batch, once.
-func (p *producer) once(at history.Partition) error {
-	o := p.build(at)
-	p.c.hist.Sending(o.first, o.count)
-	p.next[at] += o.count
-	return p.try(at, o)
+	go func() {
+		defer done()
+		got, err := answer(3 * time.Second)
+		if o.err = err; err == nil {
+			o.err = got.Err
+		}
+		if o.err != nil {
+			return
+		}
+		p.c.journal.mix("%s acked %s+%d at %d", p.name(), o.first, o.count, got.BaseOffset)
+		p.c.hist.Acked(history.Ack{First: o.first, Count: o.count, Offset: got.BaseOffset, All: p.acks == -1, Epoch: l.Epoch})
+	}()
 }

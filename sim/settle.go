@@ -95,6 +95,15 @@ func (c *simulation) startClients() {
 		c.clients.Go(func() { p.run(parts) })
 		id++
 	}
+	for range 1 + c.rand.IntN(2) {
+		m := c.newCommitter(id, parts[c.rand.IntN(len(parts))])
+		c.committers = append(c.committers, m)
+		c.clients.Go(m.run)
+		id++
+	}
+	a := &admin{client: c.newClient(id)}
+	c.clients.Go(a.run)
+	id++
 	for range 2 + c.rand.IntN(4) {
 		k := c.newConsumer(id, parts[c.rand.IntN(len(parts))])
 		c.clients.Go(k.run)
@@ -127,6 +136,18 @@ func (c *simulation) settle() {
 // finish waits for the replicas to become equal, shuts all nodes down, and
 // compares what is on their disks.
 func (c *simulation) finish() {
+	for _, m := range c.committers {
+		err := await(settleLimit, func() error {
+			got, err := m.committed()
+			if err == nil {
+				c.hist.Commits(m.group, got, m.offset)
+			}
+			return err
+		})
+		if err != nil {
+			c.hist.Violate("live", "what group %s has committed cannot be asked: %v", m.group, err)
+		}
+	}
 	sleep(context.Background(), quietTime)
 	for _, n := range c.nodes {
 		p := n.current()
@@ -178,7 +199,7 @@ func (n *node) readLogs(each func(history.Partition, history.Log)) error {
 		var p history.Partition
 		group, _ := dirs.GroupOf(dir)
 		for i := range int32(100) {
-			for _, t := range append(n.c.topics, "last") {
+			for _, t := range append([]string{"last"}, n.c.topics...) {
 				if dirs.Name(t, i, group) == dir {
 					p = history.Partition{Topic: t, Index: i}
 				}

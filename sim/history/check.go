@@ -17,6 +17,11 @@ func (h *History) Topics(node uint64, topics map[string]string) {
 			h.violateLocked("topic", "%s was created with id %s; node %d knows %q", name, h.topics[name], node, got)
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(h.deleted)) {
+		if got, there := topics[name]; there {
+			h.violateLocked("topic", "%s was deleted; node %d knows %q", name, node, got)
+		}
+	}
 }
 
 // Check judges the logs of a partition's replicas in the end.

@@ -21,7 +21,10 @@
 //	           after the majority has it.)
 //	stale      a safe read of a follower knows everything that was known to be
 //	           committed, by anybody, before it began
-//	topic      a topic whose creation was acknowledged is known to every broker
+//	topic      a topic whose creation was acknowledged is known to every broker,
+//	           one whose deletion was acknowledged is not
+//	commit     what a group is told to have committed is not below what was
+//	           acknowledged
 //	leaders    a term of a raft group has one leader
 //
 // Concurrency: all methods are safe for concurrent use.

@@ -110,6 +110,8 @@ type History struct {
 	known      map[Partition]int64 // offset below which all is committed, as told to somebody
 	consumers  map[string]*consumer
 	topics     map[string]string
+	deleted    map[string]bool
+	commits    map[string]int64 // the latest acknowledged, by group
 	leaders    map[term]uint64
 	violations []string
 	broken     map[string]int // how often, by rule
@@ -127,7 +129,7 @@ type term struct{ group, term uint64 }
 // New is an empty history.
 func New() *History {
 	return &History{sent: map[Producer]map[Partition]int{}, seen: map[Partition]map[int64]string{}, known: map[Partition]int64{},
-		consumers: map[string]*consumer{}, topics: map[string]string{}, leaders: map[term]uint64{}, broken: map[string]int{}}
+		consumers: map[string]*consumer{}, topics: map[string]string{}, deleted: map[string]bool{}, commits: map[string]int64{}, leaders: map[term]uint64{}, broken: map[string]int{}}
 }
 
 // tellMax is how many violations of a rule are told in full.
@@ -264,6 +266,38 @@ func (h *History) TopicCreated(name, id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.topics[name] = id
+}
+
+// TopicDeleting notes that a topic may be gone from now on, TopicDeleted that it
+// is.
+func (h *History) TopicDeleting(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.topics, name)
+}
+
+// TopicDeleted is TopicDeleting, acknowledged. The name is not used again.
+func (h *History) TopicDeleted(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.deleted[name] = true
+}
+
+// Committed notes an acknowledged commit of a group, whose commits ascend.
+func (h *History) Committed(group string, offset int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.commits[group] = offset
+}
+
+// Commits judges what a group is told to have committed; tried is its highest
+// attempt.
+func (h *History) Commits(group string, got, tried int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if got < h.commits[group] || got > tried {
+		h.violateLocked("commit", "group %s has committed %d, and %d is acknowledged of %d tried", group, got, h.commits[group], tried)
+	}
 }
 
 // Led notes that a node sent what only the leader of a term sends; false: it is

@@ -141,6 +141,21 @@ var cases = []struct {
 		h.Topics(1, map[string]string{"a": "1", "b": "2", "c": "3"})
 		h.Topics(2, map[string]string{"a": "7"})
 	}},
+	{"a deleted topic", "topic", func(h *History) {
+		h.TopicCreated("a", "1")
+		h.TopicDeleting("a")
+		h.Topics(1, map[string]string{})
+		h.Topics(1, map[string]string{"a": "1"})
+		h.TopicDeleted("a")
+		h.Topics(2, map[string]string{"a": "1"})
+	}},
+	{"commits", "commit commit", func(h *History) {
+		h.Committed("g", 4)
+		h.Commits("g", 4, 6)
+		h.Commits("g", 6, 6)
+		h.Commits("g", 3, 6)
+		h.Commits("g", 7, 6)
+	}},
 	{"two leaders", "leaders", func(h *History) {
 		h.Led(1, 1, 1)
 		h.Led(1, 2, 2)
