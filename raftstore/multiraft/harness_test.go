@@ -65,8 +65,9 @@ type machine struct {
 	failed    []error
 	takes     int
 	restored  int
-	confirmed int     // reads
-	oracle    *oracle // nil: nobody compares
+	confirmed int          // reads
+	oracle    *oracle      // nil: nobody compares
+	dead      *atomic.Bool // of its node
 	full      bool
 	keepNone  bool // do not collect values (benchmarks)
 }
@@ -163,7 +164,7 @@ func (m *machine) Committed(entries []segment.Entry) {
 		}
 		for p, off := e.Payload[12:], e.BaseOffset; len(p) >= 8; p, off = p[8:], off+1 {
 			v := binary.LittleEndian.Uint64(p)
-			if m.oracle != nil {
+			if m.oracle != nil && !m.dead.Load() {
 				if err := m.oracle.committed(off, v, m.waiting[v] != nil); err != nil {
 					m.t.Errorf("%s: %v", m.name, err)
 				}
@@ -255,6 +256,7 @@ type node struct {
 	net       *network
 	oracle    *oracle       // of its machines
 	gone      chan struct{} // closed when the host stops
+	dead      atomic.Bool   // the power is off: what it does from now on nobody sees
 }
 
 func startNode(t testing.TB, id uint64, disk *vfs.Mem, net *network) *node {
@@ -285,7 +287,7 @@ func (n *node) start(net *network, rule func(vfs.Op, string) error) {
 	}
 	o.Transport = n.transport
 	if net != nil {
-		o.Transport = &endpoint{net: net, from: n.id}
+		o.Transport = &endpoint{net: net, from: n.id, dead: &n.dead}
 	}
 	n.host = NewHost(o)
 	n.host.Start()
@@ -313,7 +315,7 @@ func (n *node) tryAdd(o GroupOptions) (*machine, error) {
 		}
 		n.logs[o.ID] = log
 	}
-	m := &machine{t: n.t, name: fmt.Sprintf("node %d group %d", n.id, o.ID), log: n.logs[o.ID], oracle: n.oracle, waiting: map[uint64]chan struct{}{}}
+	m := &machine{t: n.t, name: fmt.Sprintf("node %d group %d", n.id, o.ID), log: n.logs[o.ID], oracle: n.oracle, dead: &n.dead, waiting: map[uint64]chan struct{}{}}
 	if !o.SkipApplied {
 		m.committed = m.log.StartOffset()
 		m.durable, m.appended = m.log.NextOffset(), m.log.NextOffset()
@@ -364,6 +366,7 @@ func (n *node) close() {
 // powerCut gives the disk as a power cut now would leave it. The node runs on,
 // out of everyone's sight, until it is halted.
 func (n *node) powerCut(seed uint64) *vfs.Mem {
+	n.dead.Store(true) // first: what was said until now is in the image
 	image := n.disk.Crash(seed)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -407,13 +410,14 @@ func (n *network) isolate(id uint64, cut bool) {
 type endpoint struct {
 	net  *network
 	from uint64
+	dead *atomic.Bool
 }
 
 func (e *endpoint) Send(group uint64, msgs []*pb.Message) {
 	for _, m := range msgs {
 		e.net.mu.Lock()
 		to := e.net.nodes[m.GetTo()]
-		if to == nil || e.net.cut[[2]uint64{e.from, m.GetTo()}] || e.net.nodes[e.from] == nil || (e.net.drop != nil && e.net.drop()) {
+		if to == nil || e.dead.Load() || e.net.cut[[2]uint64{e.from, m.GetTo()}] || e.net.nodes[e.from] == nil || (e.net.drop != nil && e.net.drop()) {
 			to = nil
 		}
 		e.net.mu.Unlock()

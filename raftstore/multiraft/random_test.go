@@ -165,6 +165,7 @@ func TestRandomSchedule(t *testing.T) {
 	for i := range 3 {
 		s.add(i)
 	}
+	t.Cleanup(s.describe)
 	for range 80 {
 		s.step()
 		steps := 1 + r.IntN(15)
@@ -193,6 +194,22 @@ func TestRandomSchedule(t *testing.T) {
 	s.stop()
 	s.reads.Wait()
 	t.Logf("%d proposed, acknowledged to %d, %d reads, %d snapshots at the end; %v", s.next, s.oracle.ackedTo(), values, restored, s.count)
+}
+
+// describe says where everybody stands if the test has failed.
+func (s *schedule) describe() {
+	if !s.t.Failed() {
+		return
+	}
+	for i := range s.nodes {
+		m := s.sm(i)
+		_, _, _, failed := m.snapshot()
+		g := m.group
+		g.mu.Lock()
+		s.t.Logf("node %d: log [%d, %d], durable %d; applied %d, commit %d, role %v, serving %t, leader %d; stands still %t, no room %v, failed %v; raft %+v",
+			i+1, g.log.FirstIndex(), g.log.LastIndex(), g.log.DurableIndex(), g.store.Applied(), g.commit, g.role, g.serving, g.lead, g.still != nil, g.room.Err(), failed, g.node.Status())
+		g.mu.Unlock()
+	}
 }
 
 // calm heals everything, and waits until one more value is committed on every node, and all that was acknowledged before it.
