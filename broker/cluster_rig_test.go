@@ -277,6 +277,13 @@ func (c *crew) until(what string, cond func() bool) {
 	defer poll.Stop()
 	for deadline := time.Now().Add(time.Minute); !cond(); <-poll.C {
 		if time.Now().After(deadline) {
+			for _, n := range c.running() {
+				c.t.Logf("node %d: metadata %+v, nodes %+v, not ready: %v", n.id, n.meta.Status(), n.AllNodes(), n.NotReady())
+				for _, p := range n.Partitions() {
+					l, _ := n.PartitionLeader(p.TopicPartition)
+					c.t.Logf("node %d: %s-%d: leader %+v, %d in sync, %+v, %+v", n.id, p.Topic, p.Partition, l, p.InSync, p.Raft, p.Followers)
+				}
+			}
 			c.t.Fatalf("gave up waiting for: %s", what)
 		}
 	}

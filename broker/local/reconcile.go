@@ -183,6 +183,8 @@ func (s *Set) deleteLocal(t *Topic) {
 			if err := p.Close(); err != nil {
 				s.opt.Logger.Warn("closing a deleted partition", "topic", t.Name, "partition", i, "err", err)
 			}
+			_, epoch := p.Leader()
+			s.opt.Role(t, int32(i), t.info.Partitions[i], p, false, epoch) // closing tells nobody
 		}
 		// Also of one that could not be opened.
 		group := t.info.Partitions[i].GroupID

@@ -45,7 +45,6 @@ type Tracker struct {
 
 	mu       sync.Mutex
 	led      map[uint64]*led // by raft group
-	fresh    []*led          // not looked at yet
 	dirty    map[uint64]bool // groups to publish
 	draining bool
 	checked  time.Time // when all were looked at
@@ -80,7 +79,6 @@ func (t *Tracker) RoleChanged(at cluster.Partition, p Partition, leading bool, e
 	}
 	l := &led{at: at, part: p, epoch: epoch, began: t.opt.Clock.Now(), members: map[uint64]member{}}
 	t.led[at.GroupID] = l
-	t.fresh = append(t.fresh, l)
 	poke(t.wake)
 }
 
@@ -130,18 +128,17 @@ func (t *Tracker) Run(ctx context.Context) {
 // look looks at what is due, and says when to look again.
 func (t *Tracker) look(now time.Time) time.Duration {
 	t.mu.Lock()
-	due := t.fresh
-	t.fresh = nil
 	interval := t.opt.Rules.CheckInterval
 	full := now.Sub(t.checked) >= interval
 	if full {
 		t.checked = now
-		due = due[:0]
 	}
 	young := false
+	var due []*led
 	for _, l := range t.led {
-		isYoung := len(l.isr) < len(l.at.Replicas) && now.Sub(l.began) < youngMax
-		if young = young || isYoung; full || isYoung && l.isr != nil {
+		isYoung := l.isr == nil || len(l.isr) < len(l.at.Replicas) && now.Sub(l.began) < youngMax
+		young = young || isYoung
+		if full || isYoung {
 			due = append(due, l)
 		}
 	}
@@ -175,8 +172,8 @@ func (t *Tracker) standing() map[int32]cluster.Broker {
 // check decides which replicas of one partition are in sync.
 func (t *Tracker) check(now time.Time, l *led, standing map[int32]cluster.Broker) {
 	leading, epoch, _, rs := l.part.Replication()
-	if !leading || epoch != l.epoch { // a loss that we have not been told of: it was closed
-		t.forget(l)
+	if !leading || epoch != l.epoch {
+		t.missing(l)
 		return
 	}
 	in := map[int32]bool{t.opt.NodeID: true}
@@ -204,10 +201,12 @@ func (t *Tracker) check(now time.Time, l *led, standing map[int32]cluster.Broker
 	}
 }
 
-func (t *Tracker) forget(l *led) {
+// missing forgets a partition that no longer leads though nobody has told: it
+// was closed. One that has never been seen to is being opened.
+func (t *Tracker) missing(l *led) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.led[l.at.GroupID] == l {
+	if t.led[l.at.GroupID] == l && l.isr != nil {
 		delete(t.led, l.at.GroupID)
 		delete(t.dirty, l.at.GroupID)
 	}

@@ -24,11 +24,19 @@ type fake struct {
 	isr     []uint64
 	asked   []uint64
 	refuses map[uint64]bool // does not take over
+	looks   int
+}
+
+func (f *fake) looked() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.looks
 }
 
 func (f *fake) Replication() (bool, int32, segment.Index, []partition.Replica) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.looks++
 	return f.leader == 1, f.epoch, 0, slices.Clone(f.rs)
 }
 
@@ -150,7 +158,10 @@ func TestTold(t *testing.T) {
 	x, f, at := newTool(t, 1, 2, 3)
 	x.refuse = errors.New("no leader")
 	x.run()
+	f.leader = 0
 	x.RoleChanged(at, f, true, 4)
+	x.until("a look at what is still being opened", func() bool { return f.looked() > 0 })
+	f.set(func(f *fake) { f.leader = 1 })
 	x.until("a refusal", func() bool {
 		x.mu.Lock()
 		defer x.mu.Unlock()
