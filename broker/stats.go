@@ -36,6 +36,9 @@ func (b *Broker) Partitions() (out []PartitionStats) {
 	return out
 }
 
+// MetadataVoters is how many nodes have a vote in the metadata group.
+func (b *Broker) MetadataVoters() int { return len(b.meta.Status().Voters) }
+
 // NotReady says why this node does not serve all it should, nil when it does:
 // it has joined the cluster, the metadata has a leader, and every partition of
 // this node is open and has one.

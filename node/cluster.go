@@ -171,15 +171,26 @@ const metadataDir = "metadata"
 
 // found begins a cluster, unless one of the peers is in one already: then this
 // node had a part in it, its flags say so still, and its disk is a new one.
+// Peers that do not answer in time do not count.
 func (n *Node) found(ctx context.Context, self uint64) error {
-	if len(n.conf.Cluster.Peers) > 0 {
-		once, stop := context.WithTimeout(ctx, n.conf.Raft.RPCTimeout)
+	if peers := len(n.conf.Cluster.Peers); peers > 0 {
+		asking, stop := context.WithCancel(ctx)
 		defer stop()
-		switch err := n.ask(once, func(error) { stop() }); {
-		case err == nil:
+		late := n.clock.AfterFunc(time.Duration(peers)*n.conf.Raft.RPCTimeout, stop)
+		defer late.Stop()
+		err := n.ask(asking, func(errs []error) {
+			if !slices.ContainsFunc(errs, inCluster) {
+				stop()
+				return
+			}
+			late.Stop() // there is a cluster, which cannot let anybody in at present
+			n.waitingToJoin(errs)
+		})
+		if err == nil {
 			n.log.Warn("joined the cluster that the peers are in, instead of beginning one", "cluster", n.id.ClusterID)
 			return nil
-		case errors.Is(err, ErrMembership), ctx.Err() != nil:
+		}
+		if ctx.Err() != nil || !errors.Is(err, context.Canceled) {
 			return err
 		}
 	}
@@ -187,15 +198,27 @@ func (n *Node) found(ctx context.Context, self uint64) error {
 	return n.remember(func(id *identity) { id.Voters = []uint64{self} })
 }
 
+// inCluster reports whether an error is not that of a node without a cluster,
+// nor of none.
+func inCluster(err error) bool {
+	var answer *transport.RemoteError
+	if errors.As(err, &answer) {
+		return answer.Msg != metadata.ErrNotInCluster.Error()
+	}
+	return !errors.Is(err, transport.ErrUnreachable)
+}
+
 // join asks the peers, until one of them lets this node in.
 func (n *Node) join(ctx context.Context) error {
 	n.log.Info("waiting for a peer to let this node join", "peers", len(n.conf.Cluster.Peers))
-	return n.ask(ctx, func(last error) {
-		n.starting(fmt.Errorf("waiting for a peer to let this node join: last error: %w", last))
-	})
+	return n.ask(ctx, n.waitingToJoin)
 }
 
-func (n *Node) ask(ctx context.Context, waiting func(last error)) error {
+func (n *Node) waitingToJoin(errs []error) {
+	n.starting(fmt.Errorf("waiting for a peer to let this node join: %w", errs[len(errs)-1]))
+}
+
+func (n *Node) ask(ctx context.Context, waiting func(errs []error)) error {
 	var addrs []string
 	for _, p := range n.conf.Cluster.Peers {
 		addrs = append(addrs, p.Addr)
@@ -209,7 +232,7 @@ func (n *Node) ask(ctx context.Context, waiting func(last error)) error {
 			ID: int32(n.conf.Cluster.NodeID), Host: n.conf.Server.AdvertisedAddr, Port: int32(n.conf.Server.AdvertisedPort),
 			Rack: n.conf.Server.Rack, RaftAddr: n.raftAddr(), Dir: dir,
 		},
-		Addrs: addrs, Peers: n.peers, Clock: n.clock, Logger: n.log,
+		Addrs: addrs, Peers: n.peers, Clock: n.clock, Logger: n.log, Waiting: waiting,
 	})
 	if errors.Is(err, cluster.ErrBrokerIDTaken) {
 		return fmt.Errorf("%w: node %d has joined before, with another data directory than %s: want that directory, or another --node-id: %w",

@@ -89,6 +89,14 @@ func Run(ctx context.Context, conf *config.Config, build Build, log *slog.Logger
 
 // Start opens a node. On an error everything is closed again.
 func Start(ctx context.Context, conf *config.Config, build Build, log *slog.Logger) (*Node, error) {
+	n := newNode(conf, build, log)
+	if err := n.start(ctx); err != nil {
+		return nil, errors.Join(err, n.Stop())
+	}
+	return n, nil
+}
+
+func newNode(conf *config.Config, build Build, log *slog.Logger) *Node {
 	n := &Node{
 		conf: conf, log: log, fs: vfs.OS, clock: clock.Real, failed: make(chan error, 1),
 		metrics: metrics.New(metrics.Options{
@@ -97,19 +105,23 @@ func Start(ctx context.Context, conf *config.Config, build Build, log *slog.Logg
 		}),
 	}
 	n.starting(errors.New("opening the data directory"))
+	return n
+}
+
+func (n *Node) start(ctx context.Context) error {
 	began := n.clock.Now()
 	for _, open := range []func(context.Context) error{
 		n.openDir, n.openAdmin, n.listen, n.listenRaft, n.openRaft, n.enter, n.openBroker, n.serveKafka} {
 		if err := open(ctx); err != nil {
-			return nil, errors.Join(err, n.Stop())
+			return err
 		}
 	}
 	n.waiting.Store(nil)
 	took := n.clock.Now().Sub(began)
 	n.metrics.Ready(took)
-	log.Info("serving", "node", conf.Cluster.NodeID, "kafka", n.kafka.Addr().String(), "metrics", n.admin.String(), "raft", n.raftAddr(),
-		"advertised", n.advertised(), "data", conf.Server.DataDir, "cluster", n.broker.ClusterID(), "took", took.Round(time.Millisecond))
-	return n, nil
+	n.log.Info("serving", "node", n.conf.Cluster.NodeID, "kafka", n.kafka.Addr().String(), "metrics", n.admin.String(), "raft", n.raftAddr(),
+		"advertised", n.advertised(), "data", n.conf.Server.DataDir, "cluster", n.broker.ClusterID(), "took", took.Round(time.Millisecond))
+	return nil
 }
 
 // onStop has f called when the node stops, with sync_timeout to be done in.

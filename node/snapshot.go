@@ -13,7 +13,7 @@ func (n *Node) snapshot() metrics.Snapshot {
 	used, _ := n.server.RequestBytes()
 	s := metrics.Snapshot{
 		Connections: n.server.Connections(), RequestMemoryBytes: used, RequestMemoryBytesMax: n.server.RequestBytesMax(),
-		ClusterSize: len(n.broker.Nodes()), QuorumSize: 1,
+		ClusterSize: len(n.broker.AllNodes()), QuorumSize: n.broker.MetadataVoters()/2 + 1,
 	}
 	for _, p := range n.broker.Partitions() {
 		s.Partitions = append(s.Partitions, partitionSample(p, n.clock.Now()))

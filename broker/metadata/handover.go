@@ -3,6 +3,7 @@ package metadata
 import (
 	"context"
 	"errors"
+	"time"
 
 	"chronik/broker/cluster"
 	"chronik/broker/metadata/calls"
@@ -13,8 +14,11 @@ import (
 // HandOver has another voter lead, if this node does: of those that are live
 // and not about to leave, the one that has most of the log. It returns when
 // another leads, or when there is nobody to take over; ErrTimeout when ctx ends
-// before.
+// before. A node that does not lead has nothing to hand over, whether another
+// leads or not; and one that has lost its leadership for want of a majority
+// does not wait for it.
 func (m *Member) HandOver(ctx context.Context) error {
+	var led time.Time // when it was last seen to lead
 	for {
 		m.mu.RLock()
 		failure, lead, leader, turn := m.failure, m.lead, m.leader, m.turn
@@ -22,9 +26,10 @@ func (m *Member) HandOver(ctx context.Context) error {
 		switch {
 		case failure != nil:
 			return failure
-		case !lead && leader >= 0 && leader != m.self:
+		case !lead && (led.IsZero() || leader >= 0 && leader != m.self):
 			return nil
 		case lead:
+			led = m.opt.Clock.Now()
 			to, some := m.successor()
 			if !some {
 				return nil
@@ -35,7 +40,7 @@ func (m *Member) HandOver(ctx context.Context) error {
 			if err := m.group.TransferLeadership(to); err != nil && !errors.Is(err, multiraft.ErrNotLeader) {
 				m.opt.Logger.Info("metadata leadership not handed over", "to", to, "err", err)
 			}
-		case len(m.group.Status().Voters) < 2: // nobody else will lead
+		case len(m.group.Status().Voters) < 2 || m.opt.Clock.Now().Sub(led) > m.opt.Session/3: // nobody else will lead
 			return nil
 		}
 		if err := calls.Pause(ctx, m.opt.Clock, turn, retryPause); err != nil {

@@ -18,6 +18,9 @@ const (
 	// transferRetry is the time after which a hand-over has failed and another
 	// replica is tried.
 	transferRetry = time.Second
+	// leaderlessMax is how long Drain waits for another leader of a partition
+	// that this node no longer leads: without a majority there will be none.
+	leaderlessMax = 3 * time.Second
 	// drainPause is the time between two looks of Drain.
 	drainPause = 10 * time.Millisecond
 )
@@ -60,12 +63,13 @@ type handover struct {
 	part  Partition
 	tries int
 	at    time.Time // of the last try
+	led   time.Time // when this node was last seen to lead it
 }
 
 // Drain hands every led partition to another replica, the one in sync that has
 // most, and returns when others lead them all, or with an error when ctx ends.
-// One that has no other replica alive stays. From now on the Tracker makes
-// nobody lead.
+// One that has no other replica alive stays, and one that lost its majority is
+// left. From now on the Tracker makes nobody lead.
 func (t *Tracker) Drain(ctx context.Context) error {
 	t.mu.Lock()
 	t.draining = true
@@ -109,6 +113,7 @@ func (t *Tracker) handOver(now time.Time, under map[uint64]*handover) (left int)
 			h = &handover{part: l.part}
 			under[l.at.GroupID] = h
 		}
+		h.led = now
 		if h.tries == 0 || now.Sub(h.at) >= transferRetry {
 			node := to[h.tries%len(to)]
 			h.tries, h.at = h.tries+1, now
@@ -118,7 +123,9 @@ func (t *Tracker) handOver(now time.Time, under map[uint64]*handover) (left int)
 		}
 	}
 	for group, h := range under {
-		if leader, _ := h.part.Leader(); mine[group] || leader == 0 || leader == uint64(t.opt.NodeID) {
+		leader, _ := h.part.Leader()
+		none := leader == 0 || leader == uint64(t.opt.NodeID)
+		if mine[group] || none && now.Sub(h.led) < leaderlessMax {
 			left++
 		}
 	}

@@ -18,6 +18,9 @@ type JoinOptions struct {
 	Peers  Peers
 	Clock  clock.Clock
 	Logger *slog.Logger
+	// Waiting is told, after each round in which no address let the node in,
+	// the error of each. Nil: nobody asks.
+	Waiting func(errs []error)
 }
 
 // Joined is what a node needs to know of the cluster that it has joined. It is
@@ -42,7 +45,8 @@ const (
 func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 	said := map[string]string{}
 	for wait := joinPauseMin; ; wait = min(2*wait, joinPauseMax) {
-		for _, addr := range o.Addrs {
+		errs := make([]error, len(o.Addrs))
+		for i, addr := range o.Addrs {
 			joined, err := o.ask(ctx, addr)
 			switch {
 			case err == nil:
@@ -56,10 +60,14 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 			case errors.Is(err, cluster.ErrBrokerIDTaken) || errors.Is(err, cluster.ErrBrokerID):
 				return Joined{}, err
 			}
+			errs[i] = fmt.Errorf("%s: %w", addr, err)
 			if text := err.Error(); said[addr] != text && ctx.Err() == nil {
 				o.Logger.Info("not joined yet", "addr", addr, "why", text)
 				said[addr] = text
 			}
+		}
+		if o.Waiting != nil {
+			o.Waiting(errs)
 		}
 		if err := Pause(ctx, o.Clock, nil, wait); err != nil {
 			return Joined{}, fmt.Errorf("join the cluster: %w", err)
