@@ -16,7 +16,7 @@ func (a *app) clusterCommand() *cobra.Command {
 	cmd.AddCommand(a.clusterStatusCommand(), a.clusterListNodesCommand(), a.clusterListPartitionsCommand(),
 		a.clusterPartitionInfoCommand(), a.clusterISRStatusCommand(), a.clusterHealthCommand())
 	for _, name := range []string{"add-node", "remove-node", "rebalance", "transfer-leadership"} {
-		cmd.AddCommand(unbuilt(name, "cluster "+name+" is not built yet; it needs clustering"))
+		cmd.AddCommand(unbuilt(name, "cluster "+name+" is not built yet; replicas stay where they were placed (kafka-leader-election makes preferred replicas lead)"))
 	}
 	return cmd
 }
