@@ -274,7 +274,7 @@ func (w *crashLogs) truncate(g *crashLog) (string, error) {
 
 // reset makes the log go on elsewhere, as one does that is handed a snapshot.
 func (w *crashLogs) reset(g *crashLog) error {
-	after := model{first: max(1, g.live.last()+Index(w.r.IntN(20))-3), term: g.live.term + 1}
+	after := model{first: max(4, g.live.last()+Index(w.r.IntN(20))) - 3, term: g.live.term + 1}
 	after.next = g.live.next + Offset(w.r.IntN(100))
 	after.start = after.next
 	was := g.poisoned
