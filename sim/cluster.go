@@ -72,6 +72,7 @@ type simulation struct {
 	faults     int
 
 	processes sync.WaitGroup
+	restarts  sync.WaitGroup // shutdowns under way
 	clients   sync.WaitGroup
 	stop      context.CancelFunc // of the clients
 	ctx       context.Context

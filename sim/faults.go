@@ -108,7 +108,8 @@ func (c *simulation) restart() (string, bool) {
 	if n == nil || n.current().broker.Load() == nil {
 		return "", false
 	}
-	c.later(0, fmt.Sprintf("node %d shuts down", n.id), func() {
+	c.restarts.Go(func() {
+		c.journal.add("node %d shuts down", n.id)
 		err := n.shutdown(true)
 		c.journal.add("node %d has shut down: %v", n.id, err)
 		c.startLater(n, d)

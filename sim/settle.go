@@ -136,6 +136,10 @@ func (c *simulation) settle() {
 // finish waits for the replicas to become equal, shuts all nodes down, and
 // compares what is on their disks.
 func (c *simulation) finish() {
+	c.restarts.Wait() // one may have begun with the last fault, and its start is not waited for
+	for _, n := range c.nodes {
+		n.start()
+	}
 	for _, m := range c.committers {
 		err := await(settleLimit, func() error {
 			got, err := m.committed()
