@@ -37,8 +37,9 @@ type Options struct {
 	Length time.Duration // of the time with faults; 0: the seed decides
 	Bug    Bug
 	// Abort is called with what there is when the run cannot go on in a
-	// sensible way: a term has two leaders, and these are never done with each
-	// other. It must not return. Nil: the run goes on.
+	// sensible way: a term has two leaders, or a follower has forgotten what its
+	// leader counts on, and these are never done with each other. It must not
+	// return. Nil: the run goes on.
 	Abort func(Report)
 	All   bool // the journal has every event, a message of raft's too
 }
@@ -179,13 +180,23 @@ func (c *simulation) late() func(string, int) time.Duration {
 func (c *simulation) sent(from, group uint64, m *pb.Message) {
 	switch m.GetType() {
 	case pb.MsgApp, pb.MsgHeartbeat, pb.MsgSnap:
-		if !c.hist.Led(group, m.GetTerm(), from) && c.opt.Abort != nil {
-			c.opt.Abort(c.report())
+		if !c.hist.Led(group, m.GetTerm(), from) {
+			c.abort()
+		}
+	case pb.MsgAppResp:
+		if !c.hist.Answered(group, m.GetTerm(), from, m.GetIndex(), m.GetReject()) {
+			c.abort()
 		}
 	case pb.MsgVoteResp:
 		if onVote := c.onVote; onVote != nil && !m.GetReject() {
 			onVote(from, m.GetTo())
 		}
+	}
+}
+
+func (c *simulation) abort() {
+	if c.opt.Abort != nil {
+		c.opt.Abort(c.report())
 	}
 }
 

@@ -36,13 +36,15 @@ func TestOneSeed(t *testing.T) {
 		t.Skip("CHRONIK_SIM_SEED says which")
 	}
 	name := os.Getenv("CHRONIK_SIM_REPORT")
-	if name != "" {
-		o.Abort = func(r Report) {
-			if err := writeReport(name, r); err != nil {
-				panic(err)
-			}
-			os.Exit(0)
+	o.Abort = func(r Report) {
+		if name == "" {
+			fmt.Println(strings.Join(append(r.Journal, r.Violations...), "\n"))
+			os.Exit(1)
 		}
+		if err := writeReport(name, r); err != nil {
+			panic(err)
+		}
+		os.Exit(0)
 	}
 	r := runSeed(t, o)
 	if name != "" {

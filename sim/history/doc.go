@@ -26,6 +26,7 @@
 //	commit     what a group is told to have committed is not below what was
 //	           acknowledged
 //	leaders    a term of a raft group has one leader
+//	forgotten  a follower does not reject what it told that term's leader to have
 //
 // Concurrency: all methods are safe for concurrent use.
 package history

@@ -113,6 +113,7 @@ type History struct {
 	deleted    map[string]bool
 	commits    map[string]int64 // the latest acknowledged, by group
 	leaders    map[term]uint64
+	matched    map[follower]uint64 // the last entry it told the leader of the term to have
 	violations []string
 	broken     map[string]int // how often, by rule
 	reads      int
@@ -124,12 +125,18 @@ type consumer struct {
 	high  int64
 }
 
-type term struct{ group, term uint64 }
+type (
+	term     struct{ group, term uint64 }
+	follower struct {
+		term
+		node uint64
+	}
+)
 
 // New is an empty history.
 func New() *History {
 	return &History{sent: map[Producer]map[Partition]int{}, seen: map[Partition]map[int64]string{}, known: map[Partition]int64{},
-		consumers: map[string]*consumer{}, topics: map[string]string{}, deleted: map[string]bool{}, commits: map[string]int64{}, leaders: map[term]uint64{}, broken: map[string]int{}}
+		consumers: map[string]*consumer{}, topics: map[string]string{}, deleted: map[string]bool{}, commits: map[string]int64{}, leaders: map[term]uint64{}, matched: map[follower]uint64{}, broken: map[string]int{}}
 }
 
 // tellMax is how many violations of a rule are told in full.
@@ -316,4 +323,22 @@ func (h *History) Led(group, t, node uint64) bool {
 		return false
 	}
 	return true
+}
+
+// Answered notes what a follower answered to the leader of term t: that it has
+// the log up to entry i, or that it does not have entry i; false: it had told
+// that leader before that it has.
+func (h *History) Answered(group, t, node, i uint64, rejects bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := follower{term{group, t}, node}
+	if !rejects {
+		h.matched[at] = max(h.matched[at], i)
+		return true
+	}
+	if i > h.matched[at] {
+		return true
+	}
+	h.violateLocked("forgotten", "node %d has not entry %d of group %d, and had entry %d in the same term %d", node, i, group, h.matched[at], t)
+	return false
 }

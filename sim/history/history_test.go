@@ -163,6 +163,18 @@ var cases = []struct {
 		h.Led(1, 1, 1)
 		h.Led(1, 2, 1)
 	}},
+	{"a rejection of what comes later, or in another term", "", func(h *History) {
+		h.Answered(1, 1, 2, 5, false)
+		h.Answered(1, 1, 2, 6, true)
+		h.Answered(1, 2, 2, 5, true)
+		h.Answered(2, 1, 2, 5, true)
+		h.Answered(1, 1, 3, 5, true)
+	}},
+	{"a follower that forgot", "forgotten", func(h *History) {
+		h.Answered(1, 1, 2, 5, false)
+		h.Answered(1, 1, 2, 3, false)
+		h.Answered(1, 1, 2, 5, true)
+	}},
 }
 
 func TestRules(t *testing.T) {
