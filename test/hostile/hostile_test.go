@@ -127,12 +127,13 @@ func prepare(t *testing.T, b *harness.Broker) []kmsg.ApiVersionsResponseApiKey {
 
 // state is what the process holds.
 type state struct {
-	goroutines, connections, sockets, descriptors int
-	memory                                        int64
+	goroutines, connections int
+	opened
+	memory int64
 }
 
 func (s state) String() string {
-	return fmt.Sprintf("%d goroutines, %d connections, %d sockets of %d descriptors, %s", s.goroutines, s.connections, s.sockets, s.descriptors, mib(s.memory))
+	return fmt.Sprintf("%d goroutines, %d connections, %d sockets, %d files of logs, %d other descriptors, %s", s.goroutines, s.connections, s.sockets, len(s.files), s.others, mib(s.memory))
 }
 
 func look(t *testing.T, b *harness.Broker) (s state) {
@@ -140,7 +141,7 @@ func look(t *testing.T, b *harness.Broker) (s state) {
 	m := metrics(t, b)
 	s.goroutines, s.connections = int(m["go_goroutines"]), int(m["chronik_kafka_connections"])
 	var err error
-	if s.sockets, s.descriptors, err = descriptors(b.PID()); err != nil {
+	if s.opened, err = descriptors(b.PID(), b.Dir); err != nil {
 		t.Fatal(err)
 	}
 	if s.memory, err = anonymous(b.PID()); err != nil {
@@ -155,7 +156,7 @@ func settle(t *testing.T, b *harness.Broker) (most state) {
 	for range 50 {
 		now := look(t, b)
 		most.goroutines, most.connections = max(most.goroutines, now.goroutines), max(most.connections, now.connections)
-		most.sockets, most.descriptors = max(most.sockets, now.sockets), max(most.descriptors, now.descriptors)
+		most.sockets, most.others, most.files = max(most.sockets, now.sockets), max(most.others, now.others), now.files
 		most.memory = max(most.memory, now.memory)
 	}
 	return most
@@ -167,8 +168,11 @@ func returns(t *testing.T, b *harness.Broker, base state) {
 	var now state
 	harness.Eventually(t, time.Minute, "the state before", func() error {
 		now = look(t, b)
-		if now.goroutines > base.goroutines || now.connections > base.connections || now.sockets > base.sockets || now.descriptors > base.descriptors {
+		if now.goroutines > base.goroutines || now.connections > base.connections || now.sockets > base.sockets || now.others > base.others {
 			return fmt.Errorf("%v; before %v", now, base)
+		}
+		if leaks := now.leaks(); leaks != nil {
+			return fmt.Errorf("open in vain: %q", leaks)
 		}
 		return nil
 	})

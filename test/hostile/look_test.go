@@ -74,24 +74,43 @@ func clientTime() float64 {
 	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
 }
 
-// descriptors counts what a process has open: sockets, and all.
-func descriptors(pid int) (sockets, all int, err error) {
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	entries, err := os.ReadDir(dir)
+// opened is what a process has open: sockets, files under dir by name, and what else there is.
+type opened struct {
+	sockets, others int
+	files           map[string]int
+}
+
+func descriptors(pid int, dir string) (o opened, err error) {
+	o.files = map[string]int{}
+	fds := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(fds)
 	if err != nil {
-		return 0, 0, err
+		return o, err
 	}
 	for _, e := range entries {
-		to, err := os.Readlink(filepath.Join(dir, e.Name()))
-		if err != nil {
-			continue // closed meanwhile
-		}
-		all++
-		if strings.HasPrefix(to, "socket:") {
-			sockets++
+		to, err := os.Readlink(filepath.Join(fds, e.Name()))
+		switch {
+		case err != nil: // closed meanwhile
+		case strings.HasPrefix(to, "socket:"):
+			o.sockets++
+		case strings.HasPrefix(to, dir+"/"):
+			o.files[to]++
+		default:
+			o.others++
 		}
 	}
-	return sockets, all, nil
+	return o, nil
+}
+
+// leaks is what the logs themselves do not hold: how many files they have open comes and goes with their segments, but
+// each is there, and open once.
+func (o opened) leaks() (all []string) {
+	for name, n := range o.files {
+		if n > 1 || strings.HasSuffix(name, " (deleted)") {
+			all = append(all, fmt.Sprintf("%s, %d times", name, n))
+		}
+	}
+	return all
 }
 
 // watch samples the process's anonymous memory until stop is called, which returns the most seen.
