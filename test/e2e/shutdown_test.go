@@ -76,13 +76,16 @@ func shutdown(t *testing.T, c *harness.Cluster, victim *harness.Broker, topic st
 	direct := topic + "-direct"
 	create(t, c, direct, 3)
 	var acked []string
-	asked := make(chan error, 1)
+	asked, first := make(chan error, 1), make(chan struct{}, 1)
 	part := int32(slices.Index(c.Leaders(limit, direct), victim.ID))
 	go func() {
 		var err error
-		acked, err = insist(victim, direct, part)
+		acked, err = insist(victim, direct, part, first)
 		asked <- err
 	}()
+	if _, ok := <-first; !ok {
+		t.Fatalf("nothing was acknowledged to the requests that go to the node itself: %v", <-asked)
+	}
 	leaders := map[string][]int32{}
 	for _, name := range []string{topic, direct, "shutdown"} {
 		leaders[name] = c.Leaders(limit, name)
@@ -120,23 +123,23 @@ func shutdown(t *testing.T, c *harness.Cluster, victim *harness.Broker, topic st
 			t.Errorf("%s/%d: %s was acknowledged while the node shut down, and is lost", direct, part, v)
 		}
 	}
-	if len(acked) == 0 {
-		t.Error("nothing was acknowledged to the requests that went to the node itself")
-	}
 	t.Logf("node %d: others lead after %v, exit after %v", victim.ID, took.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
 	return took
 }
 
 // insist sends one record after the other to a node itself until it no longer answers, and returns those that were
-// acknowledged. Whatever else it is answered must be an error that clients retry.
-func insist(b *harness.Broker, topic string, part int32) (acked []string, err error) {
+// acknowledged, of which the first is told at once. Whatever else it is answered must be an error that clients retry.
+func insist(b *harness.Broker, topic string, part int32, first chan<- struct{}) (acked []string, err error) {
+	defer close(first)
 	for n := 0; ; n++ {
 		value := fmt.Sprint(b.ID, "-", n)
 		_, err := send(b, topic, part, -1, 5*time.Second, value)
 		var refused *kerr.Error
 		switch {
 		case err == nil:
-			acked = append(acked, value)
+			if acked = append(acked, value); len(acked) == 1 {
+				first <- struct{}{}
+			}
 		case !errors.As(err, &refused): // its connection is gone
 			return acked, nil
 		case !refused.Retriable:
