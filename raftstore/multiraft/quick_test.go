@@ -10,6 +10,7 @@ import (
 	"chronik/internal/vfs"
 	"chronik/segment"
 
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
@@ -198,6 +199,38 @@ func TestDownElectsAtOnce(t *testing.T) {
 		c.agree(2)
 		c.stop()
 	}
+}
+
+// TestHurryEndsWithALeader: a member that led before its next tick and hands over does not campaign at that tick.
+func TestHurryEndsWithALeader(t *testing.T) {
+	c := newCluster(t)
+	l := c.leader(0, 1, 2)
+	c.commit(l, 1)
+	c.agree(1)
+	rest := c.others(l)
+	c.net.isolate(uint64(l+1), true)
+	alive := []*node{c.nodes[rest[0]], c.nodes[rest[1]]}
+	for _, n := range alive {
+		n.host.Down(uint64(l + 1))
+	}
+	ticksUntil(t, alive, 1000, func() bool {
+		for _, i := range rest {
+			g := c.sm(i).group
+			g.mu.Lock()
+			leads, wish := g.role == raft.StateLeader, g.hurry
+			g.mu.Unlock()
+			if leads {
+				if wish != (hurry{}) {
+					t.Errorf("node %d leads and wishes for a leader: %+v", i+1, wish)
+				}
+				return true
+			}
+		}
+		return false
+	})
+	c.net.isolate(uint64(l+1), false)
+	c.agree(1)
+	c.stop()
 }
 
 // TestDownIsWrong: a leader that lives goes on, or another takes over; nothing is lost.

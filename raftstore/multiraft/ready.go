@@ -29,6 +29,9 @@ func (g *Group) handle(rd *raft.Ready) {
 	if rd.SoftState != nil {
 		g.setRole(rd.SoftState.RaftState)
 		g.lead = rd.SoftState.Lead
+		if g.lead != raft.None { // at once, not at the next tick: it may hand over before that
+			g.hurry = hurry{}
+		}
 		g.leaderChanged()
 	}
 	g.confirmReads(rd.ReadStates)
