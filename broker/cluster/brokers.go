@@ -24,6 +24,10 @@ type Broker struct {
 	FeatureLevel int16
 }
 
+// Absent reports whether nothing is to be entrusted to the broker now: it is
+// not in contact with the cluster, or about to leave.
+func (b Broker) Absent() bool { return b.Fenced || b.Draining }
+
 // RegisterBroker adds a broker, or registers it anew after a restart: it gets
 // a new epoch, and is neither fenced nor draining.
 type RegisterBroker struct {

@@ -87,7 +87,7 @@ func (s *State) Assigned(assignments []Assignment) ([][]int32, error) {
 }
 
 // CheckReplicas checks one partition's replicas: count known brokers, each
-// once.
+// once, and a majority of them live.
 func (s *State) CheckReplicas(brokers []int32, count int) error {
 	if len(brokers) == 0 || len(brokers) != count {
 		return fmt.Errorf("%w: %d replicas, expected %d", ErrAssignment, len(brokers), count)
@@ -97,5 +97,29 @@ func (s *State) CheckReplicas(brokers []int32, count int) error {
 			return fmt.Errorf("%w: broker %d is unknown or named twice", ErrAssignment, id)
 		}
 	}
+	live := slices.DeleteFunc(slices.Clone(brokers), func(id int32) bool { return s.brokers[id].Absent() })
+	if len(live) < majority(count) {
+		return fmt.Errorf("%w: %d of %d replicas must be live to elect a leader; %s", ErrAssignment, majority(count), count, s.absence(brokers))
+	}
 	return nil
+}
+
+func majority(of int) int { return of/2 + 1 }
+
+// absence says which of the brokers are not there, or not for long.
+func (s *State) absence(of []int32) string {
+	var down, leaving []int32
+	for _, id := range of {
+		switch b := s.brokers[id]; {
+		case b.Fenced:
+			down = append(down, id)
+		case b.Draining:
+			leaving = append(leaving, id)
+		}
+	}
+	text := fmt.Sprintf("brokers that are down: %v", down)
+	if len(leaving) > 0 {
+		text += fmt.Sprintf(", about to leave: %v", leaving)
+	}
+	return text
 }

@@ -3,11 +3,17 @@ package cluster
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 )
 
-// Spread places count new partitions with factor replicas each on live brokers
-// that are not about to leave (A3), for a topic that has some already or none.
+// Spread places count new partitions with factor replicas each (A3), for a
+// topic that has some already or none.
+//
+// Brokers that are fenced or about to leave get replicas only when the others
+// do not suffice, and lead none: such a replica is opened when its broker is
+// back. Less than a majority of live replicas is refused, for they could elect
+// nobody.
 //
 // The replicas of a partition are in different racks as far as there are
 // racks. Within the topic each broker leads (is the first replica of) as many
@@ -18,7 +24,10 @@ func (s *State) Spread(count int32, factor int16, have []Partition) ([][]int32, 
 	sp := s.newSpreader(have)
 	switch {
 	case factor < 1 || int(factor) > len(sp.at):
-		return nil, fmt.Errorf("%w: %d with %d brokers that can take replicas", ErrReplicationFactor, factor, len(sp.at))
+		return nil, fmt.Errorf("%w: %d with %d brokers", ErrReplicationFactor, factor, len(sp.at))
+	case sp.present < majority(int(factor)):
+		return nil, fmt.Errorf("%w: %d, of which %d must be live to elect a leader, with %d live brokers; %s",
+			ErrReplicationFactor, factor, majority(int(factor)), sp.present, s.absence(slices.Sorted(maps.Keys(s.brokers))))
 	case count < 1:
 		return nil, fmt.Errorf("%w: %d", ErrPartitionCount, count)
 	}
@@ -40,8 +49,9 @@ func (s *State) Spread(count int32, factor int16, have []Partition) ([][]int32, 
 
 // spreader is what placing looks at.
 type spreader struct {
-	at    []*holder // by id
-	taken int       // replicas of the partition being placed that have their brokers
+	at      []*holder // by id
+	present int       // how many of them are not absent
+	taken   int       // replicas of the partition being placed that have their brokers
 }
 
 // rack is a rack, or a broker that is in none.
@@ -54,6 +64,7 @@ type rack struct {
 // holder is a broker and what it holds, of the topic and of all.
 type holder struct {
 	id                     int32
+	absent                 bool // fenced, or about to leave
 	rack                   *rack
 	leads, holds           int
 	leadsOfAll, holdsOfAll int
@@ -65,17 +76,18 @@ type holder struct {
 func (s *State) newSpreader(have []Partition) *spreader {
 	sp, racks := &spreader{}, map[string]*rack{}
 	byID := map[int32]*holder{}
-	for _, b := range s.Live() {
-		if !b.Draining {
-			r := racks[b.Rack]
-			if r == nil || b.Rack == "" {
-				r = &rack{}
-				racks[b.Rack] = r
-			}
-			r.size++
-			h := &holder{id: b.ID, rack: r, beside: map[int32]int{}}
-			sp.at, byID[b.ID] = append(sp.at, h), h
+	for _, b := range s.Brokers() {
+		r := racks[b.Rack]
+		if r == nil || b.Rack == "" {
+			r = &rack{}
+			racks[b.Rack] = r
 		}
+		h := &holder{id: b.ID, absent: b.Absent(), rack: r, beside: map[int32]int{}}
+		if !h.absent {
+			r.size++
+			sp.present++
+		}
+		sp.at, byID[b.ID] = append(sp.at, h), h
 	}
 	count := func(p Partition, each func(h *holder, leads int)) {
 		for i, id := range p.Replicas {
@@ -94,7 +106,12 @@ func (s *State) newSpreader(have []Partition) *spreader {
 		}
 	}
 	for _, p := range have {
-		count(p, func(h *holder, leads int) { h.holds, h.leads, h.rack.holds = h.holds+1, h.leads+leads, h.rack.holds+1 })
+		count(p, func(h *holder, leads int) {
+			h.holds, h.leads = h.holds+1, h.leads+leads
+			if !h.absent {
+				h.rack.holds++
+			}
+		})
 	}
 	return sp
 }
@@ -129,11 +146,13 @@ func (sp *spreader) choose(factor int) (chosen []*holder) {
 }
 
 func (sp *spreader) compare(a, b *holder) int {
-	if a.chosen != b.chosen {
-		if a.chosen {
+	for _, last := range [][2]bool{{a.chosen, b.chosen}, {a.absent, b.absent}} {
+		switch {
+		case last[0] && !last[1]:
 			return 1
+		case last[1] && !last[0]:
+			return -1
 		}
-		return -1
 	}
 	leads, leadsOfAll := a.leads-b.leads, a.leadsOfAll-b.leadsOfAll // one that leads little, beside one that leads much
 	if sp.taken > 0 {
@@ -143,11 +162,12 @@ func (sp *spreader) compare(a, b *holder) int {
 		a.holds-b.holds, leads, a.holdsOfAll-b.holdsOfAll, leadsOfAll, a.met-b.met, cmp.Compare(a.id, b.id))
 }
 
-// lead puts the one that leads least first.
+// lead puts the one that leads least first, of those that are not absent:
+// choose has these before the others.
 func (sp *spreader) lead(p []*holder) {
 	first := 0
 	for i, h := range p {
-		if cmp.Or(h.leads-p[first].leads, h.leadsOfAll-p[first].leadsOfAll) < 0 {
+		if !h.absent && cmp.Or(h.leads-p[first].leads, h.leadsOfAll-p[first].leadsOfAll) < 0 {
 			first = i
 		}
 	}
@@ -185,7 +205,7 @@ func (sp *spreader) even(parts [][]*holder) bool {
 			}
 			for _, p := range led[at] {
 				for _, h := range p[1:] {
-					if _, seen := came[h]; !seen {
+					if _, seen := came[h]; !seen && !h.absent {
 						came[h] = step{at, p}
 						queue = append(queue, h)
 					}

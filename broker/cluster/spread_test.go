@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -202,18 +203,24 @@ func TestSpreadWithUnevenRacks(t *testing.T) {
 	}
 }
 
-func TestSpreadTakesLiveBrokersOnly(t *testing.T) {
+// absent fences the one broker and has the other about to leave.
+func absent(t *testing.T, s *State, fenced, draining int32) {
+	t.Helper()
+	f, _ := s.Broker(fenced)
+	d, _ := s.Broker(draining)
+	apply(t, s, &FenceBroker{ID: fenced, Epoch: f.Epoch})
+	apply(t, s, &DrainBroker{ID: draining, Epoch: d.Epoch})
+}
+
+func TestSpreadTakesLiveBrokersFirst(t *testing.T) {
 	s := brokersIn(t, 5, 0)
-	b2, _ := s.Broker(2)
-	b4, _ := s.Broker(4)
-	apply(t, s, &FenceBroker{ID: 2, Epoch: b2.Epoch})
-	apply(t, s, &DrainBroker{ID: 4, Epoch: b4.Epoch})
+	absent(t, s, 2, 4)
 	parts, err := s.Spread(7, 3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	checkPlaced(t, s, parts, 3)
-	for _, factor := range []int16{4, 0, -1} {
+	for _, factor := range []int16{6, 0, -1} {
 		if _, err := s.Spread(1, factor, nil); !errors.Is(err, ErrReplicationFactor) {
 			t.Errorf("factor %d: %v", factor, err)
 		}
@@ -221,13 +228,63 @@ func TestSpreadTakesLiveBrokersOnly(t *testing.T) {
 	if _, err := s.Spread(0, 1, nil); !errors.Is(err, ErrPartitionCount) {
 		t.Errorf("no partitions: %v", err)
 	}
-	apply(t, s, &UnfenceBroker{ID: 2, Epoch: b2.Epoch})
-	apply(t, s, Register(Broker{ID: 4})) // it came back
-	if _, err := s.Spread(1, 5, nil); err != nil {
-		t.Error(err)
-	}
 	if _, err := New().Spread(1, 1, nil); !errors.Is(err, ErrReplicationFactor) {
 		t.Errorf("without brokers: %v", err)
+	}
+}
+
+// TestSpreadOverAbsentBrokers: where the live ones do not suffice, each of them
+// has a replica of every partition, the others have the rest and lead nothing.
+func TestSpreadOverAbsentBrokers(t *testing.T) {
+	s := brokersIn(t, 5, 2)
+	absent(t, s, 2, 4)
+	have := apply(t, s, &CreateTopic{Name: "t", ID: TopicID{1}, Replicas: [][]int32{{2, 1, 3, 5}, {4, 1, 3, 5}}}).Topic
+	for _, before := range [][]Partition{nil, have.Partitions} {
+		for _, factor := range []int16{4, 5} {
+			parts, err := s.Spread(30, factor, before)
+			if err != nil {
+				t.Fatalf("factor %d: %v", factor, err)
+			}
+			leads, holds := held(parts)
+			for _, p := range parts {
+				if all := slices.Compact(slices.Sorted(slices.Values(p))); len(all) != int(factor) {
+					t.Fatalf("factor %d: %v", factor, p)
+				}
+			}
+			for id, led := range map[int32]bool{1: true, 2: false, 3: true, 4: false, 5: true} {
+				switch {
+				case led && (leads[id] != 10 || holds[id] != 30):
+					t.Errorf("factor %d: live broker %d leads %d and holds %d of 30", factor, id, leads[id], holds[id])
+				case !led && (leads[id] != 0 || holds[id] != 30*(int(factor)-3)/2):
+					t.Errorf("factor %d: absent broker %d leads %d and holds %d of 30", factor, id, leads[id], holds[id])
+				}
+			}
+		}
+	}
+}
+
+// TestSpreadNeedsAMajority: replicas that could elect nobody are refused, and
+// who is missing is told; as they are in an assignment by hand.
+func TestSpreadNeedsAMajority(t *testing.T) {
+	s := brokersIn(t, 3, 0)
+	absent(t, s, 3, 2)
+	_, err := s.Spread(1, 3, nil)
+	if !errors.Is(err, ErrReplicationFactor) || !strings.Contains(err.Error(), "down: [3], about to leave: [2]") {
+		t.Errorf("factor 3 with one live broker of three: %v", err)
+	}
+	if parts, err := s.Spread(1, 1, nil); err != nil || parts[0][0] != 1 {
+		t.Errorf("factor 1: %v, %v; want broker 1", parts, err)
+	}
+	_, err = s.Assigned([]Assignment{{0, []int32{1, 2, 3}}})
+	if !errors.Is(err, ErrAssignment) || !strings.Contains(err.Error(), "down: [3], about to leave: [2]") {
+		t.Errorf("by hand: %v", err)
+	}
+	apply(t, s, Register(Broker{ID: 2})) // it came back
+	if parts, err := s.Spread(1, 3, nil); err != nil || parts[0][0] == 3 {
+		t.Errorf("factor 3 with two live brokers of three: %v, %v", parts, err)
+	}
+	if _, err := s.Assigned([]Assignment{{0, []int32{3, 2, 1}}}); err != nil {
+		t.Errorf("by hand: %v", err)
 	}
 }
 
