@@ -76,7 +76,7 @@ func New(o Options) (*Broker, error) {
 
 // Start joins the cluster and opens every partition of this node. On one node
 // that is all there is, all of them have their leaders when it returns; in a
-// cluster that depends on others, and NotReady tells.
+// cluster that depends on others.
 //
 // After an error the broker is to be closed.
 func (b *Broker) Start(ctx context.Context) error {

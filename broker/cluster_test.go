@@ -285,3 +285,31 @@ func TestLeaderIsCutOff(t *testing.T) {
 		t.Errorf("read %v, %v", got, err)
 	}
 }
+
+// A node is ready though a partition of its has lost its majority: the node can
+// do nothing about that, and serves the others.
+func TestReadyWithoutALeader(t *testing.T) {
+	c := newCrew(t, 3, nil)
+	c.create(c.runs[1], "t", 1, 2)
+	leader := c.leader("t", 0)
+	p := leader.Partitions()[0]
+	if len(p.Followers) != 1 {
+		t.Fatalf("followers %+v, want one", p.Followers)
+	}
+	c.runs[p.Followers[0].Node].kill()
+	c.until("a partition without a leader", func() bool {
+		p := leader.Partitions()
+		return len(p) == 1 && p[0].Raft.Leader == 0
+	})
+	c.until("every node that is left is ready", func() bool {
+		for _, n := range c.running() {
+			if n.NotReady() != nil {
+				return false
+			}
+		}
+		return true
+	})
+	if got := leader.Partitions()[0].Raft.Leader; got != 0 {
+		t.Errorf("node %d leads, want nobody", got)
+	}
+}

@@ -41,7 +41,8 @@ func (b *Broker) MetadataVoters() int { return len(b.meta.Status().Voters) }
 
 // NotReady says why this node does not serve all it should, nil when it does:
 // it has joined the cluster, the metadata has a leader, and every partition of
-// this node is open and has one.
+// this node is open. Whether the partitions have leaders is up to other nodes
+// as well, and says nothing of this one.
 func (b *Broker) NotReady() error {
 	if !b.up.Load() {
 		return errors.New("the node has not caught up with the cluster's metadata and opened its partitions")
@@ -50,10 +51,7 @@ func (b *Broker) NotReady() error {
 		return errors.New("the metadata has no leader")
 	}
 	for _, r := range b.local.Replicas() {
-		switch {
-		case r.Partition != nil && r.Partition.State().Leader == 0:
-			return fmt.Errorf("%s-%d has no leader", r.Topic.Name, r.Index)
-		case r.Partition == nil && !errors.Is(r.Err, local.ErrElsewhere):
+		if r.Partition == nil && !errors.Is(r.Err, local.ErrElsewhere) {
 			return fmt.Errorf("%s-%d is not open: %w", r.Topic.Name, r.Index, r.Err)
 		}
 	}

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -192,7 +194,8 @@ func (b *Broker) host() string {
 	return "127.0.0.1"
 }
 
-// Launch starts the process and waits until it is ready; it returns how long that took.
+// Launch starts the process and waits until it is ready and knows who leads each of its partitions; it returns how long
+// that took.
 func (b *Broker) Launch() (time.Duration, error) {
 	start := time.Now()
 	p, err := b.spawn()
@@ -205,7 +208,7 @@ func (b *Broker) Launch() (time.Duration, error) {
 	return time.Since(start), nil
 }
 
-// AwaitReady waits until the process that Spawn started is ready.
+// AwaitReady waits until the process that Spawn started is ready and knows who leads each of its partitions.
 func (b *Broker) AwaitReady() error {
 	b.mu.Lock()
 	p := b.proc
@@ -272,14 +275,38 @@ func (b *Broker) awaitReady(p *process, start time.Time) error {
 		if err == nil {
 			body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
 			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
 			reason = string(body)
+			if resp.StatusCode == http.StatusOK {
+				why := b.leaderless()
+				if why == nil {
+					return nil
+				}
+				reason = why.Error()
+			}
 		}
 		time.Sleep(time.Millisecond) // polling step
 	}
 	return fmt.Errorf("%s is not ready after %v (it says %q)\n%s", p.cmd, readyMax, reason, Tail(b.Log, 40))
+}
+
+// leaderless says why a cluster's node does not know a leader of each of its partitions: it may be ready without. One
+// that stands alone has them when it is ready.
+func (b *Broker) leaderless() error {
+	if b.cfg.member == nil {
+		return nil
+	}
+	m, err := b.Metadata(context.Background())
+	if err != nil {
+		return err
+	}
+	for _, t := range m.Topics {
+		for _, p := range t.Partitions {
+			if p.Leader < 0 && slices.Contains(p.Replicas, b.ID) {
+				return fmt.Errorf("%s-%d has no leader", *t.Topic, p.Partition)
+			}
+		}
+	}
+	return nil
 }
 
 // Owned reports whether the process is ours; the tests that kill it are skipped when it is not.

@@ -124,7 +124,7 @@ func (c *Cluster) Launch() error {
 	return c.AwaitReady()
 }
 
-// AwaitReady waits until every node is ready.
+// AwaitReady waits until every node is ready and knows who leads each of its partitions.
 func (c *Cluster) AwaitReady() error {
 	errs := make([]error, len(c.Nodes))
 	var wg sync.WaitGroup
