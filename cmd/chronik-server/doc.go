@@ -7,6 +7,7 @@
 // user gave is wrong (an unknown flag, a bad value, an unusable directory),
 // with one line that says what would be right; 1 when something else failed.
 //
-// Signals: SIGTERM or SIGINT finishes requests in flight, syncs, and exits
-// with 0. A second one aborts at once with 1.
+// Signals: the first SIGTERM, SIGINT or SIGHUP hands over what the node leads,
+// finishes requests in flight, syncs, and the exit status is 0. Further ones do
+// not cut that short, but for a second SIGINT (Ctrl-C twice): it aborts with 1.
 package main

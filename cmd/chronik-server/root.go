@@ -22,12 +22,17 @@ type app struct {
 	timeout time.Duration
 }
 
+const rootLong = `Runs a Kafka-protocol broker. Without a subcommand: a node that stands alone.
+
+SIGTERM, SIGINT and SIGHUP stop it: it hands over what it leads, finishes requests in flight, and exits with 0. Sending
+one again changes nothing, but for a second SIGINT (Ctrl-C twice), which aborts at once with status 1.`
+
 func newRoot(environ []string) *cobra.Command {
 	a := &app{environ: environ, flags: map[string]string{}}
 	root := &cobra.Command{
 		Use:           "chronik-server",
 		Short:         "A Kafka-protocol broker",
-		Long:          "Runs a Kafka-protocol broker. Without a subcommand: a node that stands alone.",
+		Long:          rootLong,
 		Args:          unknownCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,

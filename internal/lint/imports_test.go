@@ -103,7 +103,7 @@ var table = map[string]packageRule{
 	"node": {level: 50, imports: []string{"admin", "kafka/server", "kafka/handler", "broker", "broker/cluster", "broker/metadata",
 		"raftstore", "raftstore/link", "raftstore/multiraft", "raftstore/transport", "wal", "internal/vfs", "internal/clock", "internal/metrics", "internal/config"}},
 	"cmd/chronik-server/client": {level: 59, imports: []string{"internal/clock", "kafka/msg", "kafka/wire", "kafka/kerr"}},
-	"cmd/chronik-server": {level: 60, imports: []string{"cmd/chronik-server/client", "node", "kafka/reference", "wal/inspect", "wal/repair", "broker/config", "internal/config", "internal/vfs", "kafka/msg", "kafka/wire", "kafka/kerr"},
+	"cmd/chronik-server": {level: 60, imports: []string{"cmd/chronik-server/client", "internal/clock", "node", "kafka/reference", "wal/inspect", "wal/repair", "broker/config", "internal/config", "internal/vfs", "kafka/msg", "kafka/wire", "kafka/kerr"},
 		others: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "gopkg.in/yaml.v3"}},
 }
 
