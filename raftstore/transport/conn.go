@@ -29,7 +29,7 @@ type conn struct {
 	addr   string // that was dialed
 	opened time.Time
 
-	last atomic.Int64 // sign of life, UnixNano
+	last atomic.Int64 // sign of life: Transport.elapsed
 	mu   sync.Mutex
 	err  error         // why it ended
 	done chan struct{} // closed with err
@@ -37,7 +37,7 @@ type conn struct {
 
 func (t *Transport) newConn(nc net.Conn) *conn {
 	c := &conn{t: t, nc: nc, opened: t.opt.Clock.Now(), done: make(chan struct{})}
-	c.last.Store(c.opened.UnixNano())
+	c.last.Store(int64(c.opened.Sub(t.began)))
 	c.r = bufio.NewReaderSize(c, 32<<10)
 	return c
 }
@@ -53,7 +53,7 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // alive notes that bytes have arrived, or that the other side takes those of a
 // frame that is too large for the buffers between.
-func (c *conn) alive() { c.last.Store(c.t.opt.Clock.Now().UnixNano()) }
+func (c *conn) alive() { c.last.Store(int64(c.t.elapsed())) }
 
 // fail closes the connection; the first reason is kept.
 func (c *conn) fail(err error) {
@@ -77,7 +77,7 @@ func (c *conn) watch(now time.Time) {
 	if c.class == wire.Bulk {
 		most = bulkSilenceMax
 	}
-	if now.Sub(time.Unix(0, c.last.Load())) > most {
+	if now.Sub(c.t.began)-time.Duration(c.last.Load()) > most {
 		c.fail(errSilent)
 	}
 }

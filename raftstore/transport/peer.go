@@ -34,7 +34,7 @@ type peer struct {
 	bulk   *link
 	calls  callLink
 
-	heard atomic.Int64 // UnixNano
+	heard atomic.Int64 // Transport.elapsed; 0: never
 
 	mu       sync.Mutex
 	addrs    []string
@@ -185,7 +185,7 @@ func (p *peer) connect(ctx context.Context, class wire.Class) (*conn, error) {
 	return nil, err
 }
 
-func (p *peer) hear() { p.heard.Store(p.t.opt.Clock.Now().UnixNano()) }
+func (p *peer) hear() { p.heard.Store(max(1, int64(p.t.elapsed()))) }
 
 // probe finds out what the loss of the small connection means, by dialing the same
 // address again. It returns the new connection, or reports Down if the address
@@ -221,7 +221,7 @@ func (p *peer) reportDown() {
 func (p *peer) status() PeerStatus {
 	s := PeerStatus{ID: p.id, QueuedBytes: p.bulk.queuedBytes()}
 	if ns := p.heard.Load(); ns != 0 {
-		s.LastHeard = time.Unix(0, ns)
+		s.LastHeard = p.t.began.Add(time.Duration(ns))
 	}
 	addrs := p.addresses()
 	p.small.mu.Lock()

@@ -111,6 +111,7 @@ type Transport struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	server *tls.Config
+	began  time.Time
 
 	mu        sync.RWMutex
 	peers     map[uint64]*peer
@@ -130,7 +131,7 @@ type Transport struct {
 // New returns a transport that knows no peers yet.
 func New(o Options) *Transport {
 	o.setDefaults()
-	t := &Transport{opt: o, peers: map[uint64]*peer{}, listeners: map[net.Listener]bool{}, inbound: map[*conn]bool{},
+	t := &Transport{opt: o, began: o.Clock.Now(), peers: map[uint64]*peer{}, listeners: map[net.Listener]bool{}, inbound: map[*conn]bool{},
 		serving: make(chan struct{}, servingMax)}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if o.TLS != nil {
@@ -180,6 +181,10 @@ func (o *Options) setDefaults() {
 		h.Dropped = func(uint64, string) {}
 	}
 }
+
+// elapsed is the time since the transport was made. Unlike the time of day it is
+// not moved by whoever sets the clock.
+func (t *Transport) elapsed() time.Duration { return t.opt.Clock.Now().Sub(t.began) }
 
 // spawn runs f on a goroutine that Close waits for; false if closed.
 func (t *Transport) spawn(f func()) bool {
