@@ -70,7 +70,10 @@ func (l *Leaders) Of(s *cluster.State, t *cluster.Topic, index int32) (Leader, [
 			if mine, ok := l.opt.Tracker.ISR(group, epoch); ok && int32(node) == l.opt.NodeID {
 				isr = mine
 			}
-			if !slices.Contains(isr, int32(node)) {
+			switch {
+			case !ok && isr == nil: // the partition is new: it begins with all that live
+				isr = live(s, t.Partitions[index].Replicas, int32(node))
+			case !slices.Contains(isr, int32(node)):
 				isr = []int32{int32(node)} // it has not told yet
 			}
 			return Leader{int32(node), epoch}, isr
@@ -80,6 +83,14 @@ func (l *Leaders) Of(s *cluster.State, t *cluster.Topic, index int32) (Leader, [
 		return Leader{-1, told.Epoch}, told.ISR
 	}
 	return Leader{told.Leader, told.Epoch}, told.ISR
+}
+
+// live is the replicas whose brokers are there, and the leader.
+func live(s *cluster.State, replicas []int32, leader int32) []int32 {
+	return slices.DeleteFunc(slices.Clone(replicas), func(id int32) bool {
+		b, known := s.Broker(id)
+		return id != leader && (!known || b.Absent())
+	})
 }
 
 // Offline is the replicas of a partition of t that are known not to serve.

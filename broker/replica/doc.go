@@ -8,8 +8,9 @@
 // to preferred replicas, gently, and to others when the node stops (Drain).
 //
 // Guarantees: what has changed is told until it is told, or leadership is
-// lost. A replica that is told to be in sync has confirmed the leader's log in
-// this epoch.
+// lost. A replica that the partition is told to be in sync has confirmed the
+// leader's log in this epoch. So has one that the metadata is told to be, but
+// for the first seconds of a new partition: there all live ones are named.
 //
 // It does not decide who leads (raft does), nor what is committed.
 //

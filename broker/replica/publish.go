@@ -55,7 +55,7 @@ func (t *Tracker) take() (items []cluster.Leadership) {
 		}
 		delete(t.dirty, group)
 		if l := t.led[group]; l != nil && l.isr != nil {
-			items = append(items, cluster.Leadership{Group: group, Leader: t.opt.NodeID, Epoch: l.epoch, ISR: l.isr})
+			items = append(items, cluster.Leadership{Group: group, Leader: t.opt.NodeID, Epoch: l.epoch, ISR: l.shown})
 		}
 	}
 	return items

@@ -51,7 +51,7 @@ type Tracker struct {
 }
 
 // led is one partition that this node leads. Its first fields do not change,
-// the others are the loop's but for isr, which is under Tracker.mu.
+// the others are the loop's but for isr and shown, which are under Tracker.mu.
 type led struct {
 	at    cluster.Partition
 	part  Partition
@@ -60,7 +60,9 @@ type led struct {
 
 	members map[uint64]member
 	ready   time.Time // since when the preferred replica could lead; zero: it cannot
+	fresh   bool      // nobody has told of a leader before this one
 	isr     []int32   // in the order of the replicas; nil: not looked at yet
+	shown   []int32   // what others are told of isr: see Tracker.check
 }
 
 // New returns a Tracker that knows of nothing that is led.
@@ -82,8 +84,8 @@ func (t *Tracker) RoleChanged(at cluster.Partition, p Partition, leading bool, e
 	poke(t.wake)
 }
 
-// ISR is the replicas in sync of a partition that this node leads in that
-// epoch; false when it does not, or has not looked yet.
+// ISR is what is told of the replicas in sync of a partition that this node
+// leads in that epoch; false when it does not, or has not looked yet.
 func (t *Tracker) ISR(group uint64, epoch int32) ([]int32, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,7 +93,7 @@ func (t *Tracker) ISR(group uint64, epoch int32) ([]int32, bool) {
 	if l == nil || l.epoch != epoch || l.isr == nil {
 		return nil, false
 	}
-	return l.isr, true
+	return l.shown, true
 }
 
 func poke(c chan struct{}) {
@@ -169,31 +171,46 @@ func (t *Tracker) standing() map[int32]cluster.Broker {
 	return out
 }
 
-// check decides which replicas of one partition are in sync.
+// check decides which replicas of one partition are in sync. Of a partition
+// that is new others are told, as Kafka does, that every live replica is: it
+// lacks nothing, and only has not said so yet. acks=all does not count on it.
 func (t *Tracker) check(now time.Time, l *led, standing map[int32]cluster.Broker) {
 	leading, epoch, _, rs := l.part.Replication()
 	if !leading || epoch != l.epoch {
 		t.missing(l)
 		return
 	}
+	if l.isr == nil {
+		t.opt.View(func(s *cluster.State) {
+			_, told := s.Leadership(l.at.GroupID)
+			l.fresh = !told
+		})
+	}
+	l.fresh = l.fresh && now.Sub(l.began) < youngMax
 	in := map[int32]bool{t.opt.NodeID: true}
 	for _, r := range rs {
 		m := t.opt.Rules.judge(now, l.began, l.members[r.Node], r, standing[int32(r.Node)].Fenced)
 		l.members[r.Node], in[int32(r.Node)] = m, m.in
 	}
-	isr := make([]int32, 0, len(l.at.Replicas))
+	isr, shown := make([]int32, 0, len(l.at.Replicas)), make([]int32, 0, len(l.at.Replicas))
 	nodes := make([]uint64, 0, len(l.at.Replicas))
 	for _, id := range l.at.Replicas {
 		if in[id] {
 			isr, nodes = append(isr, id), append(nodes, uint64(id))
 		}
+		if b, known := standing[id]; in[id] || l.fresh && known && !b.Absent() {
+			shown = append(shown, id)
+		}
 	}
 	t.mu.Lock()
-	changed := !slices.Equal(l.isr, isr) && t.led[l.at.GroupID] == l
-	if changed {
-		l.isr = isr
+	current := t.led[l.at.GroupID] == l
+	changed := current && !slices.Equal(l.isr, isr)
+	if current && !slices.Equal(l.shown, shown) {
 		t.dirty[l.at.GroupID] = true
 		poke(t.news)
+	}
+	if current {
+		l.isr, l.shown = isr, shown
 	}
 	t.mu.Unlock()
 	if changed {
@@ -219,7 +236,7 @@ func (t *Tracker) heal() {
 		defer t.mu.Unlock()
 		for group, l := range t.led {
 			known, ok := s.Leadership(group)
-			same := ok && known.Leader == t.opt.NodeID && known.Epoch == l.epoch && slices.Equal(known.ISR, l.isr)
+			same := ok && known.Leader == t.opt.NodeID && known.Epoch == l.epoch && slices.Equal(known.ISR, l.shown)
 			if l.isr != nil && !same && (!ok || known.Epoch <= l.epoch) {
 				t.dirty[group] = true
 				poke(t.news)

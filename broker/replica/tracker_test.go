@@ -278,3 +278,36 @@ func TestDrain(t *testing.T) {
 		t.Errorf("%v: led by %d, asked %v, and %v for the one without others", err, leader, f.asked, alone.asked)
 	}
 }
+
+// A new partition is told to have its live replicas in sync, before they have
+// confirmed anything, for a while; acks=all counts those only that have. A
+// later leader is taken at what it knows.
+func TestNewPartition(t *testing.T) {
+	x, f, at := newTool(t, 1, 2, 3)
+	x.apply(&cluster.FenceBroker{ID: 3, Epoch: 3})
+	for i := range f.rs {
+		f.rs[i].Match = 0
+	}
+	x.run()
+	x.RoleChanged(at, f, true, 4)
+	x.until("the first word", func() bool { return len(x.recorded(at.GroupID).ISR) > 0 })
+	isr, _ := x.ISR(at.GroupID, 4)
+	if told := x.recorded(at.GroupID).ISR; !slices.Equal(told, []int32{1, 2}) || !slices.Equal(isr, told) {
+		t.Errorf("told %v, says %v; want the live replicas, 1 and 2", told, isr)
+	}
+	f.set(func(f *fake) {
+		if !slices.Equal(f.isr, []uint64{1}) {
+			t.Errorf("acks=all counts on %v; only the leader has confirmed", f.isr)
+		}
+	})
+	x.until("one that has not reported is out", func() bool { return slices.Equal(x.recorded(at.GroupID).ISR, []int32{1}) })
+	if took := x.clock.Now().Sub(time.Unix(1000, 0)); took < youngMax {
+		t.Errorf("out after %v", took)
+	}
+	f.set(func(f *fake) { f.epoch = 5 })
+	x.RoleChanged(at, f, true, 5)
+	x.until("another epoch", func() bool { return x.recorded(at.GroupID).Epoch == 5 })
+	if told := x.recorded(at.GroupID).ISR; !slices.Equal(told, []int32{1}) {
+		t.Errorf("of a partition that is not new %v are told", told)
+	}
+}
