@@ -64,7 +64,7 @@ func New(o Options) (*Broker, error) {
 	meta, err := metadata.Open(metadata.Options{
 		Self: cluster.Broker{ID: o.NodeID, Host: o.Host, Port: o.Port, Rack: o.Rack, RaftAddr: o.RaftAddr, Dir: o.Directory},
 		Dir:  b.metadataDir(), FS: o.FS, Syncer: o.Syncer, Raft: o.Raft, Clock: o.Clock, Rand: b.newRand(), Logger: o.Logger,
-		Peers: o.Peers, StaticPeers: o.StaticPeers, Voters: o.Voters, Learner: o.Learner,
+		Peers: o.Peers, StaticPeers: o.StaticPeers, Voters: o.Voters, Learner: o.Learner, Gone: o.Gone,
 	})
 	if err != nil {
 		b.stop()

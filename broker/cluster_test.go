@@ -84,8 +84,8 @@ func TestDrainAndElect(t *testing.T) {
 		c.produce("t", p, "a")
 	}
 	n := c.leader("t", 0)
-	if err := n.Drain(t.Context()); err != nil {
-		t.Fatal(err)
+	if left, err := n.Drain(t.Context()); left != 0 || err != nil {
+		t.Fatalf("%d partitions left, %v", left, err)
 	}
 	for p := range int32(6) {
 		if l, _ := n.PartitionLeader(TopicPartition{Topic: "t", Partition: p}); l.ID < 0 || l.ID == n.opt.NodeID {
@@ -204,7 +204,7 @@ func TestCoordinatorMoves(t *testing.T) {
 			c.start(old.id, disk)
 			continue
 		}
-		if err := old.Drain(t.Context()); err != nil {
+		if _, err := old.Drain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		c.until("the commit is known", func() bool { n := find(); return n != old && offset(n) == 11 })

@@ -22,7 +22,7 @@ func (b *Broker) view(f func(*cluster.State)) { b.meta.View(f) }
 func (b *Broker) newTracker() *replica.Tracker {
 	return replica.New(replica.Options{
 		NodeID: b.opt.NodeID, Rules: b.opt.ISR, Clock: b.opt.Clock, Logger: b.opt.Logger, Publish: b.publish,
-		View:    b.view,
+		View: b.view, Gone: b.opt.Gone,
 		Balance: func() bool { return b.conf.Load().AutoLeaderRebalance },
 	})
 }

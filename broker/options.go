@@ -41,6 +41,7 @@ type Options struct {
 	RaftAddr    string            // where other nodes reach this one
 	Directory   [16]byte          // identity of the data directory
 	StaticPeers map[uint64]string // addresses from the configuration, tried before those that brokers have registered
+	Gone        func(uint64) bool // whether a node is known not to run: nothing is handed to it; nil: none is
 	Voters      []uint64          // of a new metadata group; nil: this node
 	Learner     bool              // this node is not among Voters: it has been let in
 

@@ -83,16 +83,17 @@ func (b *Broker) ElectLeaders(ctx context.Context, all bool, tps []TopicPartitio
 
 // Drain has other nodes lead what this one leads, before it stops: the
 // partitions first, then the metadata. It returns when they do, or with an
-// error when ctx ends. Clients go on being answered.
-func (b *Broker) Drain(ctx context.Context) error {
+// error when ctx ends; left is how many partitions of this node no other leads
+// then. Clients go on being answered.
+func (b *Broker) Drain(ctx context.Context) (left int, err error) {
 	if b.opt.Peers == nil {
-		return nil // nobody else
+		return 0, nil // nobody else
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	b.done.Go(func() { b.leave(ctx) })
-	err := b.watch.Drain(ctx)
-	return errors.Join(err, b.meta.HandOver(ctx))
+	err = b.watch.Drain(ctx)
+	return b.leaders.NotElsewhere(), errors.Join(err, b.meta.HandOver(ctx))
 }
 
 // leave tells the cluster that this node is about to stop.

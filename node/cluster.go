@@ -267,10 +267,18 @@ func (n *Node) entered() error {
 // handOver has other nodes lead what this one leads, before it stops serving.
 func (n *Node) handOver(ctx context.Context) error {
 	began := n.clock.Now()
-	if err := n.broker.Drain(ctx); err != nil { // what is still led is elected anew
-		n.log.Warn("not everything was handed over", "after", n.clock.Now().Sub(began).Round(time.Millisecond), "err", err)
-		return nil
+	left, err := n.broker.Drain(ctx)
+	took := n.clock.Now().Sub(began).Round(time.Millisecond)
+	alone := !slices.ContainsFunc(n.peers.Peers(), func(p transport.PeerStatus) bool { return !n.peers.Gone(p.ID) })
+	switch {
+	case err != nil: // what is still led is elected anew
+		n.log.Warn("not everything was handed over", "took", took, "partitions", left, "err", err)
+	case alone:
+		n.log.Warn("partitions stay without a leader: no other node is alive", "took", took, "partitions", left)
+	case left > 0:
+		n.log.Warn("partitions stay without a leader: no other replica of theirs can lead", "took", took, "partitions", left)
+	default:
+		n.log.Info("other nodes lead what this one led", "took", took)
 	}
-	n.log.Info("other nodes lead what this one led", "took", n.clock.Now().Sub(began).Round(time.Millisecond))
 	return nil
 }

@@ -253,7 +253,7 @@ func (n *Node) openBroker(ctx context.Context) error {
 		ISR: broker.ISR{MaxLag: n.conf.ISR.MaxLag, MaxLagEntries: uint64(n.conf.ISR.MaxLagEntries), CheckInterval: n.conf.ISR.CheckInterval},
 	}
 	if n.peers != nil {
-		o.Peers = n.peers
+		o.Peers, o.Gone = n.peers, n.peers.Gone
 	}
 	n.starting(errors.New("opening the metadata"))
 	if n.broker, err = broker.New(o); err != nil {

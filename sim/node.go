@@ -236,7 +236,7 @@ func (n *node) shutdown(drain bool) error {
 	}
 	if drain {
 		ctx, cancel := context.WithTimeout(p.ctx, drainLimit)
-		err := p.broker.Load().Drain(ctx)
+		_, err := p.broker.Load().Drain(ctx)
 		cancel()
 		n.c.journal.add("%s has handed over: %v", p.name, err)
 	}

@@ -109,6 +109,20 @@ func (l *Leaders) Offline(s *cluster.State, t *cluster.Topic, index int32) (out 
 	return out
 }
 
+// NotElsewhere is how many partitions of this node have no leader, or have it
+// here.
+func (l *Leaders) NotElsewhere() (n int) {
+	for _, r := range l.opt.Local.Replicas() {
+		if r.Partition == nil {
+			continue
+		}
+		if node, _ := r.Partition.Leader(); node == 0 || int32(node) == l.opt.NodeID {
+			n++
+		}
+	}
+	return n
+}
+
 // Find is who leads a partition; false when there is none of that name.
 func (l *Leaders) Find(at Partition) (leader Leader, ok bool) {
 	leader = Leader{-1, -1}

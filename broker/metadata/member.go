@@ -56,6 +56,7 @@ type Options struct {
 	Session time.Duration // without a sign of life for so long a broker is fenced; default 6 s
 	// StaticPeers are addresses that are tried before the registered ones.
 	StaticPeers map[uint64]string
+	Gone        func(node uint64) bool // whether a node is known not to run; nil: none is
 
 	compactBytesMin int   // bytes of commands before an image, at least
 	segmentBytes    int64 // of the log
@@ -144,6 +145,9 @@ func Open(o Options) (*Member, error) {
 func (o *Options) setDefaults() {
 	if o.Rand == nil {
 		o.Rand = rand.New(rand.NewPCG(uint64(o.Clock.Now().UnixNano()), uint64(o.Self.ID)))
+	}
+	if o.Gone == nil {
+		o.Gone = func(uint64) bool { return false }
 	}
 	if o.Session == 0 {
 		o.Session = sessionDefault

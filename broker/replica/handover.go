@@ -19,7 +19,7 @@ const (
 	// replica is tried.
 	transferRetry = time.Second
 	// leaderlessMax is how long Drain waits for another leader of a partition
-	// that this node no longer leads: without a majority there will be none.
+	// that this node no longer leads.
 	leaderlessMax = 3 * time.Second
 	// drainPause is the time between two looks of Drain.
 	drainPause = 10 * time.Millisecond
@@ -61,15 +61,16 @@ func (t *Tracker) balance(now time.Time, standing map[int32]cluster.Broker) {
 // handover is one partition that Drain hands over.
 type handover struct {
 	part  Partition
+	at    cluster.Partition
 	tries int
-	at    time.Time // of the last try
+	tried time.Time // the last time
 	led   time.Time // when this node was last seen to lead it
 }
 
 // Drain hands every led partition to another replica, the one in sync that has
 // most, and returns when others lead them all, or with an error when ctx ends.
-// One that has no other replica alive stays, and one that lost its majority is
-// left. From now on the Tracker makes nobody lead.
+// One that no other replica can take over stays, and one that is without a
+// leader and a majority is left. From now on the Tracker makes nobody lead.
 func (t *Tracker) Drain(ctx context.Context) error {
 	t.mu.Lock()
 	t.draining = true
@@ -92,7 +93,7 @@ func (t *Tracker) handOver(now time.Time, under map[uint64]*handover) (left int)
 	standing := t.standing()
 	able := func(node uint64) bool {
 		b, known := standing[int32(node)]
-		return known && !b.Fenced && !b.Draining
+		return known && !b.Fenced && !b.Draining && !t.opt.Gone(node)
 	}
 	t.mu.Lock()
 	all := make([]*led, 0, len(t.led))
@@ -104,19 +105,22 @@ func (t *Tracker) handOver(now time.Time, under map[uint64]*handover) (left int)
 	for _, l := range all {
 		leading, _, _, rs := l.part.Replication()
 		to := successors(rs, func(node uint64) bool { return l.inSync(t, int32(node)) }, able)
+		if leading && len(to) == 0 {
+			delete(under, l.at.GroupID)
+		}
 		if !leading || len(to) == 0 {
 			continue
 		}
 		mine[l.at.GroupID] = true
 		h := under[l.at.GroupID]
 		if h == nil {
-			h = &handover{part: l.part}
+			h = &handover{part: l.part, at: l.at}
 			under[l.at.GroupID] = h
 		}
 		h.led = now
-		if h.tries == 0 || now.Sub(h.at) >= transferRetry {
+		if h.tries == 0 || now.Sub(h.tried) >= transferRetry {
 			node := to[h.tries%len(to)]
-			h.tries, h.at = h.tries+1, now
+			h.tries, h.tried = h.tries+1, now
 			if err := l.part.TransferLeadership(node); err != nil {
 				t.opt.Logger.Debug("leadership was not handed over", "group", l.at.GroupID, "to", node, "err", err)
 			}
@@ -125,11 +129,22 @@ func (t *Tracker) handOver(now time.Time, under map[uint64]*handover) (left int)
 	for group, h := range under {
 		leader, _ := h.part.Leader()
 		none := leader == 0 || leader == uint64(t.opt.NodeID)
-		if mine[group] || none && now.Sub(h.led) < leaderlessMax {
+		if mine[group] || none && now.Sub(h.led) < leaderlessMax && t.majority(h.at) {
 			left++
 		}
 	}
 	return left
+}
+
+// majority reports whether enough replicas may be alive for a leader.
+func (t *Tracker) majority(at cluster.Partition) bool {
+	alive := 0
+	for _, id := range at.Replicas {
+		if id == t.opt.NodeID || !t.opt.Gone(uint64(id)) {
+			alive++
+		}
+	}
+	return alive > len(at.Replicas)/2
 }
 
 func (l *led) inSync(t *Tracker, id int32) bool {

@@ -26,7 +26,7 @@ func (t *Tracker) publishLoop(ctx context.Context) {
 		}
 		pause := publishPause
 		if items := t.take(); len(items) > 0 {
-			if err := t.publish(ctx, items); err != nil {
+			if err := t.publish(ctx, items); err != nil && ctx.Err() == nil {
 				t.putBack(items)
 				t.opt.Logger.Warn("leadership is not published yet", "partitions", len(items), "err", err)
 				pause = publishRetry

@@ -34,6 +34,8 @@ type Options struct {
 	// Balance reports whether preferred replicas are to lead again
 	// (auto.leader.rebalance.enable).
 	Balance func() bool
+	// Gone reports whether a node is known not to run. Nil: none is.
+	Gone func(node uint64) bool
 }
 
 // Tracker watches over the partitions that this node leads. See the package
@@ -67,6 +69,9 @@ type led struct {
 
 // New returns a Tracker that knows of nothing that is led.
 func New(o Options) *Tracker {
+	if o.Gone == nil {
+		o.Gone = func(uint64) bool { return false }
+	}
 	return &Tracker{opt: o, wake: make(chan struct{}, 1), news: make(chan struct{}, 1), led: map[uint64]*led{}, dirty: map[uint64]bool{}}
 }
 

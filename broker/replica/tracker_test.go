@@ -311,3 +311,33 @@ func TestNewPartition(t *testing.T) {
 		t.Errorf("of a partition that is not new %v are told", told)
 	}
 }
+
+// Drain does not wait for nodes that are gone: what this node leads stays when
+// nobody else is there, and what has no leader is left when there cannot be one.
+func TestDrainAlone(t *testing.T) {
+	x, f, at := newTool(t, 1, 2, 3)
+	f.refuses[2], f.refuses[3] = true, true
+	x.RoleChanged(at, f, true, 4)
+	gone := map[uint64]bool{}
+	x.opt.Gone = func(node uint64) bool { return gone[node] }
+	under := map[uint64]*handover{}
+	want := func(what string, left int) {
+		t.Helper()
+		if got := x.handOver(x.clock.Now(), under); got != left {
+			t.Errorf("%s: Drain waits for %d partitions, want %d", what, got, left)
+		}
+	}
+	want("others are there", 1)
+	f.set(func(f *fake) { f.leader = 0 })
+	gone[2] = true
+	want("no leader, and two of three are there", 1)
+	gone[3] = true
+	want("no leader, and nobody else is there", 0)
+	f.set(func(f *fake) { f.leader = 1 })
+	want("leading, and nobody else is there", 0)
+	if asked := len(f.asked); asked != 1 {
+		t.Errorf("%d nodes asked to lead, want the one that was there", asked)
+	}
+	gone[3] = false
+	want("leading, and one other is there", 1)
+}

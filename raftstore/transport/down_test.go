@@ -110,6 +110,7 @@ func TestClosedTransportIsDown(t *testing.T) {
 	if got := a.downs(); !slices.Equal(got, []uint64{2}) {
 		t.Errorf("Down of %v", got)
 	}
+	until(t, "its address refuses, so that it is gone", func() bool { return a.Gone(2) })
 }
 
 // TestBrokenConnectionIsNotDown: the process is there and takes the next one.
@@ -223,7 +224,11 @@ func testCutLink(t *testing.T, wire *cable) {
 	}
 	wire.set(true)
 	cutAt := clk.Now()
+	if a.Gone(2) || a.Gone(9) {
+		t.Error("a node that is connected, or not known, is gone")
+	}
 	until(t, "the end of the connection", func() bool { clk.Advance(100 * time.Millisecond); return !a.connectedTo(2) })
+	until(t, "being taken for gone", func() bool { clk.Advance(100 * time.Millisecond); return a.Gone(2) })
 	if took := clk.Now().Sub(cutAt); took < silenceMax {
 		t.Errorf("closed after %v of silence", took)
 	}
@@ -231,8 +236,8 @@ func testCutLink(t *testing.T, wire *cable) {
 	until(t, "Unreachable", func() bool { clk.Advance(100 * time.Millisecond); return a.reports() > 0 })
 	wire.set(false)
 	until(t, "the connection", func() bool { clk.Advance(100 * time.Millisecond); return a.connectedTo(2) })
-	if got := a.downs(); len(got) != 0 {
-		t.Errorf("Down of %v", got)
+	if got := a.downs(); len(got) != 0 || a.Gone(2) {
+		t.Errorf("Down of %v, gone %v", got, a.Gone(2))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"chronik/raftstore/transport/wire"
@@ -44,11 +45,12 @@ type link struct {
 	refuse bool // takes no messages
 	ping   bool // one is due
 	conn   *conn
-	err    error // why there is none
+	err    error     // why there is none
+	since  time.Time // when the last one ended, or the link was made
 }
 
 func newLink(p *peer, class wire.Class) *link {
-	return &link{p: p, class: class, wake: make(chan struct{}, 1), again: make(chan struct{}, 1)}
+	return &link{p: p, class: class, wake: make(chan struct{}, 1), again: make(chan struct{}, 1), since: p.t.opt.Clock.Now()}
 }
 
 func signal(c chan struct{}) {
@@ -157,7 +159,7 @@ func (l *link) use(c *conn, failures int) (int, *conn) {
 	}
 	err := c.reason()
 	l.mu.Lock()
-	l.conn, l.err = nil, err
+	l.conn, l.err, l.since = nil, err, l.p.t.opt.Clock.Now()
 	l.mu.Unlock()
 	if l.p.ctx.Err() != nil {
 		return 0, nil
@@ -178,6 +180,14 @@ func (l *link) use(c *conn, failures int) (int, *conn) {
 	}
 	l.p.t.pause(l.p.ctx, l.p.t.backoff(failures), l.again)
 	return failures + 1, nil
+}
+
+// gone reports whether nobody is there: nobody takes a connection, or none
+// could be made for a while.
+func (l *link) gone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.conn == nil && (errors.Is(l.err, syscall.ECONNREFUSED) || l.p.t.opt.Clock.Now().Sub(l.since) > goneAfter)
 }
 
 func (l *link) set(c *conn) {

@@ -38,6 +38,9 @@ const (
 	// reportInterval is the least time between two calls of Unreachable for a node.
 	reportInterval = time.Second
 
+	// goneAfter is how long a node is without a connection until it is taken for gone.
+	goneAfter = 1500 * time.Millisecond
+
 	defaultQueueBytesMax = 64 << 20
 )
 
@@ -260,6 +263,14 @@ func (t *Transport) Peers() []PeerStatus {
 	}
 	slices.SortFunc(out, func(a, b PeerStatus) int { return cmp.Compare(a.ID, b.ID) })
 	return out
+}
+
+// Gone reports whether a peer does not run, as far as its connections tell: its
+// address refuses them, or there has been none for more than a second. One that
+// is not known is not gone.
+func (t *Transport) Gone(id uint64) bool {
+	p := t.peer(id)
+	return p != nil && p.small.gone()
 }
 
 func (t *Transport) allPeers() []*peer {
