@@ -13,6 +13,7 @@ import (
 	"chronik/broker/config"
 	"chronik/broker/coordinator"
 	"chronik/broker/follow"
+	"chronik/broker/lag"
 	"chronik/broker/leaders"
 	"chronik/broker/local"
 	"chronik/broker/metadata"
@@ -33,6 +34,7 @@ type Broker struct {
 	local   *local.Set       // this node's partitions
 	watch   *replica.Tracker // of those that it leads
 	leaders *leaders.Leaders
+	lag     *lag.Lag
 	follow  follow.Policy
 	up      atomic.Bool // Start is through
 
@@ -60,7 +62,7 @@ func New(o Options) (*Broker, error) {
 	b.ids = &producerid.IDs{Reserve: b.reserveIDs}
 	b.local = b.newLocal()
 	b.watch = b.newTracker()
-	b.leaders = b.newLeaders()
+	b.leaders, b.lag = b.newLeaders()
 	meta, err := metadata.Open(metadata.Options{
 		Self: cluster.Broker{ID: o.NodeID, Host: o.Host, Port: o.Port, Rack: o.Rack, RaftAddr: o.RaftAddr, Dir: o.Directory},
 		Dir:  b.metadataDir(), FS: o.FS, Syncer: o.Syncer, Raft: o.Raft, Clock: o.Clock, Rand: b.newRand(), Logger: o.Logger,
@@ -130,6 +132,7 @@ func (b *Broker) propose(ctx context.Context, c cluster.Command) (cluster.Result
 func (b *Broker) Close() error {
 	b.stop()
 	b.done.Wait()
+	b.lag.Close()
 	b.Host.Close()
 	return errors.Join(b.local.Close(), b.meta.Close())
 }

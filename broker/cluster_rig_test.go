@@ -45,6 +45,7 @@ type mate struct {
 	id      uint64
 	fs      *vfs.Mem
 	known   map[uint64]string // under crew.mu
+	calls   map[uint8]int     // by method, under crew.mu
 	gone    chan struct{}
 
 	states *raftstore.HardStates
@@ -97,7 +98,7 @@ func (c *crew) start(id uint64, fs *vfs.Mem) *mate {
 
 func (c *crew) boot(id uint64, fs *vfs.Mem) *mate {
 	c.t.Helper()
-	n := &mate{c: c, id: id, fs: fs, known: map[uint64]string{}, gone: make(chan struct{}), syncer: wal.NewSyncer(wal.SyncerOptions{})}
+	n := &mate{c: c, id: id, fs: fs, known: map[uint64]string{}, calls: map[uint8]int{}, gone: make(chan struct{}), syncer: wal.NewSyncer(wal.SyncerOptions{})}
 	var err error
 	if n.states, _, err = raftstore.OpenHardStates(raftstore.HardStatesOptions{FS: fs, Dir: "data/hardstate"}); err != nil {
 		c.t.Fatal(err)
@@ -230,6 +231,9 @@ func (n *mate) Call(ctx context.Context, node uint64, method uint8, body []byte)
 var errNoRoute = errors.New("no such node")
 
 func (n *mate) CallAddr(ctx context.Context, addr string, method uint8, body []byte) (uint64, []byte, error) {
+	n.c.mu.Lock()
+	n.calls[method]++
+	n.c.mu.Unlock()
 	to := n.c.reach(n.id, addr)
 	if to == nil {
 		return 0, nil, errNoRoute

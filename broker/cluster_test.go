@@ -168,19 +168,7 @@ func (n *mate) leadersISR(topic string, partition int32) ([]int32, error) {
 func TestCoordinatorMoves(t *testing.T) {
 	c := newCrew(t, 3, nil)
 	c.create(c.runs[1], "t", 1, 3)
-	find := func() (found *mate) {
-		c.until("a coordinator that has loaded", func() bool {
-			n, err := c.running()[0].FindCoordinator(background, coordinatorGroup, "g")
-			if err != nil {
-				return false
-			}
-			c.mu.Lock()
-			found = c.runs[uint64(n.ID)]
-			c.mu.Unlock()
-			return found != nil && found.DescribeGroup("g").Err != group.NotCoordinator && found.DescribeGroup("g").Err != group.CoordinatorLoadInProgress
-		})
-		return found
-	}
+	find := func() *mate { return c.coordinator("g") }
 	commit := func(n *mate, offset int64) (errs []group.Error) {
 		got := n.CommitOffsets(background, group.CommitOffsetsRequest{Group: "g", Generation: -1, Retention: -1, Topics: []group.TopicToCommit{
 			{Name: "t", Partitions: []group.OffsetToCommit{{Offset: offset, LeaderEpoch: -1}}},

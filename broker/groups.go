@@ -111,25 +111,5 @@ func (b *Broker) FindCoordinator(ctx context.Context, keyType int8, key string) 
 }
 
 // GroupStats is the state of every group that this node coordinates, and its
-// lag on the partitions that this node leads.
-func (b *Broker) GroupStats() (out []metrics.Group) {
-	groups, _ := b.ListGroups() // while a partition is loading there is nothing to tell
-	for _, g := range groups {
-		row := metrics.Group{Name: g.Group, State: g.State.String(), Members: g.Members}
-		for _, t := range b.FetchOffsets(group.FetchOffsetsRequest{Group: g.Group, All: true}).Topics {
-			for _, p := range t.Partitions {
-				_, part, err := b.lookup(&TopicPartition{Topic: t.Name, Partition: p.Partition}, false)
-				if err != nil {
-					continue
-				}
-				if s := part.State(); s.Leading {
-					row.Lag = append(row.Lag, metrics.GroupLag{
-						Topic: t.Name, Partition: p.Partition, Records: max(s.HighWatermark-p.Offset, 0),
-					})
-				}
-			}
-		}
-		out = append(out, row)
-	}
-	return out
-}
+// lag.
+func (b *Broker) GroupStats() []metrics.Group { return b.lag.Groups() }

@@ -5,16 +5,18 @@ import (
 	"slices"
 
 	"chronik/broker/cluster"
+	"chronik/broker/lag"
 	"chronik/broker/leaders"
 	"chronik/broker/replica"
 )
 
-func (b *Broker) newLeaders() *leaders.Leaders {
+func (b *Broker) newLeaders() (*leaders.Leaders, *lag.Lag) {
 	o := leaders.Options{NodeID: b.opt.NodeID, View: b.view, Local: b.local, Tracker: b.watch, Clock: b.opt.Clock}
 	if b.opt.Peers != nil {
 		o.Peers = b.opt.Peers
 	}
-	return leaders.New(o)
+	l := leaders.New(o)
+	return l, lag.New(lag.Options{NodeID: o.NodeID, Groups: b.Host, Local: b.local, Leaders: l, Peers: o.Peers, Clock: o.Clock})
 }
 
 func (b *Broker) view(f func(*cluster.State)) { b.meta.View(f) }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"chronik/broker/cluster"
+	"chronik/broker/lag"
 	"chronik/broker/leaders"
 	"chronik/internal/clock"
 )
@@ -22,6 +23,8 @@ func (b *Broker) Serve(ctx context.Context, from uint64, method uint8, body []by
 		return b.meta.Serve(ctx, from, method, body)
 	case method == leaders.MethodTransfer:
 		return nil, fromBelow(b.leaders.ServeTransfer(body))
+	case method == lag.Method:
+		return b.lag.Serve(body)
 	}
 	return nil, fmt.Errorf("method %d, called by node %d: %w", method, from, errors.ErrUnsupported)
 }

@@ -90,7 +90,8 @@ var table = map[string]packageRule{
 	"broker/follow":     {level: 32, imports: []string{"broker/cluster", "broker/partition", "internal/clock"}},
 	"broker/producerid": {level: 30},
 	"broker/leaders":    {level: 35, imports: []string{"broker/cluster", "broker/local", "broker/partition", "broker/replica", "internal/clock"}},
-	"broker": {level: 36, imports: []string{"broker/acks", "broker/config", "broker/cluster", "broker/coordinator", "broker/follow", "broker/group", "broker/leaders", "broker/local", "broker/metadata", "broker/partition", "broker/producerid", "broker/replica", "broker/settings",
+	"broker/lag":        {level: 36, imports: []string{"broker/cluster", "broker/coordinator", "broker/group", "broker/leaders", "broker/local", "internal/clock", "internal/metrics"}},
+	"broker": {level: 37, imports: []string{"broker/acks", "broker/config", "broker/cluster", "broker/coordinator", "broker/follow", "broker/group", "broker/lag", "broker/leaders", "broker/local", "broker/metadata", "broker/partition", "broker/producerid", "broker/replica", "broker/settings",
 		"raftstore/multiraft", "wal", "segment", "kafka/batch", "internal/vfs", "internal/clock", "internal/metrics"}},
 
 	"kafka/server":          {level: 40, imports: []string{"kafka/wire", "internal/clock"}},
