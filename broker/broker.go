@@ -205,6 +205,7 @@ var errorsBelow = []struct{ from, to error }{
 	{metadata.ErrStorage, ErrStorage},
 	{cluster.ErrTopicExists, ErrTopicExists},
 	{cluster.ErrTooManyPartitions, ErrPolicyViolation},
+	{cluster.ErrTooLarge, ErrPolicyViolation},
 	{cluster.ErrTopicCollides, ErrInvalidTopic},
 	{cluster.ErrUnknownTopic, ErrUnknownTopicOrPartition},
 	{cluster.ErrPartitions, ErrInvalidPartitions},

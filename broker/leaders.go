@@ -29,12 +29,19 @@ func (b *Broker) newTracker() *replica.Tracker {
 	})
 }
 
+// leadershipsMax is how many partitions share a command, whose bytes are bounded.
+const leadershipsMax = 5000
+
 // publish has the metadata take note of partitions that this node leads.
 func (b *Broker) publish(ctx context.Context, items []cluster.Leadership) error {
 	var me cluster.Broker
 	b.meta.View(func(s *cluster.State) { me, _ = s.Broker(b.opt.NodeID) })
-	_, _, err := b.propose(ctx, &cluster.SetLeadership{Node: b.opt.NodeID, BrokerEpoch: me.Epoch, Items: items})
-	return err
+	for some := range slices.Chunk(items, leadershipsMax) {
+		if _, _, err := b.propose(ctx, &cluster.SetLeadership{Node: b.opt.NodeID, BrokerEpoch: me.Epoch, Items: some}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ControllerID is the broker that leads the metadata, -1 when none is known.

@@ -204,7 +204,7 @@ func (n *node) readLogs(each func(history.Partition, history.Log)) error {
 		group, _ := dirs.GroupOf(dir)
 		for i := range int32(100) {
 			for _, t := range append([]string{"last"}, n.c.topics...) {
-				if dirs.Name(t, i, group) == dir {
+				if name, _ := dirs.Name(t, i, group); name == dir {
 					p = history.Partition{Topic: t, Index: i}
 				}
 			}

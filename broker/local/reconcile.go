@@ -153,11 +153,19 @@ func inParallel(n int, f func(i int)) {
 	wg.Wait()
 }
 
-func (s *Set) partitionDir(t *Topic, i int, groupID uint64) string {
-	return filepath.Join(s.opt.Dir, dirs.Name(t.Name, int32(i), groupID))
+func (s *Set) partitionDir(t *Topic, i int, groupID uint64) (string, error) {
+	name, err := dirs.Name(t.Name, int32(i), groupID)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(s.opt.Dir, name), nil
 }
 
 func (s *Set) open(o *opening) (*partition.Partition, error) {
+	dir, err := s.partitionDir(o.t, o.i, o.at.GroupID)
+	if err != nil {
+		return nil, err
+	}
 	voters := make([]uint64, len(o.at.Replicas))
 	for j, id := range o.at.Replicas {
 		voters[j] = uint64(id)
@@ -165,7 +173,7 @@ func (s *Set) open(o *opening) (*partition.Partition, error) {
 	opt := &s.opt
 	return partition.Open(partition.Options{
 		Topic: o.t.Name, Partition: int32(o.i), GroupID: o.at.GroupID, Voters: voters, Candidate: o.lead,
-		Dir: s.partitionDir(o.t, o.i, o.at.GroupID), FS: opt.FS, Syncer: opt.Syncer, Maps: opt.Maps, Host: opt.Raft, Clock: opt.Clock,
+		Dir: dir, FS: opt.FS, Syncer: opt.Syncer, Maps: opt.Maps, Host: opt.Raft, Clock: opt.Clock,
 		Rand: opt.NewRand(), Logger: opt.Logger, Metrics: opt.Metrics, Settings: o.t.conf.Load,
 	}, func(p *partition.Partition, leading bool, epoch int32) {
 		opt.Role(o.t, int32(o.i), o.at, p, leading, epoch)
@@ -188,7 +196,11 @@ func (s *Set) deleteLocal(t *Topic) {
 		}
 		// Also of one that could not be opened.
 		group := t.info.Partitions[i].GroupID
-		if err := dirs.Remove(s.opt.Raft, group, s.opt.FS, s.partitionDir(t, i, group)); err != nil {
+		dir, err := s.partitionDir(t, i, group)
+		if err == nil {
+			err = dirs.Remove(s.opt.Raft, group, s.opt.FS, dir)
+		}
+		if err != nil {
 			s.opt.Logger.Error("cannot remove a deleted partition", "topic", t.Name, "partition", i, "err", err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"chronik/broker/cluster"
 	"chronik/broker/config"
 	"chronik/broker/partition"
+	"chronik/broker/partition/dirs"
 	"chronik/internal/vfs"
 )
 
@@ -80,5 +81,18 @@ func TestSkip(t *testing.T) {
 	}
 	if err := s.Await(ended, 3); !errors.Is(err, context.Canceled) {
 		t.Errorf("version 3 is not reached: %v", err)
+	}
+}
+
+// A topic whose name would lead out of the directory is not opened, nor is
+// anything removed for it.
+func TestTopicsNameIsNoPath(t *testing.T) {
+	s := New(Options{NodeID: 1, Dir: "data/topics"})
+	bad := &Topic{Name: "../../victim"}
+	if dir, err := s.partitionDir(bad, 0, 16); !errors.Is(err, dirs.ErrName) || dir != "" {
+		t.Errorf("directory %q, %v", dir, err)
+	}
+	if p, err := s.open(&opening{t: bad, at: cluster.Partition{GroupID: 16, Replicas: []int32{1}}}); !errors.Is(err, dirs.ErrName) || p != nil {
+		t.Errorf("opened: %v, %v", p, err)
 	}
 }

@@ -43,7 +43,10 @@ func (m *Member) Propose(ctx context.Context, c cluster.Command) (cluster.Result
 }
 
 func (m *Member) propose(ctx context.Context, c cluster.Command, bind bool) (cluster.Result, uint64, error) {
-	p := m.begin(c)
+	p, err := m.begin(c)
+	if err != nil {
+		return cluster.Result{}, 0, err
+	}
 	p.bind = bind
 	defer m.forget(p.mark)
 	for {
@@ -63,14 +66,20 @@ func (m *Member) propose(ctx context.Context, c cluster.Command, bind bool) (clu
 }
 
 // begin marks a command as this node's, and waits for it to be applied.
-func (m *Member) begin(c cluster.Command) *proposal {
+func (m *Member) begin(c cluster.Command) (*proposal, error) {
+	if err := cluster.Check(c); err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seq++
 	p := &proposal{mark: calls.Mark{Node: m.self, Seq: m.life | m.seq&(1<<32-1)}, done: make(chan applied, 1), jumps: m.jumps}
 	p.body = cluster.Proposed{Node: p.mark.Node, Seq: p.mark.Seq, Command: c}.Append(nil)
+	if len(p.body) > calls.CommandBytesMax {
+		return nil, fmt.Errorf("%w: a change of %d bytes, at most %d", cluster.ErrTooLarge, len(p.body), calls.CommandBytesMax)
+	}
 	m.waiting[p.mark] = p.done
-	return p
+	return p, nil
 }
 
 func (m *Member) forget(at calls.Mark) {
@@ -205,6 +214,9 @@ func (m *Member) forward(ctx context.Context, p *proposal, leader int32, term se
 	case <-ctx.Done():
 		return nil, false, calls.TimedOut(ctx)
 	case ans := <-answers:
+		if ans.Refused() {
+			return nil, true, ans.Err()
+		}
 		switch ans.Code {
 		case calls.NotLeader:
 			return nil, true, nil

@@ -28,8 +28,8 @@ func (m *Member) Serve(ctx context.Context, from uint64, method uint8, body []by
 		if err != nil {
 			return nil, err
 		}
-		if _, image := p.Command.(*cluster.Image); image || uint64(p.Node) != from {
-			return nil, fmt.Errorf("%w: not a command of node %d's", cluster.ErrMalformed, from)
+		if uint64(p.Node) != from {
+			return nil, fmt.Errorf("%w: node %d proposes for node %d", cluster.ErrMalformed, from, p.Node)
 		}
 		return m.servePropose(ctx, q, p).Encode(), nil
 	case calls.MethodJoin:
@@ -65,6 +65,16 @@ func (m *Member) servePropose(ctx context.Context, q calls.ProposeRequest, p clu
 			return calls.ProposeAnswer{Code: calls.Storage, Text: err.Error()}
 		}
 		return calls.ProposeAnswer{Code: calls.NotLeader, Text: ErrNotLeader.Error()}
+	}
+	switch known, err := m.state.CheckPeer(p); {
+	case err != nil:
+		m.mu.Unlock()
+		ans := calls.ProposeAnswer{}
+		ans.Code, ans.Text = calls.CodeOf(err)
+		return ans
+	case !known: // or not yet: a new leader may lack what the last one did
+		m.mu.Unlock()
+		return calls.ProposeAnswer{Code: calls.NotLeader, Text: fmt.Sprintf("node %d, or a broker that it names, is not registered", p.Node)}
 	}
 	switch fresh, known := m.admitted.Admit(at); {
 	case !known:
@@ -102,6 +112,7 @@ func (m *Member) serveJoin(ctx context.Context, c *cluster.RegisterBroker) calls
 	m.mu.RLock()
 	lead, leader, known := m.lead, cluster.Broker{}, false
 	registered, isThere := m.state.Broker(c.ID)
+	brokers := len(m.state.Brokers())
 	_, formed := m.state.First()
 	formed = formed && m.state.ClusterID() != ""
 	if m.leader >= 0 {
@@ -115,6 +126,12 @@ func (m *Member) serveJoin(ctx context.Context, c *cluster.RegisterBroker) calls
 		return calls.JoinAnswer{Code: calls.NotLeader, Text: fmt.Sprintf("node %d leads", leader.ID), Leader: leader.RaftAddr}
 	case !formed:
 		return calls.JoinAnswer{Code: calls.Unknown, Text: "the cluster is being formed"}
+	}
+	if err := cluster.Check(c); err != nil {
+		return refuse(err)
+	}
+	if !isThere && brokers >= cluster.BrokersMax {
+		return refuse(fmt.Errorf("%w: %d", cluster.ErrTooManyBrokers, brokers))
 	}
 	if !isThere || *cluster.Register(registered) != *c {
 		if _, _, err := m.propose(ctx, c, true); err != nil {

@@ -36,6 +36,7 @@ var sentinels = []error{
 	cluster.ErrTopicID, cluster.ErrProducerIDs, cluster.ErrBrokerIDTaken, cluster.ErrBrokerID, cluster.ErrBrokerEpoch,
 	cluster.ErrStaleImage, cluster.ErrInvalidTopicName, cluster.ErrReplicationFactor, cluster.ErrPartitionCount,
 	cluster.ErrTooManyPartitions, cluster.ErrAssignment, cluster.ErrMalformed, cluster.ErrNewerVersion,
+	cluster.ErrTooManyBrokers, cluster.ErrTooLarge,
 }
 
 // RemoteError is an error of another node's: its text, and the sentinel under
@@ -100,6 +101,11 @@ func writer() *wire.Writer {
 	return w
 }
 
+// CommandBytesMax bounds a command that is proposed: the call that brings it to
+// the leader has a bound (transport.BodyBytesMax), and the leader's own are not to
+// be larger than those of others.
+const CommandBytesMax = 1<<20 - 64
+
 // ProposeRequest asks the leader of a term to propose a command.
 type ProposeRequest struct {
 	Term    segment.Term
@@ -138,6 +144,9 @@ type ProposeAnswer struct {
 	Version uint64 // of the metadata that includes it
 	First   int64  // cluster.Result.First
 }
+
+// Refused reports whether the command was not even proposed, and never will be.
+func (a ProposeAnswer) Refused() bool { return a.Version == 0 && a.Code >= codeErrors }
 
 // Err is the error of the command.
 func (a ProposeAnswer) Err() error { return ErrorOf(a.Code, a.Text) }

@@ -13,10 +13,17 @@ import (
 )
 
 // Name is the name of the directory of a partition's log. The raft group makes it
-// unique for ever: a recreated topic's partition has another one.
-func Name(topic string, partition int32, group uint64) string {
-	return fmt.Sprintf("%s-%d@%d", topic, partition, group)
+// unique for ever: a recreated topic's partition has another one. It is an error
+// when the topic's name is none, and would be a path.
+func Name(topic string, partition int32, group uint64) (string, error) {
+	if topic == "" || topic == "." || topic == ".." || strings.ContainsAny(topic, "/\\@\x00") {
+		return "", fmt.Errorf("%w: %q", ErrName, topic)
+	}
+	return fmt.Sprintf("%s-%d@%d", topic, partition, group), nil
 }
+
+// ErrName is a topic's name that no directory can have.
+var ErrName = errors.New("the topic's name is no name of a directory")
 
 // GroupOf is the raft group in a name that Name made.
 func GroupOf(dirName string) (group uint64, ok bool) {
