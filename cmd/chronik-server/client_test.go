@@ -177,12 +177,12 @@ func TestTheClusterTellsHowItIs(t *testing.T) {
 	ask(t, addr, "topic create a --partitions 2", &made)
 	var status clusterStatus
 	ask(t, addr, "cluster status", &status)
-	if status.ClusterID == "" || status.Controller != 1 || status.Nodes != 1 || status.Topics != 1 || status.counts != (counts{Partitions: 2}) {
+	if status.ClusterID == "" || status.Controller != 1 || status.Nodes != 1 || status.Fenced != 0 || status.Topics != 1 || status.counts != (counts{Partitions: 2}) {
 		t.Errorf("status %+v", status)
 	}
 	var nodes []clusterNode
 	ask(t, addr, "cluster list-nodes", &nodes)
-	if len(nodes) != 1 || nodes[0].Addr != addr || nodes[0].Leaders != 2 || nodes[0].Replicas != 2 || !nodes[0].Controller {
+	if len(nodes) != 1 || nodes[0].Addr != addr || nodes[0].State != "live" || nodes[0].Leaders != 2 || nodes[0].Replicas != 2 || !nodes[0].Controller {
 		t.Errorf("nodes %+v, want the one at %s", nodes, addr)
 	}
 	var partitions []clusterPartition

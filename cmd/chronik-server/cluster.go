@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
 
 	"chronik/cmd/chronik-server/client"
@@ -76,8 +75,6 @@ func count(all []clusterPartition) counts {
 	}
 	return c
 }
-
-func nodeAddr(b msg.MetadataResponseBroker) string { return fmt.Sprintf("%s:%d", b.Host, b.Port) }
 
 // unbuilt is a subcommand that is documented and not built: it says so, and
 // help does not list it.
