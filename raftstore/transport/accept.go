@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -51,7 +53,7 @@ func (t *Transport) acceptAll(ln net.Listener) error {
 		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("transport: accept: %w", err)
 		default:
-			t.opt.Logger.Error("cannot accept a peer's connection", "err", err)
+			t.say(slog.LevelError, "cannot accept a peer's connection", "", err)
 			t.pause(t.ctx, acceptPause, nil)
 		}
 	}
@@ -75,15 +77,18 @@ func (t *Transport) take(nc net.Conn) {
 func (t *Transport) serve(nc net.Conn) {
 	inTime := t.deadline(t.ctx, nc)
 	c, err := t.welcome(nc)
-	if !inTime() && err == nil {
+	switch late := !inTime(); {
+	case late && err == nil:
 		err = context.DeadlineExceeded
+	case late && errors.Is(err, net.ErrClosed): // by the timer
+		err = fmt.Errorf("no hello within %v: %w", openTimeout, err)
 	}
 	t.mu.Lock()
 	t.pending--
 	t.mu.Unlock()
 	if err != nil {
 		if t.ctx.Err() == nil {
-			t.opt.Logger.Warn("connection refused", "remote", nc.RemoteAddr(), "err", err)
+			t.say(slog.LevelWarn, "connection refused", host(nc.RemoteAddr()), err, "remote", nc.RemoteAddr())
 		}
 		_ = nc.Close()
 		t.delist(c)
@@ -99,7 +104,7 @@ func (t *Transport) serve(nc net.Conn) {
 	}
 	t.delist(c)
 	if err := c.reason(); errors.Is(err, wire.ErrBadFrame) {
-		t.opt.Logger.Error("a peer's connection is closed", "node", c.node, "class", c.class, "err", err)
+		t.say(slog.LevelError, "a peer's connection is closed", strconv.FormatUint(c.node, 10), err, "node", c.node, "class", c.class)
 	}
 }
 
@@ -133,14 +138,17 @@ func (t *Transport) welcome(nc net.Conn) (*conn, error) {
 	if t.server != nil {
 		tc := tls.Server(nc, t.server)
 		if err := tc.HandshakeContext(t.ctx); err != nil {
-			return nil, err
+			if plain := (tls.RecordHeaderError{}); errors.As(err, &plain) {
+				_, _ = nc.Write(tlsAlert) // crypto/tls sends none
+			}
+			return nil, tlsError(err)
 		}
 		nc = tc
 	}
 	c := t.newConn(nc)
-	theirs, err := readHello(c.r)
+	theirs, head, err := readHello(c.r)
 	if err != nil {
-		return nil, err
+		return nil, named(err, head)
 	}
 	answer := theirs.Answer(t.hello(0, 0))
 	c.class, c.node = theirs.Class, theirs.Node

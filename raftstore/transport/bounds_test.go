@@ -33,7 +33,7 @@ func rawPeer(t *testing.T, to *testNode, id uint64, class wire.Class) net.Conn {
 	if _, err := nc.Write(wire.AppendFrame(nil, wire.FrameHello, h.Append(nil))); err != nil {
 		t.Fatal(err)
 	}
-	if a, err := readHello(bufio.NewReaderSize(nc, 16)); err != nil || a.Status != wire.Welcome {
+	if a, _, err := readHello(bufio.NewReaderSize(nc, 16)); err != nil || a.Status != wire.Welcome {
 		t.Fatalf("%+v, %v", a, err)
 	}
 	return nc
@@ -54,7 +54,7 @@ func deafNode(t *testing.T, id uint64) (addr string) {
 				return
 			}
 			t.Cleanup(func() { _ = nc.Close() })
-			if theirs, err := readHello(bufio.NewReader(nc)); err == nil {
+			if theirs, _, err := readHello(bufio.NewReader(nc)); err == nil {
 				a := theirs.Answer(wire.Hello{Min: 1, Max: 1, Node: id})
 				_, _ = nc.Write(wire.AppendFrame(nil, wire.FrameHello, a.Append(nil)))
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -118,8 +119,8 @@ func (t *Transport) dial(ctx context.Context, addr string, class wire.Class, exp
 	}
 	inTime := t.deadline(ctx, nc)
 	c, err := t.open(ctx, nc, addr, class, expected)
-	if !inTime() && err == nil {
-		err = context.DeadlineExceeded
+	if !inTime() {
+		err = errNoAnswer
 	}
 	if err != nil {
 		_ = nc.Close()
@@ -140,7 +141,7 @@ func (t *Transport) open(ctx context.Context, nc net.Conn, addr string, class wi
 		}
 		tc := tls.Client(nc, cfg)
 		if err := tc.HandshakeContext(ctx); err != nil {
-			return nil, err
+			return nil, tlsError(err)
 		}
 		nc = tc
 	}
@@ -149,9 +150,9 @@ func (t *Transport) open(ctx context.Context, nc net.Conn, addr string, class wi
 	if _, err := nc.Write(wire.AppendFrame(nil, wire.FrameHello, mine.Append(nil))); err != nil {
 		return nil, err
 	}
-	theirs, err := readHello(c.r)
+	theirs, head, err := readHello(c.r)
 	if err != nil {
-		return nil, err
+		return nil, answerError(err, head)
 	}
 	if _, err := mine.Accepts(&theirs); err != nil {
 		return nil, err
@@ -160,15 +161,18 @@ func (t *Transport) open(ctx context.Context, nc net.Conn, addr string, class wi
 	return c, nil
 }
 
-func readHello(r *bufio.Reader) (wire.Hello, error) {
+// readHello reads a hello; after an error head is the beginning of what came.
+func readHello(r *bufio.Reader) (h wire.Hello, head []byte, err error) {
+	head, _ = r.Peek(headMax)
+	head = slices.Clone(head)
 	_, body, err := wire.ReadFrame(r, func(typ wire.FrameType) int {
 		if typ == wire.FrameHello {
 			return wire.HelloBytesMax
 		}
 		return -1
 	})
-	if err != nil {
-		return wire.Hello{}, err
+	if err == nil {
+		h, err = wire.ParseHello(body)
 	}
-	return wire.ParseHello(body)
+	return h, head, err
 }

@@ -20,6 +20,8 @@
 //     least a ping or its answer every second);
 //   - sender and receiver of a message are those that the hello has named; nodes
 //     of two clusters do not talk to each other;
+//   - what is no peer is named as far as its bytes tell: TLS against plain TCP,
+//     HTTP, a Kafka client; a reason that repeats is logged once a minute;
 //   - arbitrary bytes cause neither a panic nor an allocation much larger than
 //     what has arrived.
 //

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"syscall"
@@ -19,6 +20,9 @@ var (
 	pingFrame = wire.AppendFrame(nil, wire.FramePing)
 	pongFrame = wire.AppendFrame(nil, wire.FramePong)
 )
+
+// unreached is what is logged of a peer that cannot be connected to.
+const unreached = "cannot reach a peer"
 
 // batchBytesTarget is how much may share a frame.
 const batchBytesTarget = 256 << 10
@@ -128,8 +132,8 @@ func (l *link) run() {
 			var err error
 			if c, err = l.p.connect(l.p.ctx, l.class); err != nil {
 				l.drop(err)
-				if failures == 0 && l.class == wire.Small {
-					l.p.t.opt.Logger.Warn("cannot reach a peer", "node", l.p.id, "err", err)
+				if l.class == wire.Small && l.p.ctx.Err() == nil {
+					l.p.t.say(slog.LevelWarn, unreached, l.p.name(), err, "node", l.p.id)
 				}
 				l.p.t.pause(l.p.ctx, l.p.t.backoff(failures), l.again)
 				failures++
@@ -164,8 +168,15 @@ func (l *link) use(c *conn, failures int) (int, *conn) {
 	if l.p.ctx.Err() != nil {
 		return 0, nil
 	}
-	if l.class == wire.Small {
-		l.p.t.opt.Logger.Warn("connection to a peer lost", "node", l.p.id, "addr", c.addr, "err", err)
+	switch lasted := l.p.t.opt.Clock.Now().Sub(c.opened) > tickInterval; {
+	case l.class != wire.Small:
+	case errors.Is(err, errMoved):
+		l.p.t.opt.Logger.Info("a peer has another address", "node", l.p.id, "left", c.addr)
+	default:
+		l.p.t.say(slog.LevelWarn, "connection to a peer lost", l.p.name(), err, "node", l.p.id, "addr", c.addr)
+		if lasted { // what is said of reaching it is news
+			l.p.t.said.Over(unreached + " " + l.p.name())
+		}
 	}
 	l.p.unreachable() // what was under way may be lost
 	if l.class == wire.Small && gone(err) {

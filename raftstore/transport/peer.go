@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -50,6 +51,8 @@ func newPeer(t *Transport, id uint64, addrs []string) *peer {
 	p.calls.p = p
 	return p
 }
+
+func (p *peer) name() string { return strconv.FormatUint(p.id, 10) }
 
 func (p *peer) start() {
 	p.t.spawn(p.small.run)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"chronik/internal/clock"
+	"chronik/internal/repeats"
 	"chronik/raftstore/transport/wire"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -115,6 +116,7 @@ type Transport struct {
 	cancel context.CancelFunc
 	server *tls.Config
 	began  time.Time
+	said   *repeats.Log
 
 	mu        sync.RWMutex
 	peers     map[uint64]*peer
@@ -134,7 +136,7 @@ type Transport struct {
 // New returns a transport that knows no peers yet.
 func New(o Options) *Transport {
 	o.setDefaults()
-	t := &Transport{opt: o, began: o.Clock.Now(), peers: map[uint64]*peer{}, listeners: map[net.Listener]bool{}, inbound: map[*conn]bool{},
+	t := &Transport{opt: o, began: o.Clock.Now(), said: repeats.New(o.Clock), peers: map[uint64]*peer{}, listeners: map[net.Listener]bool{}, inbound: map[*conn]bool{},
 		serving: make(chan struct{}, servingMax)}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if o.TLS != nil {

@@ -9,6 +9,7 @@ import (
 
 	"chronik/broker/cluster"
 	"chronik/internal/clock"
+	"chronik/internal/repeats"
 )
 
 // JoinOptions say who asks to join, and whom.
@@ -43,7 +44,7 @@ const (
 // the cluster's brokers afterwards. cluster.ErrBrokerIDTaken ends it at once.
 // It may be repeated.
 func Join(ctx context.Context, o JoinOptions) (Joined, error) {
-	said := map[string]string{}
+	said := repeats.New(o.Clock)
 	for wait := joinPauseMin; ; wait = min(2*wait, joinPauseMax) {
 		errs := make([]error, len(o.Addrs))
 		for i, addr := range o.Addrs {
@@ -61,9 +62,11 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 				return Joined{}, err
 			}
 			errs[i] = fmt.Errorf("%s: %w", addr, err)
-			if text := err.Error(); said[addr] != text && ctx.Err() == nil {
-				o.Logger.Info("not joined yet", "addr", addr, "why", text)
-				said[addr] = text
+			if ctx.Err() != nil {
+				continue
+			}
+			if times, now := said.Say(addr, repeats.Reason(err)); now {
+				o.Logger.Info("not joined yet", "addr", addr, "why", err, "attempts", times)
 			}
 		}
 		if o.Waiting != nil {
