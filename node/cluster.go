@@ -232,7 +232,7 @@ func (n *Node) ask(ctx context.Context, waiting func(errs []error)) error {
 			ID: int32(n.conf.Cluster.NodeID), Host: n.conf.Server.AdvertisedAddr, Port: int32(n.conf.Server.AdvertisedPort),
 			Rack: n.conf.Server.Rack, RaftAddr: n.raftAddr(), Dir: dir,
 		},
-		Addrs: addrs, Peers: n.peers, Clock: n.clock, Logger: n.log, Waiting: waiting,
+		Addrs: addrs, Peers: n.peers, Clock: n.clock, Logger: n.log, Waiting: waiting, StaticPeers: n.staticPeers(),
 	})
 	if errors.Is(err, cluster.ErrBrokerIDTaken) {
 		return fmt.Errorf("%w: node %d has joined before, with another data directory than %s: want that directory, or another --node-id: %w",
@@ -240,14 +240,6 @@ func (n *Node) ask(ctx context.Context, waiting func(errs []error)) error {
 	}
 	if err != nil {
 		return err
-	}
-	static := n.staticPeers()
-	for id, addr := range joined.Brokers {
-		if first, ok := static[id]; ok {
-			n.peers.SetPeer(id, first, addr)
-		} else {
-			n.peers.SetPeer(id, addr)
-		}
 	}
 	return n.remember(func(id *identity) { id.ClusterID, id.Voters = joined.ClusterID, joined.Voters })
 }
@@ -273,6 +265,8 @@ func (n *Node) handOver(ctx context.Context) error {
 	switch {
 	case err != nil: // what is still led is elected anew
 		n.log.Warn("not everything was handed over", "took", took, "partitions", left, "err", err)
+	case alone && left == 0:
+		n.log.Info("nothing to hand over, and no other node is alive", "took", took)
 	case alone:
 		n.log.Warn("partitions stay without a leader: no other node is alive", "took", took, "partitions", left)
 	case left > 0:

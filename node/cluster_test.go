@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -205,6 +206,45 @@ func TestANodeWaitsToJoin(t *testing.T) {
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("stopped while it waited: %v", err)
 	}
+}
+
+// What is stopped while it waits says that it has stopped.
+func TestStoppedWhileItWaitsToJoin(t *testing.T) {
+	c := newTestCluster(t)
+	c.reserve(1, 2)
+	log := &lines{}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	conf := c.conf(2)
+	go func() { done <- Run(ctx, conf, Build{}, slog.New(slog.NewTextHandler(log, nil))) }()
+	await(t, "the node says what it waits for", func() error {
+		if !log.contain("not joined yet") {
+			return errors.New("it says nothing")
+		}
+		return nil
+	})
+	cancel()
+	if err := <-done; err != nil || !log.contain("msg=stopped") {
+		t.Errorf("%v; stopped without saying so", err)
+	}
+}
+
+// lines is what was logged.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) contain(words string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Contains(l.text.String(), words)
 }
 
 // A node whose disk was replaced is not taken for the one it was, whatever its

@@ -76,7 +76,8 @@ func Run(ctx context.Context, conf *config.Config, build Build, log *slog.Logger
 	n, err := Start(ctx, conf, build, log)
 	if err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-			return nil // stopped while starting
+			log.Info("stopped", "while", "starting")
+			return nil
 		}
 		return err
 	}

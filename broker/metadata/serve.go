@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"chronik/broker/cluster"
 	"chronik/broker/metadata/calls"
@@ -140,12 +141,29 @@ func (m *Member) serveJoin(ctx context.Context, c *cluster.RegisterBroker) calls
 	}
 	if st := m.group.Status(); !slices.Contains(st.Voters, uint64(c.ID)) && !slices.Contains(st.Learners, uint64(c.ID)) {
 		m.opt.Logger.Info("a node joins", "node", c.ID, "addr", c.RaftAddr)
-		if err := m.group.ChangeMembers(ctx, multiraft.Change{Node: uint64(c.ID), As: multiraft.Learner}); err != nil {
+		if err := m.addLearner(ctx, uint64(c.ID)); err != nil {
 			return refuse(err)
 		}
 	}
 	return calls.JoinAnswer{Joined: m.joined()}
 }
+
+// addLearner adds a learner to the group, behind changes that are under way:
+// that of another node which joins, or a new voter.
+func (m *Member) addLearner(ctx context.Context, node uint64) error {
+	for {
+		err := m.group.ChangeMembers(ctx, multiraft.Change{Node: node, As: multiraft.Learner})
+		if !errors.Is(err, multiraft.ErrRefused) {
+			return err
+		}
+		if calls.Pause(ctx, m.opt.Clock, nil, changePause) != nil {
+			return errors.New("the cluster's members are being changed just now")
+		}
+	}
+}
+
+// changePause is the time between two attempts to change the group's members.
+const changePause = 50 * time.Millisecond
 
 // joined is what a joining node has to know.
 func (m *Member) joined() Joined {

@@ -133,3 +133,32 @@ func TestBrokersAreBounded(t *testing.T) {
 		t.Errorf("one of them: %v", err)
 	}
 }
+
+// TestNodesJoinAtOnce: each waits for the change that lets another in, and none
+// is refused for it.
+func TestNodesJoinAtOnce(t *testing.T) {
+	r := newRig(t)
+	n := r.form()
+	ctx, cancel := testContext(t)
+	defer cancel()
+	var all []*cluster.RegisterBroker
+	for id := int32(2); id <= 40; id++ {
+		all = append(all, cluster.Register(cluster.Broker{ID: id, Host: "h", Port: 9, RaftAddr: "nowhere:1", Dir: [16]byte{byte(id)}}))
+		mustPropose(t, n.m, all[len(all)-1]) // so that the changes of members come together
+	}
+	var joins sync.WaitGroup
+	begin := make(chan struct{})
+	for _, c := range all {
+		joins.Go(func() {
+			<-begin
+			if a := n.m.serveJoin(ctx, c); a.Code != calls.OK {
+				t.Errorf("node %d: code %d, %s", c.ID, a.Code, a.Text)
+			}
+		})
+	}
+	close(begin)
+	joins.Wait()
+	if got := len(n.m.group.Status().Learners); got != len(all) {
+		t.Errorf("%d learners, want %d", got, len(all))
+	}
+}

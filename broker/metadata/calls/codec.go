@@ -80,6 +80,9 @@ func ErrorOf(code int8, text string) error {
 	case i >= 0 && i < len(sentinels):
 		return &RemoteError{text, sentinels[i]}
 	}
+	if code == Unknown {
+		return errors.New(text)
+	}
 	return fmt.Errorf("another node answered with code %d: %s", code, text)
 }
 

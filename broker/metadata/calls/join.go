@@ -22,6 +22,8 @@ type JoinOptions struct {
 	// Waiting is told, after each round in which no address let the node in,
 	// the error of each. Nil: nobody asks.
 	Waiting func(errs []error)
+	// StaticPeers are addresses of nodes that stay the first to be tried.
+	StaticPeers map[uint64]string
 }
 
 // Joined is what a node needs to know of the cluster that it has joined. It is
@@ -34,7 +36,7 @@ type Joined struct {
 
 const (
 	joinPauseMin    = 100 * time.Millisecond
-	joinPauseMax    = 2 * time.Second
+	joinPauseMax    = 500 * time.Millisecond
 	joinCallMax     = 10 * time.Second
 	joinRedirectMax = 3
 )
@@ -51,11 +53,7 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 			joined, err := o.ask(ctx, addr)
 			switch {
 			case err == nil:
-				for id, addr := range joined.Brokers {
-					if id != uint64(o.Self.ID) {
-						o.Peers.SetPeer(id, addr)
-					}
-				}
+				o.setPeers(joined.Brokers)
 				o.Logger.Info("joined the cluster", "cluster", joined.ClusterID, "brokers", len(joined.Brokers))
 				return joined, nil
 			case errors.Is(err, cluster.ErrBrokerIDTaken) || errors.Is(err, cluster.ErrBrokerID):
@@ -74,6 +72,19 @@ func Join(ctx context.Context, o JoinOptions) (Joined, error) {
 		}
 		if err := Pause(ctx, o.Clock, nil, wait); err != nil {
 			return Joined{}, fmt.Errorf("join the cluster: %w", err)
+		}
+	}
+}
+
+func (o *JoinOptions) setPeers(brokers map[uint64]string) {
+	for id, addr := range brokers {
+		first, ok := o.StaticPeers[id]
+		switch {
+		case id == uint64(o.Self.ID):
+		case ok && first != addr:
+			o.Peers.SetPeer(id, first, addr)
+		default:
+			o.Peers.SetPeer(id, addr)
 		}
 	}
 }
