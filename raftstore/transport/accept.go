@@ -1,24 +1,31 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
+	"chronik/raftstore/transport/shares"
 	"chronik/raftstore/transport/wire"
 )
 
 const (
-	// inboundMax bounds the connections that peers have opened, pendingMax
-	// those of them whose hello is not done.
-	inboundMax = 1024
-	pendingMax = 128
+	// pendingMax bounds the connections whose hello is not done, strangersMax
+	// those behind it that have no place of a known peer's.
+	pendingMax   = 128
+	strangersMax = 128
+	// A known peer has places for its connections: of each class for messages
+	// two, so that nobody who calls himself by its name takes its place away.
+	messagePlaces = 2
+	callPlaces    = 8
 	// acceptPause is the wait behind a failed accept: there are no descriptors.
 	acceptPause = 50 * time.Millisecond
 )
@@ -60,15 +67,22 @@ func (t *Transport) acceptAll(ln net.Listener) error {
 	return nil
 }
 
-// take serves a connection if there is room for it.
+// take serves a connection. When there are too many whose hello is not done, one
+// of them gives way.
 func (t *Transport) take(nc net.Conn) {
+	var out net.Conn
 	t.mu.Lock()
-	room := t.pending < pendingMax && len(t.inbound)+t.pending < inboundMax
-	if room {
-		t.pending++
+	if len(t.pending) >= pendingMax {
+		i := shares.GivesWay(t.pending, func(c net.Conn) string { return host(c.RemoteAddr()) })
+		out = t.pending[i]
+		t.pending = slices.Delete(t.pending, i, i+1)
 	}
+	t.pending = append(t.pending, nc)
 	t.mu.Unlock()
-	if !room || !t.spawn(func() { t.serve(nc) }) {
+	if out != nil {
+		_ = out.Close()
+	}
+	if !t.spawn(func() { t.serve(nc) }) {
 		_ = nc.Close()
 	}
 }
@@ -84,7 +98,9 @@ func (t *Transport) serve(nc net.Conn) {
 		err = fmt.Errorf("no hello within %v: %w", openTimeout, err)
 	}
 	t.mu.Lock()
-	t.pending--
+	if i := slices.Index(t.pending, nc); i >= 0 {
+		t.pending = slices.Delete(t.pending, i, i+1)
+	}
 	t.mu.Unlock()
 	if err != nil {
 		if t.ctx.Err() == nil {
@@ -102,6 +118,7 @@ func (t *Transport) serve(nc net.Conn) {
 	} else {
 		t.serveMessages(c)
 	}
+	c.giveRoom()
 	t.delist(c)
 	if err := c.reason(); errors.Is(err, wire.ErrBadFrame) {
 		t.say(slog.LevelError, "a peer's connection is closed", strconv.FormatUint(c.node, 10), err, "node", c.node, "class", c.class)
@@ -109,21 +126,57 @@ func (t *Transport) serve(nc net.Conn) {
 }
 
 // enlist adds a connection. A node has one of each class for messages: if it
-// opens another, the earlier one is dead, and we have not heard yet.
+// opens another, from the same host, the earlier one is dead, and we have not
+// heard yet. From another host that may be somebody else, and both stay.
 func (t *Transport) enlist(c *conn) {
+	var out []*conn
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	places, others := callPlaces, 0
 	if c.class != wire.Calls {
-		for other := range t.inbound {
-			if other.node == c.node && other.class == c.class {
-				other.fail(net.ErrClosed)
-			}
+		places = messagePlaces
+	}
+	for other := range t.inbound {
+		switch {
+		case other.node != c.node || other.class != c.class:
+		case c.class != wire.Calls && other.remote == c.remote:
+			out = append(out, other)
+		default:
+			others++
 		}
 	}
-	t.inbound[c] = true
+	known := t.peers[c.node] != nil && others < places
+	if !known {
+		out = append(out, t.outcastLocked()...)
+	}
+	for _, other := range out {
+		delete(t.inbound, other)
+	}
+	t.enlisted++
+	c.order, t.inbound[c] = t.enlisted, known
+	t.mu.Unlock()
+	for _, other := range out {
+		other.fail(net.ErrClosed)
+	}
 	if t.ctx.Err() != nil { // Close may have looked already
 		c.fail(ErrClosed)
 	}
+}
+
+// outcastLocked is the stranger that gives way to another one, if there are as
+// many as may be.
+func (t *Transport) outcastLocked() []*conn {
+	var strangers []*conn
+	for c, known := range t.inbound {
+		if !known {
+			strangers = append(strangers, c)
+		}
+	}
+	if len(strangers) < strangersMax {
+		return nil
+	}
+	slices.SortFunc(strangers, func(a, b *conn) int { return cmp.Compare(a.order, b.order) })
+	i := shares.GivesWay(strangers, func(c *conn) string { return c.remote })
+	return strangers[i : i+1]
 }
 
 func (t *Transport) delist(c *conn) {
@@ -146,6 +199,7 @@ func (t *Transport) welcome(nc net.Conn) (*conn, error) {
 		nc = tc
 	}
 	c := t.newConn(nc)
+	c.remote = host(nc.RemoteAddr())
 	theirs, head, err := readHello(c.r)
 	if err != nil {
 		return nil, named(err, head)
@@ -167,7 +221,7 @@ func (t *Transport) welcome(nc net.Conn) (*conn, error) {
 // serveMessages delivers what comes until the connection fails.
 func (t *Transport) serveMessages(c *conn) {
 	for {
-		typ, body, err := wire.ReadFrame(c.r, c.limit)
+		typ, body, err := c.readFrame()
 		if err != nil {
 			c.fail(err)
 			return
@@ -214,7 +268,7 @@ func (t *Transport) serveCalls(c *conn) {
 	var wg sync.WaitGroup
 	s := &callServer{t: t, c: c, ctx: ctx, places: make(chan struct{}, servingConnMax)}
 	for {
-		typ, body, err := wire.ReadFrame(c.r, c.limit)
+		typ, body, err := c.readFrame()
 		if err == nil {
 			switch typ {
 			case wire.FramePing:

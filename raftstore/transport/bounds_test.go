@@ -29,6 +29,13 @@ func rawPeer(t *testing.T, to *testNode, id uint64, class wire.Class) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nc.Close() })
+	hello(t, nc, to, id, class)
+	return nc
+}
+
+// hello is what rawPeer says.
+func hello(t *testing.T, nc net.Conn, to *testNode, id uint64, class wire.Class) {
+	t.Helper()
 	h := wire.Hello{Min: 1, Max: 1, Class: class, Node: id, Expected: to.id}
 	if _, err := nc.Write(wire.AppendFrame(nil, wire.FrameHello, h.Append(nil))); err != nil {
 		t.Fatal(err)
@@ -36,7 +43,6 @@ func rawPeer(t *testing.T, to *testNode, id uint64, class wire.Class) net.Conn {
 	if a, _, err := readHello(bufio.NewReaderSize(nc, 16)); err != nil || a.Status != wire.Welcome {
 		t.Fatalf("%+v, %v", a, err)
 	}
-	return nc
 }
 
 // deafNode listens, says hello, and reads nothing that follows.

@@ -20,6 +20,19 @@ import (
 // errSilent is a connection that has brought nothing for too long.
 var errSilent = errors.New("transport: the connection is silent")
 
+// errSlow is a frame whose bytes came too slowly.
+var errSlow = errors.New("transport: a frame takes too long to arrive")
+
+const (
+	// framesBytesMax bounds the frames that are larger than freeBytesMax and
+	// arrive at a time, of all connections; two of the greatest.
+	framesBytesMax = 2 * wire.BulkBytesMax
+	freeBytesMax   = wire.CallLen + wire.BodyBytesMax
+	// A frame has frameTime to arrive, and a second for each frameBytesPerSecond.
+	frameTime           = 16 * time.Second
+	frameBytesPerSecond = 1 << 20
+)
+
 // conn is a connection after its hello.
 type conn struct {
 	t      *Transport
@@ -30,7 +43,12 @@ type conn struct {
 	addr   string // that was dialed
 	opened time.Time
 
+	remote string // address without port of who has connected
+	order  uint64 // among those that were accepted
+	held   int    // bytes of budget, for the frame that is being read or delivered
+
 	last atomic.Int64 // sign of life: Transport.elapsed
+	due  atomic.Int64 // when the frame that is being read has to be there; 0: none is
 	mu   sync.Mutex
 	err  error         // why it ended
 	done chan struct{} // closed with err
@@ -41,6 +59,36 @@ func (t *Transport) newConn(nc net.Conn) *conn {
 	c.last.Store(int64(c.opened.Sub(t.began)))
 	c.r = bufio.NewReaderSize(c, 32<<10)
 	return c
+}
+
+// readFrame reads the next frame of a connection that was accepted. The one
+// before has been dealt with.
+func (c *conn) readFrame() (wire.FrameType, []byte, error) {
+	c.giveRoom()
+	typ, body, err := wire.ReadFrameWithin(c.r, c.limit, c.takeRoom)
+	c.due.Store(0)
+	return typ, body, err
+}
+
+// takeRoom waits until there is room for a frame of that length, which then has
+// so long to arrive, however slow. A wait that is too long ends the connection,
+// for as long it is silent.
+func (c *conn) takeRoom(length int) error {
+	if length > freeBytesMax {
+		if !c.t.frames.Take(length, c.done) {
+			return c.reason()
+		}
+		c.held = length
+	}
+	c.due.Store(int64(c.t.elapsed() + frameTime + time.Duration(length)*time.Second/frameBytesPerSecond))
+	return nil
+}
+
+func (c *conn) giveRoom() {
+	if c.held > 0 {
+		c.t.frames.Give(c.held)
+		c.held = 0
+	}
 }
 
 // Read is what the buffer reads through.
@@ -78,13 +126,24 @@ func (c *conn) watch(now time.Time) {
 	if c.class == wire.Bulk {
 		most = bulkSilenceMax
 	}
-	if now.Sub(c.t.began)-time.Duration(c.last.Load()) > most {
+	elapsed := now.Sub(c.t.began)
+	if due := c.due.Load(); due != 0 && elapsed > time.Duration(due) {
+		c.fail(errSlow)
+	}
+	if elapsed-time.Duration(c.last.Load()) > most {
 		c.fail(errSilent)
 	}
 }
 
-// limit is the greatest frame of a type on a connection.
-func (c *conn) limit(typ wire.FrameType) int { return wire.Limit(c.class, typ) }
+// limit is the greatest frame of a type on a connection. Whoever is not known as
+// a peer (yet) is not given room for a large one.
+func (c *conn) limit(typ wire.FrameType) int {
+	most := wire.Limit(c.class, typ)
+	if most > freeBytesMax && c.t.peer(c.node) == nil {
+		return freeBytesMax
+	}
+	return most
+}
 
 // gone reports whether an error says that the other side has closed or reset
 // the connection.

@@ -23,7 +23,10 @@
 //   - what is no peer is named as far as its bytes tell: TLS against plain TCP,
 //     HTTP, a Kafka client; a reason that repeats is logged once a minute;
 //   - arbitrary bytes cause neither a panic nor an allocation much larger than
-//     what has arrived.
+//     what has arrived; frames above 1 MiB, which known peers alone may send, share
+//     a bound, and a frame that does not arrive in time ends its connection;
+//   - whoever connects, in whatever number and under whatever names, ends no
+//     connection of a known peer's from another host, and keeps none out.
 //
 // It does not repeat messages (raft does), nor calls: ErrUnreachable means that
 // a call was not served, ErrLost that it may have been. It does not know which

@@ -14,6 +14,7 @@ import (
 
 	"chronik/internal/clock"
 	"chronik/internal/repeats"
+	"chronik/raftstore/transport/shares"
 	"chronik/raftstore/transport/wire"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -121,8 +122,9 @@ type Transport struct {
 	mu        sync.RWMutex
 	peers     map[uint64]*peer
 	listeners map[net.Listener]bool
-	inbound   map[*conn]bool
-	pending   int // accepted, hello not done
+	inbound   map[*conn]bool // true: it has a place of a known peer's
+	enlisted  uint64         // how often one was added
+	pending   []net.Conn     // accepted, hello not done; in that order
 
 	randMu  sync.Mutex
 	spawnMu sync.Mutex
@@ -130,14 +132,15 @@ type Transport struct {
 	wg      sync.WaitGroup // every goroutine
 	ticker  clock.Timer    // under spawnMu
 
-	serving chan struct{} // a place for each call that is being served
+	serving chan struct{}  // a place for each call that is being served
+	frames  *shares.Budget // of large frames that arrive
 }
 
 // New returns a transport that knows no peers yet.
 func New(o Options) *Transport {
 	o.setDefaults()
 	t := &Transport{opt: o, began: o.Clock.Now(), said: repeats.New(o.Clock), peers: map[uint64]*peer{}, listeners: map[net.Listener]bool{}, inbound: map[*conn]bool{},
-		serving: make(chan struct{}, servingMax)}
+		serving: make(chan struct{}, servingMax), frames: shares.NewBudget(framesBytesMax)}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if o.TLS != nil {
 		t.server = o.TLS.Clone()

@@ -93,6 +93,12 @@ func Limit(c Class, typ FrameType) int {
 // ReadFrame reads a frame. limit gives the greatest body of a type, negative
 // for a type that must not come. The body is the caller's.
 func ReadFrame(r *bufio.Reader, limit func(FrameType) int) (FrameType, []byte, error) {
+	return ReadFrameWithin(r, limit, func(int) error { return nil })
+}
+
+// ReadFrameWithin is ReadFrame, and has room called with the length of the body
+// before any of it is read. An error of room's ends it.
+func ReadFrameWithin(r *bufio.Reader, limit func(FrameType) int, room func(length int) error) (FrameType, []byte, error) {
 	head, err := r.Peek(headerLen)
 	if err != nil {
 		if err == io.EOF && len(head) > 0 {
@@ -110,6 +116,9 @@ func ReadFrame(r *bufio.Reader, limit func(FrameType) int) (FrameType, []byte, e
 	}
 	if most := limit(typ); length > most {
 		return 0, nil, fmt.Errorf("%w: type %d with %d bytes, at most %d", ErrBadFrame, typ, length, most)
+	}
+	if err := room(length); err != nil {
+		return 0, nil, err
 	}
 	body, err := readBody(r, length)
 	if err != nil {
