@@ -9,6 +9,7 @@ import (
 
 	"chronik/broker/follow"
 	"chronik/broker/group"
+	"chronik/internal/vfs"
 	"chronik/kafka/batch"
 )
 
@@ -299,5 +300,31 @@ func TestReadyWithoutALeader(t *testing.T) {
 	})
 	if got := leader.Partitions()[0].Raft.Leader; got != 0 {
 		t.Errorf("node %d leads, want nobody", got)
+	}
+}
+
+// Where most replicas are gone nobody leads, and the node that is left says so
+// of every partition, those it led and those it followed.
+func TestOneNodeIsLeft(t *testing.T) {
+	c := newCrew(t, 3, nil)
+	c.create(c.runs[1], "t", 3, 3)
+	left := c.runs[2]
+	disks := map[uint64]*vfs.Mem{}
+	for _, n := range c.running() {
+		if n != left {
+			disks[n.id] = n.kill()
+		}
+	}
+	c.until("no leader is told", func() bool {
+		for _, p := range left.Metadata(background, MetadataRequest{Topics: []TopicRef{{Name: "t"}}})[0].Partitions {
+			if p.Leader.ID != -1 || !errors.Is(p.Err, ErrLeaderNotAvailable) || len(p.Replicas) != 3 {
+				return false
+			}
+		}
+		return true
+	})
+	c.start(1, disks[1])
+	for part := range int32(3) {
+		c.leader("t", part)
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 func (b *Broker) newLeaders() (*leaders.Leaders, *lag.Lag) {
 	o := leaders.Options{NodeID: b.opt.NodeID, View: b.view, Local: b.local, Tracker: b.watch, Clock: b.opt.Clock}
+	o.Led = func() bool { return b.meta.Status().Leader != 0 }
 	if b.opt.Peers != nil {
 		o.Peers = b.opt.Peers
 	}

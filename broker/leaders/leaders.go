@@ -44,6 +44,7 @@ type Peers interface {
 type Options struct {
 	NodeID  int32
 	View    func(f func(s *cluster.State)) // the metadata
+	Led     func() bool                    // it has a leader, as far as this node knows; called in View
 	Local   *local.Set
 	Tracker *replica.Tracker
 	Peers   Peers // nil: a node by itself
@@ -57,7 +58,9 @@ type Leaders struct{ opt Options }
 func New(o Options) *Leaders { return &Leaders{opt: o} }
 
 // Of is who leads a partition of t, and which replicas are in sync. A leader
-// that has lost contact with the cluster is none.
+// that has lost contact with the cluster is none; nor is one that the metadata
+// has, when the replica here has no newer leader and knows better: this node
+// is it and no longer leads, or the metadata has no leader to tell of another.
 func (l *Leaders) Of(s *cluster.State, t *cluster.Topic, index int32) (Leader, []int32) {
 	group := t.Partitions[index].GroupID
 	told, ok := s.Leadership(group)
@@ -65,24 +68,34 @@ func (l *Leaders) Of(s *cluster.State, t *cluster.Topic, index int32) (Leader, [
 		told = cluster.Leadership{Leader: -1, Epoch: -1}
 	}
 	if _, p, err := l.opt.Local.Lookup("", t.ID, true, index); err == nil {
-		if node, epoch := p.Leader(); node != 0 && epoch >= told.Epoch {
-			isr := told.ISR
-			if mine, ok := l.opt.Tracker.ISR(group, epoch); ok && int32(node) == l.opt.NodeID {
-				isr = mine
-			}
-			switch {
-			case !ok && isr == nil: // the partition is new: it begins with all that live
-				isr = live(s, t.Partitions[index].Replicas, int32(node))
-			case !slices.Contains(isr, int32(node)):
-				isr = []int32{int32(node)} // it has not told yet
-			}
-			return Leader{int32(node), epoch}, isr
+		switch node, epoch := p.Leader(); {
+		case epoch < told.Epoch:
+		case node != 0:
+			return Leader{int32(node), epoch}, l.inSync(s, &t.Partitions[index], Leader{int32(node), epoch}, told.ISR)
+		case told.Leader == l.opt.NodeID || !l.opt.Led():
+			return Leader{-1, told.Epoch}, told.ISR
 		}
 	}
 	if n, known := s.Broker(told.Leader); !known || n.Fenced {
 		return Leader{-1, told.Epoch}, told.ISR
 	}
 	return Leader{told.Leader, told.Epoch}, told.ISR
+}
+
+// inSync is the replicas in sync of a partition whose leader the replica here
+// knows; told is what the metadata has, nil when nobody ever told.
+func (l *Leaders) inSync(s *cluster.State, p *cluster.Partition, leader Leader, told []int32) []int32 {
+	isr := told
+	if mine, ok := l.opt.Tracker.ISR(p.GroupID, leader.Epoch); ok && leader.Node == l.opt.NodeID {
+		isr = mine
+	}
+	switch {
+	case isr == nil: // the partition is new: it begins with all that live
+		isr = live(s, p.Replicas, leader.Node)
+	case !slices.Contains(isr, leader.Node):
+		isr = []int32{leader.Node} // it has not told yet
+	}
+	return isr
 }
 
 // live is the replicas whose brokers are there, and the leader.

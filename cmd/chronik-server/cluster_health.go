@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"chronik/cmd/chronik-server/client"
 
@@ -11,7 +12,8 @@ import (
 
 // clusterHealth is what cluster health says.
 type clusterHealth struct {
-	Healthy bool `json:"healthy" yaml:"healthy"`
+	Healthy bool     `json:"healthy" yaml:"healthy"`
+	Reasons []string `json:"reasons" yaml:"reasons"` // why it is not healthy
 	counts  `yaml:",inline"`
 }
 
@@ -22,14 +24,23 @@ func (a *app) clusterHealthCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			h := clusterHealth{counts: count(all)}
-			h.Healthy = m.ControllerId >= 0 && h.Offline == 0 && h.UnderReplicated == 0
+			h := clusterHealth{counts: count(all), Reasons: []string{}}
+			if m.ControllerId < 0 {
+				h.Reasons = append(h.Reasons, client.ErrNoController.Error())
+			}
+			if h.Offline > 0 {
+				h.Reasons = append(h.Reasons, fmt.Sprintf("%d partitions without a leader", h.Offline))
+			}
+			if h.UnderReplicated > 0 {
+				h.Reasons = append(h.Reasons, fmt.Sprintf("%d under-replicated", h.UnderReplicated))
+			}
+			h.Healthy = len(h.Reasons) == 0
 			row := []string{strconv.FormatBool(h.Healthy), strconv.Itoa(h.Partitions), strconv.Itoa(h.Offline), strconv.Itoa(h.UnderReplicated)}
 			if err := a.print(cmd.OutOrStdout(), []string{"HEALTHY", "PARTITIONS", "OFFLINE", "UNDER-REPLICATED"}, [][]string{row}, h); err != nil {
 				return err
 			}
 			if !h.Healthy {
-				return fmt.Errorf("not healthy: %d partitions without a leader, %d under-replicated", h.Offline, h.UnderReplicated)
+				return fmt.Errorf("not healthy: %s", strings.Join(h.Reasons, ", "))
 			}
 			return nil
 		})

@@ -21,7 +21,7 @@ func (a *app) topicAlterCommand() *cobra.Command {
 			if len(settings)+len(deleted) == 0 && partitions == 0 {
 				return usagef("topic alter %s: nothing to change; want --topic-config, --delete-topic-config or --partitions", args[0])
 			}
-			controller, err := c.Controller()
+			controller, err := c.Controller(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -27,7 +27,7 @@ func (a *app) topicCreateCommand() *cobra.Command {
 				}
 				request.Topics = append(request.Topics, topic)
 			}
-			controller, err := c.Controller()
+			controller, err := c.Controller(cmd.Context())
 			if err != nil {
 				return err
 			}

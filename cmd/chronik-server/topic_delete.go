@@ -15,7 +15,7 @@ func (a *app) topicDeleteCommand() *cobra.Command {
 			for _, name := range names {
 				request.Topics = append(request.Topics, msg.DeleteTopicState{Name: wire.Str(name)})
 			}
-			controller, err := c.Controller()
+			controller, err := c.Controller(cmd.Context())
 			if err != nil {
 				return err
 			}

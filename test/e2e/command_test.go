@@ -2,10 +2,14 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"chronik/test/harness"
 )
@@ -90,5 +94,52 @@ func TestNodesThatAreDown(t *testing.T) {
 			}
 			return nil
 		})
+	}
+}
+
+// TestWithoutAQuorum: a node that is left alone says so, in Metadata and in what the commands print, and takes it back when the
+// others are there again.
+func TestWithoutAQuorum(t *testing.T) {
+	c := start(t, harness.ClusterConfig{})
+	create(t, c, "alone", 3)
+	left := c.Node(2)
+	for _, b := range c.Others(left) {
+		b.Kill()
+	}
+	harness.Eventually(t, limit, "no partition has a leader", func() error {
+		views, err := left.View(ctx(t), "alone")
+		if err != nil {
+			return err
+		}
+		for _, v := range views {
+			if v.Leader != -1 || !errors.Is(v.Err, kerr.LeaderNotAvailable) {
+				return fmt.Errorf("%+v", v)
+			}
+		}
+		m, err := left.Metadata(ctx(t))
+		if err != nil || m.ControllerID != -1 {
+			return fmt.Errorf("controller %d, %v", m.ControllerID, err)
+		}
+		return nil
+	})
+	const leaderless = "the cluster's metadata has no leader"
+	if status, out := command(t, left, "cluster", "health"); status != 1 || !strings.Contains(out, leaderless+", 3 partitions without a leader") {
+		t.Errorf("cluster health: status %d, %s", status, out)
+	}
+	var sum struct{ Controller, Partitions, Offline int }
+	if err := answer(t, left, &sum, "cluster", "status"); err != nil || sum.Controller != -1 || sum.Partitions != 3 || sum.Offline != 3 {
+		t.Errorf("cluster status: %+v, %v", sum, err)
+	}
+	if status, out := command(t, left, "topic", "create", "more"); status != 1 || !strings.Contains(out, leaderless) {
+		t.Errorf("topic create: status %d, %s", status, out)
+	}
+	if err := c.Launch(); err != nil {
+		t.Fatal(err)
+	}
+	c.AwaitISR(limit, harness.IDs(c.Nodes), "alone")
+	for _, b := range c.Nodes {
+		if status, out := command(t, b, "cluster", "health"); status != 0 {
+			t.Errorf("node %d: cluster health: status %d, %s", b.ID, status, out)
+		}
 	}
 }

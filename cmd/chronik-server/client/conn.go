@@ -155,13 +155,27 @@ func (c *Conn) Metadata(topics []string) (*msg.MetadataResponse, error) {
 	return &answer, nil
 }
 
+// ErrNoController says that the broker knows of nobody who could change topics.
+var ErrNoController = errors.New("the cluster's metadata has no leader")
+
+// controllerMax is how long Controller waits for one: longer than an election
+// takes while most of those who vote are there.
+const controllerMax = 5 * time.Second
+
 // Controller is a connection to the broker that changes topics.
-func (c *Conn) Controller() (*Conn, error) {
-	m, err := c.Metadata([]string{})
-	if err != nil {
-		return nil, err
+func (c *Conn) Controller(ctx context.Context) (*Conn, error) {
+	for began := time.Now(); ; {
+		m, err := c.Metadata([]string{})
+		switch {
+		case err != nil:
+			return nil, err
+		case m.ControllerId >= 0:
+			return c.Peer(m.ControllerId)
+		}
+		if time.Since(began) > controllerMax || time.Until(c.deadline) < unsettledPause || !clock.Sleep(ctx, clock.Real, unsettledPause) {
+			return nil, fmt.Errorf("%w, as far as the broker at %s knows: most of the nodes that vote are down, or out of its reach", ErrNoController, c.addr)
+		}
 	}
-	return c.Peer(m.ControllerId)
 }
 
 // Coordinator is a connection to the broker that a group belongs to.
