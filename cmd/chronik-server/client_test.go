@@ -34,7 +34,7 @@ func startNode(t *testing.T) (addr string) {
 	}
 	c, err := config.Load(config.Input{Hostname: os.Hostname, Flags: map[string]string{"data-dir": dir,
 		"bind-addr": "127.0.0.1", "advertised-addr": "127.0.0.1", "kafka-port": port, "metrics-port": "0"},
-		Sets: []string{"offsets.topic.num.partitions=2"}})
+		Sets: []string{"offsets.topic.num.partitions=2", "group.initial.rebalance.delay.ms=0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,6 +169,28 @@ func TestGroupsAreDescribedAndReset(t *testing.T) {
 	refused(t, addr, "group reset-offsets g --topic a", 2, "want --topic, and one of")
 	refused(t, addr, "group reset-offsets g --topic a --to-latest --to-earliest", 2, "want --topic, and one of")
 	refused(t, addr, "group reset-offsets g --topic a:7 --to-latest", 1, "a:7: there is no such partition")
+}
+
+// TestOffsetsOfALiveGroupStay: what is in the way is said.
+func TestOffsetsOfALiveGroupStay(t *testing.T) {
+	addr := startNode(t)
+	var made []done
+	ask(t, addr, "topic create a", &made)
+	ask(t, addr, "group reset-offsets g --topic a --to-latest", &[]resetOffset{})
+	a := app{server: addr, timeout: waitMax}
+	c, err := a.connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	var joined msg.JoinGroupResponse
+	join := &msg.JoinGroupRequest{GroupId: "g", SessionTimeoutMs: 60000, RebalanceTimeoutMs: 60000, ProtocolType: "consumer",
+		Protocols: []msg.JoinGroupRequestProtocol{{Name: "range", Metadata: []byte{0, 0}}}}
+	if err := c.Call(join, &joined, 3); err != nil || joined.ErrorCode != 0 {
+		t.Fatalf("join: code %d, %v", joined.ErrorCode, err)
+	}
+	refused(t, addr, "group reset-offsets g --topic a --to-earliest", 1, "group g has 1 members (CompletingRebalance); stop them first: ")
+	refused(t, addr, "group reset-offsets g --topic a --to-earliest --dry-run", 1, "group g has 1 members")
 }
 
 func TestTheClusterTellsHowItIs(t *testing.T) {

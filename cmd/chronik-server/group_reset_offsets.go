@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"chronik/cmd/chronik-server/client"
+	"chronik/kafka/kerr"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 
@@ -76,6 +77,13 @@ func planReset(c *client.Conn, group string, topics []string, target resetTarget
 	if err != nil {
 		return nil, err
 	}
+	found, err := coordinator.DescribeGroup(group)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(found.Members); n > 0 {
+		return nil, fmt.Errorf("group %s has %d members (%s); stop them first: offsets are set for a group without members", group, n, found.GroupState)
+	}
 	now, err := coordinator.CommittedOffsets(group)
 	if err != nil {
 		return nil, err
@@ -136,7 +144,11 @@ func commitReset(c *client.Conn, group string, plan []resetOffset) error {
 	}
 	for _, t := range answer.Topics {
 		for _, p := range t.Partitions {
-			if err := client.CodeError(p.ErrorCode, wire.NullString{}, fmt.Sprintf("group %s, %s-%d", group, t.Name, p.PartitionIndex)); err != nil {
+			message := wire.NullString{}
+			if kerr.Code(p.ErrorCode) == kerr.UnknownMemberID {
+				message = wire.Str("the group has got a member meanwhile; offsets are set for a group without members")
+			}
+			if err := client.CodeError(p.ErrorCode, message, fmt.Sprintf("group %s, %s-%d", group, t.Name, p.PartitionIndex)); err != nil {
 				return err
 			}
 		}

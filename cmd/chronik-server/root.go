@@ -91,6 +91,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	if !errors.As(err, &unknown) {
 		return usageError{err}
 	}
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+		return unknownCommand(cmd, words) // whose flags nobody knows
+	}
 	var known []string
 	add := func(f *pflag.Flag) { known = append(known, "--"+f.Name) }
 	cmd.Flags().VisitAll(add)
@@ -123,7 +126,13 @@ func needSubcommand(cmd *cobra.Command, _ []string) error {
 			known = append(known, sub.Name())
 		}
 	}
-	return usagef("%s: want one of %s", cmd.CommandPath(), strings.Join(known, ", "))
+	return usagef("%s: want one of %s", called(cmd), strings.Join(known, ", "))
+}
+
+// called is a command's name as it was typed, without the program's: errors
+// begin with that.
+func called(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }
 
 // exactly is the Args of commands with a certain number of arguments.
@@ -133,9 +142,9 @@ func exactly(names ...string) cobra.PositionalArgs {
 			return nil
 		}
 		if len(names) == 0 {
-			return usagef("%s: unexpected %q; it takes no arguments", cmd.CommandPath(), args[0])
+			return usagef("%s: unexpected %q; it takes no arguments", called(cmd), args[0])
 		}
-		return usagef("%s: %d arguments; want %s", cmd.CommandPath(), len(args), strings.Join(names, " "))
+		return usagef("%s: %d arguments; want %s", called(cmd), len(args), strings.Join(names, " "))
 	}
 }
 
@@ -145,6 +154,6 @@ func atLeastOne(name string) cobra.PositionalArgs {
 		if len(args) > 0 {
 			return nil
 		}
-		return usagef("%s: want %s", cmd.CommandPath(), name)
+		return usagef("%s: want %s", called(cmd), name)
 	}
 }

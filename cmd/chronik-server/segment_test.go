@@ -146,7 +146,7 @@ func TestSegmentStatus(t *testing.T) {
 		}
 	}
 	for args, want := range map[string]string{
-		"segment":                              "chronik-server segment: want one of dump, inspect, repair, verify",
+		"segment":                              "segment: want one of dump, inspect, repair, verify",
 		"segment repair x":                     "segment repair: want --to, a directory to write the copy to",
 		"segment repair x --to y":              "x: there is nothing of that name; want a segment file or a log's directory",
 		"segment repair x --to x/y":            "--to x/y: want a directory outside of the log's",
@@ -155,7 +155,7 @@ func TestSegmentStatus(t *testing.T) {
 		"segment verify nosuch":                "nosuch: there is nothing of that name; want a segment file, a log's directory or a data directory",
 		"segment verify .":                     ".: no log there; want a segment file, a log's directory or a data directory",
 		"segment dump . -o yaml":               "--output yaml: dump wants table or json",
-		"segment inspect":                      "chronik-server segment inspect: 0 arguments; want FILE|DIR",
+		"segment inspect":                      "segment inspect: 0 arguments; want FILE|DIR",
 		"segment inspect . --frames":           "unknown flag --frames; did you mean --rack?",
 		"segment verify . --frames-onl":        "unknown flag --frames-onl; did you mean --frames-only?",
 	} {
