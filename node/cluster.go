@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"chronik/broker/cluster"
+	"chronik/broker/leaders"
 	"chronik/broker/metadata"
+	"chronik/broker/metadata/calls"
 	"chronik/raftstore/transport"
 	"chronik/wal"
 )
@@ -61,7 +63,7 @@ func (n *Node) openTransport() {
 		Deliver: n.link.Deliver, Serve: n.serveCall,
 		Unreachable: func(node uint64) { n.raft.Unreachable(node) },
 		Down:        func(node uint64) { n.raft.Down(node) },
-		Hooks:       transport.Hooks{RPC: n.called, Dropped: n.dropped},
+		Hooks:       transport.Hooks{RPC: n.called, Dropped: n.link.Dropped},
 	})
 	n.link.Connect(n.peers)
 	n.onStop("the transport", func(context.Context) error { return n.peers.Close() })
@@ -108,10 +110,19 @@ func (n *Node) called(method uint8, node uint64, took time.Duration, err error) 
 	rpc.Answered(took)
 }
 
-func callName(method uint8) string { return "call_" + strconv.Itoa(int(method)) }
+// callNames are the values of rpc_type for requests. Those of raft's messages
+// are raftstore/link's.
+var callNames = map[uint8]string{
+	calls.MethodPropose: "metadata_propose", calls.MethodJoin: "join", calls.MethodHeartbeat: "broker_heartbeat",
+	leaders.MethodTransfer: "transfer_leadership",
+}
 
-// dropped counts a message of raft that was not sent.
-func (n *Node) dropped(node uint64, _ string) { n.metrics.Raft.RPC("raft", node).Failed() }
+func callName(method uint8) string {
+	if name := callNames[method]; name != "" {
+		return name
+	}
+	return "call_" + strconv.Itoa(int(method))
+}
 
 // clusterID is "" as long as it is not known.
 func (n *Node) clusterID() string {

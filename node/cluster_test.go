@@ -171,6 +171,23 @@ func TestThreeNodesBecomeACluster(t *testing.T) {
 	c.start(3, 2, 1)
 	cluster := c.awaitReady()
 	c.awaitVoters(3)
+	await(t, "requests to other nodes are counted by what they are", func() error {
+		var text strings.Builder
+		for _, n := range c.nodes {
+			if err := n.metrics.WriteText(&text); err != nil {
+				return err
+			}
+		}
+		for _, want := range []string{"join", "metadata_propose", "broker_heartbeat"} {
+			if !strings.Contains(text.String(), `chronik_raft_rpc_calls_total{rpc_type="`+want+`"`) {
+				return fmt.Errorf("no %s", want)
+			}
+		}
+		if strings.Contains(text.String(), `"call_`) {
+			return errors.New("a call without a name")
+		}
+		return nil
+	})
 	for _, id := range []int{1, 2, 3} { // each finds its place again
 		c.stop(id)
 		c.start(id)

@@ -103,7 +103,7 @@ var table = map[string]packageRule{
 	"kafka/reference":       {level: 42, imports: []string{"kafka/handler", "kafka/msg", "kafka/batch", "kafka/batch/compress", "kafka/kerr", "broker/config"}},
 	"admin":                 {level: 40, imports: []string{"internal/clock"}},
 
-	"node": {level: 50, imports: []string{"admin", "kafka/server", "kafka/handler", "broker", "broker/cluster", "broker/metadata",
+	"node": {level: 50, imports: []string{"admin", "kafka/server", "kafka/handler", "broker", "broker/cluster", "broker/leaders", "broker/metadata", "broker/metadata/calls",
 		"raftstore", "raftstore/link", "raftstore/multiraft", "raftstore/transport", "wal", "internal/vfs", "internal/clock", "internal/metrics", "internal/config"}},
 	"cmd/chronik-server/client": {level: 59, imports: []string{"internal/clock", "kafka/msg", "kafka/wire", "kafka/kerr"}},
 	"cmd/chronik-server": {level: 60, imports: []string{"cmd/chronik-server/client", "internal/clock", "node", "kafka/reference", "wal/inspect", "wal/repair", "broker/config", "internal/config", "internal/vfs", "kafka/msg", "kafka/wire", "kafka/kerr"},

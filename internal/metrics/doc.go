@@ -21,7 +21,7 @@
 //	Kafka.ConnectionsOpened, ConnectionClosed, ConnectionRejected
 //	                                         kafka/server
 //	Kafka.MemoryWaited                       kafka/server, when a connection has to wait for request memory
-//	Kafka.FrameRejected                      kafka/server, when a frame is refused before it is decoded
+//	Kafka.FrameRejected                      kafka/handler, when a frame is refused before it is decoded
 //	Kafka.RecordsProduced, BytesProduced, BytesFetched
 //	                                         kafka/handler or broker
 //	Storage.FramesAppended                   raftstore/multiraft, once an append to a log
@@ -32,7 +32,8 @@
 //	Raft.Committed                           raftstore/multiraft, once a batch of committed entries
 //	Raft.CommitLatency                       raftstore/multiraft, once a proposal: proposed until committed
 //	Raft.LogCompactions                      broker/partition, once the start of a log has moved
-//	Raft.RPC(kind, node).Sent, .Answered     raftstore/link for raft's messages; node for requests (.Failed too)
+//	Raft.RPC(kind, node).Sent, .Failed, .Answered
+//	                                         raftstore/link for raft's messages; node for requests
 //	Raft.AppendEntriesSent, AppendEntriesReceived, AppendEntriesRejected
 //	                                         raftstore/link
 //	Raft.SnapshotCreated, SnapshotApplied, SnapshotTransferred, ConfigChanged

@@ -43,6 +43,8 @@ func (k *Kafka) register(r *prometheus.Registry) {
 		"Client connections refused at once, by reason.", "reason")
 	k.framesRejected = newCounterVec(r, "chronik_kafka_frames_rejected_total",
 		"Request frames refused before they were decoded, by reason.", "reason")
+	zero(k.connectionsRejected, "limit", "full")
+	zero(k.framesRejected, "malformed", "unknown_api", "unsupported_version", "unauthenticated")
 	k.requests = newCounterVec(r, "chronik_kafka_requests_total", "Requests answered, by API.", "api")
 	k.errors = newCounterVec(r, "chronik_kafka_request_errors_total",
 		"Error codes in responses, by API and name of the code.", "api", "error")
@@ -90,11 +92,11 @@ func (k *Kafka) MemoryWaited(took time.Duration) {
 func (k *Kafka) ConnectionClosed(reason string) { k.connectionsClosed.WithLabelValues(reason).Inc() }
 
 // ConnectionRejected counts one connection refused at once; reason is one of
-// few words, as "limit".
+// few words: "limit", "full", "shutdown".
 func (k *Kafka) ConnectionRejected(reason string) {
 	k.connectionsRejected.WithLabelValues(reason).Inc()
 }
 
 // FrameRejected counts one frame refused before it was decoded; reason is one
-// of few words, as "too_large", "unknown_api", "malformed".
+// of few words: "malformed", "unknown_api", "unsupported_version", "unauthenticated".
 func (k *Kafka) FrameRejected(reason string) { k.framesRejected.WithLabelValues(reason).Inc() }

@@ -28,17 +28,17 @@ func (l *Latency) Observe(d time.Duration) {
 	l.recent[(l.count.Add(1)-1)%latencyWindow].Store(math.Float64bits(ms))
 }
 
-// Median is the median of the latest observations (the lower one of two), and
-// false before the first.
-func (l *Latency) Median() (ms float64, ok bool) {
+// Median is the median of the latest observations (the lower one of two), in
+// milliseconds; 0 before the first.
+func (l *Latency) Median() float64 {
 	n := min(l.count.Load(), latencyWindow)
 	if n == 0 {
-		return 0, false
+		return 0
 	}
 	recent := make([]float64, n)
 	for i := range recent {
 		recent[i] = math.Float64frombits(l.recent[i].Load())
 	}
 	slices.Sort(recent)
-	return recent[(n-1)/2], true
+	return recent[(n-1)/2]
 }

@@ -32,7 +32,7 @@ func (p *peers) register(r *prometheus.Registry) {
 		"What was sent to other nodes and has an answer, by kind and node: raft's messages and requests. A raft message counts when it is handed to the transport.",
 		"rpc_type", "target_node")
 	p.errors = newCounterVec(r, "chronik_raft_rpc_errors_total",
-		"Requests to other nodes that failed; as rpc_type raft, messages of raft that were dropped, which raft repeats.", "rpc_type", "target_node")
+		"Of those, requests that failed, and messages of raft that were dropped instead of sent, which raft repeats.", "rpc_type", "target_node")
 	p.latency = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "chronik_raft_rpc_latency_ms", Buckets: latencyBucketsMs,
 		Help: "From a request until its answer: of every request, and of raft's messages one at a time for each kind and node.",

@@ -28,10 +28,8 @@ func (m *Metrics) WriteText(w io.Writer) error {
 		if family.GetName() != commitLatencyName {
 			continue
 		}
-		if ms, ok := m.Raft.CommitLatency.Median(); ok {
-			if _, err := fmt.Fprintf(w, "%s %g\n", commitLatencyName, ms); err != nil {
-				return err
-			}
+		if _, err := fmt.Fprintf(w, "%s %g\n", commitLatencyName, m.Raft.CommitLatency.Median()); err != nil {
+			return err
 		}
 	}
 	return gatherErr

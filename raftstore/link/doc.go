@@ -3,7 +3,7 @@
 // It guarantees: what Send is given goes to the transport unchanged and in
 // order; what Deliver is given goes to the host, unless its sender is not the
 // one it names. Every append message and every message that has an answer is
-// counted by kind and node. Of each kind and node one at a time is followed
+// counted by kind and node, and so is that it was dropped. Of each kind and node one at a time is followed
 // until its answer, which is what chronik_raft_rpc_latency_ms tells.
 //
 // It does not queue, drop or repeat anything.

@@ -68,6 +68,14 @@ func (l *Link) sending(group uint64, m *pb.Message) {
 	}
 }
 
+// Dropped counts a message that Send was given and the transport has not sent,
+// why ever (transport.Hooks.Dropped).
+func (l *Link) Dropped(node uint64, kind pb.MessageType, _ string) {
+	if k := asks(kind); k != kindNone {
+		l.peer(node).asked[k].series.Failed()
+	}
+}
+
 // Deliver hands the host a message that came from a node.
 func (l *Link) Deliver(from, group uint64, m *pb.Message) error {
 	err := l.deliver(from, group, m)

@@ -65,7 +65,13 @@ func TestMessagesPassAndAreCounted(t *testing.T) {
 	if len(out.sent) != 4 || out.groups[0] != 17 || out.sent[3] != msgs[3] {
 		t.Fatalf("%d messages of groups %v went out", len(out.sent), out.groups)
 	}
+	for _, kind := range []pb.MessageType{pb.MsgApp, pb.MsgHeartbeat, pb.MsgVoteResp} { // answers are no calls
+		l.Dropped(2, kind, "queue full")
+	}
 	requireLines(t, m,
+		`chronik_raft_rpc_errors_total{rpc_type="append_entries",target_node="2"} 1`,
+		`chronik_raft_rpc_errors_total{rpc_type="append_entries",target_node="3"} 0`,
+		`chronik_raft_rpc_errors_total{rpc_type="heartbeat",target_node="2"} 1`,
 		`chronik_raft_append_entries_sent_total 2`,
 		`chronik_raft_rpc_calls_total{rpc_type="append_entries",target_node="2"} 1`,
 		`chronik_raft_rpc_calls_total{rpc_type="append_entries",target_node="3"} 1`,

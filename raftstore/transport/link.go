@@ -213,16 +213,16 @@ func (l *link) set(c *conn) {
 // drop empties the queue, and takes nothing until the link is connected.
 func (l *link) drop(err error) {
 	l.mu.Lock()
-	dropped := len(l.queue)
-	for _, i := range l.queue {
+	dropped := l.queue
+	for _, i := range dropped {
 		l.queued -= i.size
 	}
 	l.queue, l.refuse, l.err = nil, true, err
 	l.mu.Unlock()
-	for range dropped {
-		l.p.t.opt.Hooks.Dropped(l.p.id, WhyUnconnected)
+	for _, i := range dropped {
+		l.p.t.opt.Hooks.Dropped(l.p.id, i.m.GetType(), WhyUnconnected)
 	}
-	if dropped > 0 {
+	if len(dropped) > 0 {
 		l.p.unreachable()
 	}
 }
@@ -298,7 +298,7 @@ func (l *link) writeSome(c *conn, w *wire.Writer, batch []item) []item {
 		i := &batch[n]
 		size += i.size
 		if failed {
-			l.p.t.opt.Hooks.Dropped(l.p.id, WhyUnconnected)
+			l.p.t.opt.Hooks.Dropped(l.p.id, i.m.GetType(), WhyUnconnected)
 			continue
 		}
 		before := w.Len()

@@ -96,7 +96,7 @@ func (p *peer) send(group uint64, m *pb.Message) {
 	size := wire.MessageBytes(m)
 	if size > wire.BulkBytesMax {
 		p.t.opt.Logger.Error("raft message too large", "node", p.id, "group", group, "type", m.GetType(), "bytes", size)
-		p.drop(WhyTooLarge)
+		p.drop(m, WhyTooLarge)
 		return
 	}
 	l := p.small
@@ -106,7 +106,7 @@ func (p *peer) send(group uint64, m *pb.Message) {
 		}
 	}
 	if why := l.push(item{group: group, m: m, size: size}); why != "" {
-		p.drop(why)
+		p.drop(m, why)
 	}
 }
 
@@ -127,8 +127,8 @@ func (p *peer) travelsOnBulk(group uint64, size int) bool {
 	return ok
 }
 
-func (p *peer) drop(why string) {
-	p.t.opt.Hooks.Dropped(p.id, why)
+func (p *peer) drop(m *pb.Message, why string) {
+	p.t.opt.Hooks.Dropped(p.id, m.GetType(), why)
 	p.unreachable()
 }
 

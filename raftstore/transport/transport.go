@@ -88,7 +88,7 @@ type Hooks struct {
 	RPC      func(method uint8, node uint64, took time.Duration, err error) // a call of Call or CallAddr has ended; node 0: not known
 	Sent     func(kind pb.MessageType, entries, bytes int)                  // a message was written
 	Received func(kind pb.MessageType, entries, bytes int)                  // a message arrived
-	Dropped  func(node uint64, why string)                                  // a message was not sent; why is one of Why...
+	Dropped  func(node uint64, kind pb.MessageType, why string)             // a message was not sent; why is one of Why...
 }
 
 // Why a message was dropped.
@@ -186,7 +186,7 @@ func (o *Options) setDefaults() {
 		h.Received = func(pb.MessageType, int, int) {}
 	}
 	if h.Dropped == nil {
-		h.Dropped = func(uint64, string) {}
+		h.Dropped = func(uint64, pb.MessageType, string) {}
 	}
 }
 
@@ -248,13 +248,13 @@ func (t *Transport) Send(group uint64, msgs []*pb.Message) {
 	for _, m := range msgs {
 		if m.GetFrom() != t.opt.NodeID || !wire.Travels(m.GetType()) || len(m.GetResponses()) > 0 || len(m.GetEntries()) > wire.EntriesMax {
 			t.opt.Logger.Error("raft message does not travel", "group", group, "type", m.GetType(), "from", m.GetFrom(), "to", m.GetTo())
-			t.opt.Hooks.Dropped(m.GetTo(), WhyInvalid)
+			t.opt.Hooks.Dropped(m.GetTo(), m.GetType(), WhyInvalid)
 			continue
 		}
 		if p := t.peer(m.GetTo()); p != nil {
 			p.send(group, m)
 		} else {
-			t.opt.Hooks.Dropped(m.GetTo(), WhyUnknown)
+			t.opt.Hooks.Dropped(m.GetTo(), m.GetType(), WhyUnknown)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func newTestNode(id uint64, change func(*Options)) *testNode {
 		Unreachable: func(node uint64) { n.note(func() { n.unreachable = append(n.unreachable, node) }) },
 		Down:        func(node uint64) { n.note(func() { n.down = append(n.down, node) }) },
 	}
-	o.Hooks.Dropped = func(_ uint64, why string) { n.note(func() { n.dropped[why]++ }) }
+	o.Hooks.Dropped = func(_ uint64, _ pb.MessageType, why string) { n.note(func() { n.dropped[why]++ }) }
 	if testing.Verbose() && os.Getenv("TRANSPORT_LOG") != "" {
 		o.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("self", id)
 	}
