@@ -36,6 +36,7 @@
 //	                                         raftstore/link for raft's messages; node for requests
 //	Raft.AppendEntriesSent, AppendEntriesReceived, AppendEntriesRejected
 //	                                         raftstore/link
+//	Raft.MessageRefused                      raftstore/multiraft
 //	Raft.SnapshotCreated, SnapshotApplied, SnapshotTransferred, ConfigChanged
 //	                                         raftstore/multiraft
 //	Metrics.SetSource                        node: partitions, groups, connections, memory in flight

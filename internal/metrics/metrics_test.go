@@ -149,6 +149,7 @@ func TestWhatGoesBetweenNodes(t *testing.T) {
 	m.Raft.AppendEntriesSent.Inc()
 	m.Raft.AppendEntriesReceived.Inc()
 	m.Raft.AppendEntriesRejected(RejectedOverloaded)
+	m.Raft.MessageRefused(RefusedTerm)
 	m.Raft.ConfigChanged(Promote)
 	m.Raft.SnapshotCreated(70, 9, time.Millisecond)
 	m.Raft.SnapshotTransferred(SnapshotSent, errors.New("refused"))
@@ -161,6 +162,8 @@ func TestWhatGoesBetweenNodes(t *testing.T) {
 		`chronik_raft_append_entries_sent_total 1`,
 		`chronik_raft_append_entries_received_total 1`,
 		`chronik_raft_append_entries_rejected_total{reason="overloaded"} 1`,
+		`chronik_raft_messages_refused_total{reason="term"} 1`,
+		`chronik_raft_messages_refused_total{reason="malformed"} 0`,
 		`chronik_raft_config_changes_total{change_type="promote"} 1`,
 		`chronik_raft_snapshot_count 1`,
 		`chronik_raft_snapshot_size_bytes 70`,

@@ -16,6 +16,7 @@ type peers struct {
 	// the empty ones that tell a commit index included.
 	AppendEntriesSent, AppendEntriesReceived prometheus.Counter
 	appendEntriesRejected                    *prometheus.CounterVec
+	messagesRefused                          *prometheus.CounterVec
 }
 
 // Why an append message was not taken.
@@ -25,6 +26,14 @@ const (
 	RejectedOverloaded   = "overloaded"    // too much waits; raft repeats it
 	RejectedMalformed    = "malformed"     // no correct node sends that
 	RejectedStopped      = "stopped"       // the node stops, or the group has failed
+)
+
+// Why a message of raft's was refused: no correct node sends it.
+const (
+	RefusedMalformed = "malformed"         // whatever the state of its group
+	RefusedTerm      = "term"              // its term is far beyond that of the group, from a node that is no member
+	RefusedCommit    = "commit_beyond_log" // it tells a follower of committed entries that it has not
+	RefusedAck       = "ack_beyond_log"    // it acknowledges entries that its leader has not
 )
 
 func (p *peers) register(r *prometheus.Registry) {
@@ -43,7 +52,13 @@ func (p *peers) register(r *prometheus.Registry) {
 	p.appendEntriesRejected = newCounterVec(r, "chronik_raft_append_entries_rejected_total",
 		"Append messages from other nodes that this one did not take, by reason.", "reason")
 	zero(p.appendEntriesRejected, RejectedLogMismatch, RejectedUnknownGroup, RejectedOverloaded, RejectedMalformed, RejectedStopped)
+	p.messagesRefused = newCounterVec(r, "chronik_raft_messages_refused_total",
+		"Messages of raft's from other nodes that no correct node sends, by what is wrong with them. There should be none.", "reason")
+	zero(p.messagesRefused, RefusedMalformed, RefusedTerm, RefusedCommit, RefusedAck)
 }
+
+// MessageRefused counts one message of raft's that no correct node sends.
+func (p *peers) MessageRefused(reason string) { p.messagesRefused.WithLabelValues(reason).Inc() }
 
 // AppendEntriesRejected counts one append message that was not taken.
 func (p *peers) AppendEntriesRejected(reason string) {

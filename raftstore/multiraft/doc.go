@@ -20,6 +20,8 @@
 //     applied, and its end before an entry of another term is appended;
 //   - an I/O error, damage, or a broken invariant stops one group, for good and
 //     with one call of Failed; the others go on;
+//   - messages that no correct member sends neither stop a group nor use up its
+//     terms (package raftmsg);
 //   - a read index (ReadIndex), on any member, sees everything that was
 //     acknowledged before it was asked for, and is refused where there is no leader;
 //   - a full disk stops nothing for good: the group keeps what found no room,
@@ -29,7 +31,7 @@
 // majority. A group does not wait for their timeouts when it is new and this
 // member is its candidate, or when the leader's process is known to be gone
 // (Host.Down): then the members forget the leader and campaign in an order that
-// all know.
+// all know (package hurry).
 //
 // A member whose next entries have been dropped is sent the whole log, if it is
 // small, and installs it beside the shard, while its group stands still: crashes

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"chronik/raftstore"
+	"chronik/raftstore/multiraft/hurry"
 	"chronik/raftstore/multiraft/inbox"
 	"chronik/raftstore/multiraft/peers"
+	"chronik/raftstore/multiraft/raftmsg"
 	"chronik/raftstore/multiraft/reads"
 	"chronik/raftstore/multiraft/shards"
 	"chronik/raftstore/multiraft/writes"
@@ -71,7 +73,8 @@ type Group struct {
 	unsavedSize int            // bytes applied since the commit index was recorded
 	frames      []segment.Entry
 
-	hurry    hurry
+	hurry    hurry.Wish
+	guard    raftmsg.Guard
 	reads    reads.Rounds
 	peers    peers.Table
 	handoffs peers.Handoffs
@@ -154,6 +157,7 @@ func (t *task) Tick() {
 	}
 	defer g.rescue()
 	g.node.Tick()
+	g.guard.Tick()
 	g.reads.Tick(g.host.opt.ElectionTicks, ErrNoLeader)
 	g.tickPeers()
 	g.tickHandoffs()
@@ -290,15 +294,14 @@ func (g *Group) stepInbox() {
 	if len(msgs) == 0 {
 		return
 	}
-	if g.role == raft.StateLeader {
-		now := g.host.opt.Clock.Now()
-		for _, m := range msgs {
-			if m.GetTerm() == g.term {
-				g.peers.Heard(m.GetFrom(), now, m.GetType() == pb.MsgAppResp)
-			}
-		}
-	}
+	now := g.host.opt.Clock.Now()
 	for _, m := range msgs {
+		if g.guard.Refuses(m, g.node, g.store.Conf()) {
+			continue
+		}
+		if g.role == raft.StateLeader && m.GetTerm() == g.term {
+			g.peers.Heard(m.GetFrom(), now, m.GetType() == pb.MsgAppResp)
+		}
 		g.step(m)
 	}
 	g.tellProgress()
@@ -319,8 +322,7 @@ func (g *Group) step(m *pb.Message) {
 // lead: at the start, once what is committed has been applied (raft refuses
 // while a change of members may be in it), and when the others have left.
 func (g *Group) campaign() {
-	if g.hurry.due {
-		g.hurry.due = false
+	if g.hurry.Take() {
 		if err := g.node.Campaign(); err != nil {
 			panic(fmt.Sprintf("BUG: campaign: %v", err))
 		}

@@ -12,7 +12,9 @@ import (
 	"sync/atomic"
 
 	"chronik/internal/clock"
+	"chronik/internal/metrics"
 	"chronik/raftstore"
+	"chronik/raftstore/multiraft/hurry"
 	"chronik/raftstore/multiraft/inbox"
 	"chronik/raftstore/multiraft/raftmsg"
 	"chronik/raftstore/multiraft/shards"
@@ -134,7 +136,7 @@ func (h *Host) Add(o GroupOptions) (*Group, error) {
 		}
 	}
 	if o.Candidate && g.term == 0 && g.log.LastIndex() == 0 {
-		g.hurry = hurry{due: true, ticks: h.opt.ElectionTicks}
+		g.hurry = hurry.New(0, h.opt.ElectionTicks)
 	}
 	g.publish()
 	if !g.sole {
@@ -202,6 +204,7 @@ func (h *Host) newGroup(o GroupOptions) (g *Group, err error) {
 		term: hs.GetTerm(), commit: hs.GetCommit(), sole: st.Alone(h.opt.NodeID),
 	}
 	g.writes.Init(g.enqueue, raftstore.DiskFull)
+	g.guard = raftmsg.NewGuard(raftmsg.GuardOptions{Group: g.id, Order: o.Voters, Term: g.term, Last: uint64(g.log.LastIndex()), Clock: h.opt.Clock, Logger: h.opt.Logger, Metrics: &h.opt.Metrics.Raft})
 	g.room.Init(g.id, h.opt.Clock, h.opt.Logger, g.enqueue)
 	g.watcher, _ = o.SM.(ProgressWatcher)
 	return g, nil
@@ -279,6 +282,7 @@ func (h *Host) Forget(id uint64) error {
 // what it points to, belongs to the group.
 func (h *Host) Step(group uint64, m *pb.Message) error {
 	if err := raftmsg.Check(m, h.opt.NodeID); err != nil {
+		h.opt.Metrics.Raft.MessageRefused(metrics.RefusedMalformed)
 		return err
 	}
 	g, ok := h.Group(group)

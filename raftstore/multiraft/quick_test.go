@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chronik/internal/vfs"
+	"chronik/raftstore/multiraft/hurry"
 	"chronik/segment"
 
 	"go.etcd.io/raft/v3"
@@ -220,7 +221,7 @@ func TestHurryEndsWithALeader(t *testing.T) {
 			leads, wish := g.role == raft.StateLeader, g.hurry
 			g.mu.Unlock()
 			if leads {
-				if wish != (hurry{}) {
+				if wish != (hurry.Wish{}) {
 					t.Errorf("node %d leads and wishes for a leader: %+v", i+1, wish)
 				}
 				return true

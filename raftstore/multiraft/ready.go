@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"chronik/raftstore"
+	"chronik/raftstore/multiraft/hurry"
 	"chronik/raftstore/multiraft/inbox"
 	"chronik/raftstore/multiraft/members"
 	"chronik/raftstore/multiraft/raftmsg"
@@ -19,6 +20,7 @@ const unsavedBytesMax = 16 << 20
 
 // handle does what raft asks for.
 func (g *Group) handle(rd *raft.Ready) {
+	g.guard.Ready(rd)
 	if !raft.IsEmptyHardState(rd.HardState) {
 		if rd.HardState.GetTerm() != g.term {
 			g.term, g.serving = rd.HardState.GetTerm(), false
@@ -30,7 +32,7 @@ func (g *Group) handle(rd *raft.Ready) {
 		g.setRole(rd.SoftState.RaftState)
 		g.lead = rd.SoftState.Lead
 		if g.lead != raft.None { // at once, not at the next tick: it may hand over before that
-			g.hurry = hurry{}
+			g.hurry = hurry.Wish{}
 		}
 		g.leaderChanged()
 	}

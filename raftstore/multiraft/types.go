@@ -158,7 +158,8 @@ type GroupOptions struct {
 	Log *wal.Log // open; closing it after Remove or Stop is the caller's
 	// Voters are node ids. They are the members of a group that has none
 	// recorded yet, and, in every process, the order in which members campaign
-	// when the leader's process is gone (Host.Down).
+	// when the leader's process is gone (Host.Down); members that it does not
+	// name follow by their ids. It should be the same on all members.
 	Voters []uint64
 	// Applied is the last entry the state machine holds; entries behind it
 	// are handed to Committed, from the log if need be.

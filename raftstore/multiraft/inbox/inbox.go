@@ -32,10 +32,14 @@ func (b *Budget) Used() int64 { return b.used.Load() }
 // Add takes or, negative, gives back.
 func (b *Budget) Add(bytes int) { b.used.Add(int64(bytes)) }
 
+// contextBytes of a message's context are a part of the place it takes: raft
+// makes none that is longer.
+const contextBytes = 16
+
 // Size is what a message counts: nothing if it holds neither entries nor a
-// snapshot.
+// snapshot, nor more of a context than raft makes.
 func Size(m *pb.Message) int {
-	return EntriesSize(m.GetEntries()) + len(m.GetSnapshot().GetData())
+	return EntriesSize(m.GetEntries()) + len(m.GetSnapshot().GetData()) + max(0, len(m.GetContext())-contextBytes)
 }
 
 // EntriesSize is what entries count.

@@ -49,3 +49,30 @@ func TestBounds(t *testing.T) {
 		t.Errorf("the node holds %d", n)
 	}
 }
+
+// TestContextsCount: as far as they are longer than what raft makes.
+func TestContextsCount(t *testing.T) {
+	node := NewBudget(1 << 20)
+	var i Inbox
+	put := func(bytes int) bool {
+		return i.Put(&pb.Message{Type: pb.MsgHeartbeat.Enum(), Context: make([]byte, bytes)}, node)
+	}
+	for range 100 {
+		if !put(contextBytes) {
+			t.Fatal("a heartbeat is refused")
+		}
+	}
+	if node.Used() != 0 {
+		t.Errorf("100 heartbeats count %d", node.Used())
+	}
+	held := 0
+	for put(256 << 10) {
+		held++
+	}
+	if held != 4 {
+		t.Errorf("%d contexts of 256 KiB in a budget of 1 MiB", held)
+	}
+	if i.Take(node); node.Used() != 0 {
+		t.Errorf("the node holds %d", node.Used())
+	}
+}
