@@ -98,6 +98,9 @@ func (t *table) checkAll(values map[string]string) error {
 // a flag of its own.
 func CheckStatic(values map[string]string) error {
 	for _, name := range sortedKeys(values) {
+		if why := needless[name]; why != "" {
+			return invalidConfig(name, "%s", why)
+		}
 		if s, err := brokerTable.find(name); err != nil {
 			return err
 		} else if s.Flag != "" {
@@ -106,6 +109,11 @@ func CheckStatic(values map[string]string) error {
 	}
 	_, err := ResolveBroker(Layers{Static: values})
 	return err
+}
+
+// needless are settings that Kafka needs for what is always so here.
+var needless = map[string]string{
+	"replica.selector.class": "leave it out: a consumer with client.rack always reads from a replica in its rack that is in sync, as with Kafka's RackAwareReplicaSelector; cluster.follower_read_policy = \"none\" turns that off",
 }
 
 // Inert lists those of the names that the broker accepts and reports but does

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -107,13 +108,16 @@ func (s *Setting) Check(value string) error {
 	if len(value) > valueBytesMax {
 		return invalidConfig(s.Name, "%s has %d bytes, at most %d can be kept", s.Name, len(value), valueBytesMax)
 	}
-	ok := true
+	ok, want := true, "valid is "
 	switch s.Type {
 	case Boolean:
 		_, ok = parseBool(value)
 	case Int, Short, Long:
 		bits := map[Type]int{Int: 32, Short: 16, Long: 64}[s.Type]
 		n, err := strconv.ParseInt(value, 10, bits)
+		if errors.Is(err, strconv.ErrSyntax) {
+			want = "want a whole number, "
+		}
 		ok = err == nil && (len(s.Ranges) == 0 || slices.ContainsFunc(s.Ranges, func(r Range) bool { return r.Min <= n && n <= r.Max }))
 	case Double:
 		f, err := strconv.ParseFloat(value, 64)
@@ -133,7 +137,7 @@ func (s *Setting) Check(value string) error {
 		}
 	}
 	if !ok {
-		return invalidConfig(s.Name, "%s = %q: valid is %s", s.Name, value, s.Valid())
+		return invalidConfig(s.Name, "%s = %q: %s%s", s.Name, value, want, s.Valid())
 	}
 	return nil
 }
@@ -208,22 +212,25 @@ func (t *table) find(name string) (*Setting, error) {
 	if s := t.byName[name]; s != nil {
 		return s, nil
 	}
-	if near := t.nearest(name); near != "" {
-		return nil, invalidConfig(name, "unknown setting %q: did you mean %q?", name, near)
+	near, off := t.nearest(name)
+	switch {
+	case near == "": // an empty table
+		return nil, invalidConfig(name, "unknown setting %q", name)
+	case off > max(2, len(name)/3): // hardly a misspelling
+		return nil, invalidConfig(name, "unknown setting %q: the nearest there is, is %q", name, near)
 	}
-	return nil, invalidConfig(name, "unknown setting %q", name)
+	return nil, invalidConfig(name, "unknown setting %q: did you mean %q?", name, near)
 }
 
-// nearest is the name with the smallest edit distance, "" when none is near
-// enough to be a misspelling.
-func (t *table) nearest(name string) string {
-	best, bestDistance := "", max(2, len(name)/3)+1
+// nearest is the name with the smallest edit distance, and that.
+func (t *table) nearest(name string) (best string, bestDistance int) {
+	bestDistance = math.MaxInt
 	for i := range t.rows {
 		if d := distance(name, t.rows[i].Name); d < bestDistance {
 			best, bestDistance = t.rows[i].Name, d
 		}
 	}
-	return best
+	return best, bestDistance
 }
 
 // distance is the Levenshtein distance in bytes.

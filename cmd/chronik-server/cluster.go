@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) clusterCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "cluster", Short: "How the brokers and partitions are", Args: unknownCommand, RunE: needSubcommand}
+	cmd := &cobra.Command{Use: "cluster", Short: "How the brokers and partitions are", Long: "How the brokers and partitions are.\n\nNot built yet: add-node, remove-node, rebalance, transfer-leadership.", Args: unknownCommand, RunE: needSubcommand}
 	cmd.AddCommand(a.clusterStatusCommand(), a.clusterListNodesCommand(), a.clusterListPartitionsCommand(),
 		a.clusterPartitionInfoCommand(), a.clusterISRStatusCommand(), a.clusterHealthCommand())
 	for _, name := range []string{"add-node", "remove-node", "rebalance", "transfer-leadership"} {

@@ -310,6 +310,7 @@ func TestErrorsSayWhatIsWrongAndWhatWouldBeRight(t *testing.T) {
 		{"[[cluster.peers]]\nid = 2\nadr = \"x:1\"\n", Input{}, `chronik.toml:3: unknown key cluster.peers[0].adr; did you mean addr?`},
 		{"[[cluster.peers]]\nid = 2\n", Input{}, `chronik.toml:1: cluster.peers: want id@host:port,... as 2@node2:5002,3@node3:5003; "2@" is not of that form`},
 		{"[cluster.peers]\nnode = []\n", Input{}, `chronik.toml:2: unknown key cluster.peers.node; did you mean cluster.peers.nodes?`},
+		{"[raft]\n\nelection_timeout_ms = 50\n", Input{}, `chronik.toml:3: raft.election_timeout_ms is 50; want more than raft.heartbeat_interval_ms, which is 100`},
 		{"[raft]\nheartbeat_interval_ms = 1000\n", Input{}, `chronik.toml:2: raft.heartbeat_interval_ms is 1000; want less than raft.election_timeout_ms, which is 1000`},
 		{"", Input{Environ: []string{"CHRONIK_NODE_ID=zero"}}, `CHRONIK_NODE_ID=zero: want a whole number, 1 or more`},
 		{"", Input{Environ: []string{"CHRONIK_READ_INDEX_TIMEOUT=5"}}, `CHRONIK_READ_INDEX_TIMEOUT=5: want a positive duration with its unit, as 5s or 500ms`},

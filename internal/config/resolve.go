@@ -28,6 +28,10 @@ func (l *loader) resolve() error {
 	if c.Server.MetricsPort == c.Server.KafkaPort && c.Server.KafkaPort != 0 {
 		return fmt.Errorf("port %d is both the Kafka port and the metrics port; want two (--kafka-port, --metrics-port)", c.Server.KafkaPort)
 	}
+	if origin := c.Origin["raft.election_timeout_ms"]; c.Raft.HeartbeatInterval >= c.Raft.ElectionTimeout && origin != "default" && c.Origin["raft.heartbeat_interval_ms"] == "default" {
+		return fmt.Errorf("%s: raft.election_timeout_ms is %d; want more than raft.heartbeat_interval_ms, which is %d",
+			origin, c.Raft.ElectionTimeout.Milliseconds(), c.Raft.HeartbeatInterval.Milliseconds())
+	}
 	if c.Raft.HeartbeatInterval >= c.Raft.ElectionTimeout {
 		return fmt.Errorf("%s: raft.heartbeat_interval_ms is %d; want less than raft.election_timeout_ms, which is %d",
 			c.Origin["raft.heartbeat_interval_ms"], c.Raft.HeartbeatInterval.Milliseconds(), c.Raft.ElectionTimeout.Milliseconds())

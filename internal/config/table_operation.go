@@ -23,7 +23,7 @@ var raftSettings = []setting{
 		doc:  "The host:port at which other nodes reach this one's raft port.",
 		bind: text(reachable, func(c *Config) *string { return &c.Raft.AdvertisedAddr })},
 	{table: "raft", key: "tls_cert_file", defDoc: noDefault, clustered: true,
-		doc:  "A PEM file with this node's certificate. With tls_key_file and tls_ca_file, all three or none: the nodes talk over TLS 1.3, and each proves to the other that the CA has signed it.",
+		doc:  "A PEM file with this node's certificate. With tls_key_file and tls_ca_file, all three or none: the nodes talk over TLS 1.3, and each proves to the other that the CA has signed it. It serves both ways (extended key usages serverAuth and clientAuth), and must name, as DNS or IP subject alternative names, every host by which others reach this node: that of their peers, and advertised_addr. The node that connects checks the name; the one that is connected to checks the signature only.",
 		bind: text(nonEmpty("a PEM file"), func(c *Config) *string { return &c.Raft.TLSCertFile })},
 	{table: "raft", key: "tls_key_file", defDoc: noDefault, clustered: true,
 		doc:  "A PEM file with the key of tls_cert_file.",
