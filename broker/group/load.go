@@ -8,15 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"chronik/broker/group/effect"
 	"chronik/broker/group/record"
 )
 
-// LoadStats counts what Load was given.
-type LoadStats struct {
-	Records   int // all of them
-	Skipped   int // of a key type that is not ours: written by a newer release, or by KIP-848 groups
-	Malformed int // ours, but not decodable
-}
+// LoadStats counts what Load was given; those that are skipped were written by a newer release, or by KIP-848 groups.
+type LoadStats = effect.LoadStats
 
 // LoadStats tells what Load has counted.
 func (s *Shard) LoadStats() LoadStats { return s.stats }

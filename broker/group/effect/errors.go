@@ -25,6 +25,15 @@ const (
 	GroupSubscribedToTopic
 	OffsetMetadataTooLarge
 	InvalidRequest
+	InvalidProducerIDMapping
+	InvalidProducerEpoch
+	ProducerFenced
+	ConcurrentTransactions
+	InvalidTxnState
+	InvalidTransactionTimeout
+	TransactionalIDNotFound
+	TransactionAbortable
+	UnstableOffsetCommit
 	UnknownServerError
 
 	// ErrorCount is the number of values, so that a table from Error to code can be checked to be complete.
@@ -50,6 +59,15 @@ var errorNames = [ErrorCount]string{
 	GroupSubscribedToTopic:    "GROUP_SUBSCRIBED_TO_TOPIC",
 	OffsetMetadataTooLarge:    "OFFSET_METADATA_TOO_LARGE",
 	InvalidRequest:            "INVALID_REQUEST",
+	InvalidProducerIDMapping:  "INVALID_PRODUCER_ID_MAPPING",
+	InvalidProducerEpoch:      "INVALID_PRODUCER_EPOCH",
+	ProducerFenced:            "PRODUCER_FENCED",
+	ConcurrentTransactions:    "CONCURRENT_TRANSACTIONS",
+	InvalidTxnState:           "INVALID_TXN_STATE",
+	InvalidTransactionTimeout: "INVALID_TRANSACTION_TIMEOUT",
+	TransactionalIDNotFound:   "TRANSACTIONAL_ID_NOT_FOUND",
+	TransactionAbortable:      "TRANSACTION_ABORTABLE",
+	UnstableOffsetCommit:      "UNSTABLE_OFFSET_COMMIT",
 	UnknownServerError:        "UNKNOWN_SERVER_ERROR",
 }
 

@@ -46,6 +46,13 @@ type Append struct {
 // Record is one record of __consumer_offsets. A nil Value is a tombstone. The bytes belong to the receiver.
 type Record struct{ Key, Value []byte }
 
+// LoadStats counts what a state machine was given to load.
+type LoadStats struct {
+	Records   int // all of them
+	Skipped   int // of a key type that is not its own
+	Malformed int // its own, but not decodable
+}
+
 // Pending says what becomes of an emitted Append. A nil function means nothing to do.
 //
 //	committed                      -> Applied, then Answer(None)

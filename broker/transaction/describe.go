@@ -1,0 +1,58 @@
+package transaction
+
+import (
+	"maps"
+	"slices"
+
+	"chronik/broker/group/effect"
+)
+
+// Description is what DescribeTransactions and ListTransactions tell of an id.
+type Description struct {
+	Err        Error
+	ID         string
+	State      State
+	TimeoutMs  int32
+	StartMs    int64 // -1: no transaction
+	ProducerID int64
+	Epoch      int16
+	Partitions []Partition
+}
+
+// Describe tells about one id.
+func (s *Shard) Describe(id string) Description {
+	d := Description{ID: id, Err: s.ready(id), StartMs: -1, ProducerID: -1, Epoch: -1}
+	t := s.txns[id]
+	switch {
+	case d.Err != effect.None:
+		return d
+	case t == nil || !t.written:
+		d.Err = effect.TransactionalIDNotFound
+		return d
+	}
+	d = t.listing()
+	d.Partitions = t.partitions()
+	return d
+}
+
+func (t *txn) listing() Description {
+	d := Description{ID: t.id, State: t.state, TimeoutMs: t.timeoutMs, StartMs: -1, ProducerID: t.producerID, Epoch: t.epoch}
+	if t.state == Ongoing || t.state.prepared() {
+		d.StartMs = t.startMs
+	}
+	return d
+}
+
+// List is every id, sorted, without the partitions. Filters are the caller's.
+func (s *Shard) List() ([]Description, Error) {
+	if err := s.ready("any"); err != effect.None {
+		return nil, err
+	}
+	out := make([]Description, 0, len(s.txns))
+	for _, id := range slices.Sorted(maps.Keys(s.txns)) {
+		if t := s.txns[id]; t.written {
+			out = append(out, t.listing())
+		}
+	}
+	return out, effect.None
+}
