@@ -185,6 +185,12 @@ var errorsBelow = []struct{ from, to error }{
 	{partition.ErrUnknownEpoch, ErrUnknownLeaderEpoch},
 	{partition.ErrOutOfOrderSequence, ErrOutOfOrderSequence},
 	{partition.ErrInvalidProducerEpoch, ErrInvalidProducerEpoch},
+	{partition.ErrInvalidTxnState, ErrInvalidTxnState},
+	{partition.ErrNotInTransaction, ErrTransactionAbortable},
+	{partition.ErrProducerIDMapping, ErrInvalidProducerIDMapping},
+	{partition.ErrUnverified, ErrNotEnoughReplicas}, // T40: retriable
+	{partition.ErrTooManyOpen, ErrNotEnoughReplicas},
+	{partition.ErrFencedCoordinator, ErrTransactionCoordinatorFenced},
 	{partition.ErrStorage, ErrStorage},
 	{acks.ErrTimeout, ErrRequestTimedOut},
 	{leaders.ErrUnknown, ErrUnknownTopicOrPartition},

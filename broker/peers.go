@@ -75,7 +75,7 @@ func (b *Broker) ElectLeaders(ctx context.Context, all bool, tps []TopicPartitio
 	for i, err := range b.leaders.Elect(ctx, parts) {
 		if !all || !errors.Is(err, leaders.ErrNotNeeded) {
 			p := parts[i]
-			out = append(out, ElectResult{TopicPartition{p.Topic, p.ID, p.Index}, fromBelow(err)})
+			out = append(out, ElectResult{TopicPartition{Topic: p.Topic, TopicID: p.ID, Partition: p.Index}, fromBelow(err)})
 		}
 	}
 	return out, nil

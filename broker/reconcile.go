@@ -18,6 +18,7 @@ func (b *Broker) newLocal() *local.Set {
 		NodeID: o.NodeID, Dir: filepath.Join(o.DataDir, topicsDir), FS: o.FS, Syncer: o.Syncer, Maps: o.Maps, Raft: o.Raft,
 		Clock: o.Clock, Logger: o.Logger, Metrics: o.Metrics, NewRand: b.newRand,
 		Resolve: b.resolveTopic, Role: b.roleChanged, Deleted: b.TopicDeleted, // O15
+		Verify: o.Verify,
 	})
 }
 

@@ -302,7 +302,7 @@ func (b *Broker) describeSettled(ctx context.Context, ref TopicRef) TopicInfo {
 
 // neverLed is a partition that is being created, unlike one whose leader is
 // gone: nobody knows for how long.
-func neverLed(p PartitionInfo) bool { return p.Leader == LeaderEpoch{-1, -1} }
+func neverLed(p PartitionInfo) bool { return p.Leader == LeaderEpoch{ID: -1, Epoch: -1} }
 
 func (b *Broker) describeTopic(ref TopicRef) (info TopicInfo) {
 	t := b.topic(ref)

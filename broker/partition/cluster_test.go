@@ -314,7 +314,7 @@ func (c *cluster) same() {
 func (r *replica) known() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.producers.String()
+	return r.ledger.Sequences.String()
 }
 
 // transfer has another node lead.

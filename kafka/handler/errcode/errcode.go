@@ -46,6 +46,10 @@ var codes = []struct {
 	{broker.ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
 	{broker.ErrUnsupportedVersion, kerr.UnsupportedVersion},
 	{broker.ErrTransactionsNotBuilt, kerr.UnsupportedVersion},
+	{broker.ErrInvalidTxnState, kerr.InvalidTxnState},
+	{broker.ErrTransactionAbortable, kerr.TransactionAbortable},
+	{broker.ErrInvalidProducerIDMapping, kerr.InvalidProducerIDMapping},
+	{broker.ErrTransactionCoordinatorFenced, kerr.TransactionCoordinatorFenced},
 	{broker.ErrTransactionalIDMissing, kerr.TransactionalIDAuthorizationFailed},
 	{broker.ErrCoordinatorNotAvailable, kerr.CoordinatorNotAvailable},
 	{broker.ErrUnsupportedEndpointType, kerr.UnsupportedEndpointType},
@@ -83,6 +87,7 @@ var substitutions = []struct {
 	{msg.KeyFindCoordinator, math.MaxInt16, kerr.NotLeaderOrFollower, kerr.CoordinatorNotAvailable},
 	{msg.KeyInitProducerId, math.MaxInt16, kerr.NotLeaderOrFollower, kerr.CoordinatorNotAvailable},
 	{msg.KeyFetch, 6, kerr.KafkaStorageError, kerr.NotLeaderOrFollower},
+	{msg.KeyProduce, 11, kerr.TransactionAbortable, kerr.InvalidTxnState}, // T40
 	{msg.KeyProduce, 4, kerr.KafkaStorageError, kerr.NotLeaderOrFollower},
 	{msg.KeyListOffsets, 5, kerr.OffsetNotAvailable, kerr.LeaderNotAvailable},
 	{msg.KeyDeleteTopics, 3, kerr.TopicDeletionDisabled, kerr.InvalidRequest},
