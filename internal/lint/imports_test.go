@@ -102,7 +102,7 @@ var table = map[string]packageRule{
 	"kafka/server":          {level: 40, imports: []string{"kafka/wire", "internal/clock"}},
 	"kafka/handler/errcode": {level: 40, imports: []string{"kafka/msg", "kafka/wire", "kafka/batch", "kafka/kerr", "broker", "broker/config", "broker/group", "broker/fetchsession"}},
 	"kafka/handler/groups":  {level: 40, imports: []string{"kafka/msg", "kafka/wire", "broker", "broker/group"}},
-	"kafka/handler":         {level: 41, imports: []string{"kafka/handler/errcode", "kafka/handler/groups", "kafka/msg", "kafka/wire", "kafka/batch", "kafka/kerr", "broker", "broker/config", "broker/fetchsession", "internal/clock", "internal/metrics"}},
+	"kafka/handler":         {level: 41, imports: []string{"kafka/handler/errcode", "kafka/handler/groups", "kafka/msg", "kafka/wire", "kafka/batch", "kafka/kerr", "broker", "broker/config", "broker/fetchsession", "broker/partition", "internal/clock", "internal/metrics"}},
 	"kafka/reference":       {level: 42, imports: []string{"kafka/handler", "kafka/msg", "kafka/batch", "kafka/batch/compress", "kafka/kerr", "broker/config"}},
 	"admin":                 {level: 40, imports: []string{"internal/clock"}},
 

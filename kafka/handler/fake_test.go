@@ -11,6 +11,7 @@ import (
 	"chronik/broker"
 	"chronik/broker/config"
 	"chronik/broker/group"
+	"chronik/broker/partition"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/kafka/kerr"
@@ -46,6 +47,9 @@ type fakeBroker struct {
 	fetched     group.FetchOffsetsResponse
 	deletedOff  group.DeleteOffsetsResponse
 
+	marker    error // of WriteTxnMarkers, for each partition
+	producers func(tp broker.TopicPartition) ([]partition.Producer, error)
+
 	elections []broker.ElectResult
 	electErr  error
 	fenced    []broker.Node
@@ -76,6 +80,18 @@ func (b *fakeBroker) AllNodes() []broker.Node {
 func (b *fakeBroker) ElectLeaders(_ context.Context, all bool, parts []broker.TopicPartition, electionType int8, timeout time.Duration) ([]broker.ElectResult, error) {
 	b.note(elected{all, parts, electionType, timeout})
 	return b.elections, b.electErr
+}
+func (b *fakeBroker) WriteTxnMarkers(_ context.Context, m broker.TxnMarker) []error {
+	b.note(m)
+	out := make([]error, len(m.Partitions))
+	for i := range out {
+		out[i] = b.marker
+	}
+	return out
+}
+func (b *fakeBroker) Producers(tp broker.TopicPartition) ([]partition.Producer, error) {
+	b.note(tp)
+	return b.producers(tp)
 }
 func (b *fakeBroker) Fetch(_ context.Context, r *broker.FetchRequest) *broker.FetchResult {
 	b.note(*r)
@@ -236,9 +252,12 @@ func richBroker() *fakeBroker {
 			return broker.OffsetAt{Offset: 5, Timestamp: 99, LeaderEpoch: 3}, nil
 		},
 		epochEnd: func(int32) (broker.EpochEnd, error) { return broker.EpochEnd{Epoch: 2, EndOffset: 25}, nil },
-		created:  []broker.CreatedTopic{{Name: "new", ID: topicID, Partitions: 3, ReplicationFactor: 1, Configs: []config.Entry{entry}}},
-		errs:     []error{broker.ErrInvalidConfig},
-		deleted:  []broker.DeletedTopic{{Name: "t", ID: topicID, Err: broker.ErrTopicDeletionDisabled}},
+		producers: func(broker.TopicPartition) ([]partition.Producer, error) {
+			return []partition.Producer{{ID: 7, Epoch: 2, LastSequence: 4, LastTimestamp: 99, CoordinatorEpoch: -1, TxnFirst: 12}}, nil
+		},
+		created: []broker.CreatedTopic{{Name: "new", ID: topicID, Partitions: 3, ReplicationFactor: 1, Configs: []config.Entry{entry}}},
+		errs:    []error{broker.ErrInvalidConfig},
+		deleted: []broker.DeletedTopic{{Name: "t", ID: topicID, Err: broker.ErrTopicDeletionDisabled}},
 		configs: []broker.DescribedConfig{{Resource: broker.ConfigResource{Type: 2, Name: "t"}, Entries: []config.Entry{entry}},
 			{Resource: broker.ConfigResource{Type: 2, Name: "gone"}, Err: broker.ErrUnknownTopicOrPartition}},
 		dirs: []broker.LogDir{{Path: "/data", TotalBytes: 100, UsableBytes: 50, Partitions: []broker.LogDirPartition{

@@ -30,6 +30,8 @@ type Broker interface {
 	producerIDs
 	coordinating
 	electing
+	txnMarking
+	producerListing
 	groups.Broker
 }
 

@@ -41,6 +41,7 @@ func table() []api {
 		row(msg.KeyDeleteRecords, 0, 2, plain((*call).deleteRecords)),
 		row(msg.KeyInitProducerId, 0, 5, plain((*call).initProducerID)),
 		row(msg.KeyOffsetForLeaderEpoch, 2, 4, plain((*call).offsetForLeaderEpoch)),
+		row(msg.KeyWriteTxnMarkers, 1, 2, plain((*call).writeTxnMarkers)),
 		row(msg.KeyDescribeConfigs, 0, 4, plain((*call).describeConfigs)),
 		row(msg.KeyAlterConfigs, 0, 2, plain((*call).alterConfigs)),
 		row(msg.KeyDescribeLogDirs, 0, 5, plain((*call).describeLogDirs)),
@@ -50,6 +51,7 @@ func table() []api {
 		row(msg.KeyIncrementalAlterConfigs, 0, 1, plain((*call).incrementalAlterConfigs)),
 		row(msg.KeyOffsetDelete, 0, 0, ofGroups((*groups.Call).OffsetDelete)),
 		row(msg.KeyDescribeCluster, 0, 2, plain((*call).describeCluster)),
+		row(msg.KeyDescribeProducers, 0, 0, plain((*call).describeProducers)),
 		row(msg.KeyDescribeTopicPartitions, 0, 0, plain((*call).describeTopicPartitions)),
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"chronik/broker"
 	"chronik/broker/group"
+	"chronik/broker/partition"
 	"chronik/kafka/kerr"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
@@ -93,6 +94,10 @@ var requests = map[int16]func(v int16) msg.Request{
 	msg.KeyOffsetForLeaderEpoch: func(int16) msg.Request {
 		return &msg.OffsetForLeaderEpochRequest{ReplicaId: -2, Topics: []msg.OffsetForLeaderTopic{{Topic: "t", Partitions: []msg.OffsetForLeaderPartition{{LeaderEpoch: 2}}}}}
 	},
+	msg.KeyWriteTxnMarkers: func(int16) msg.Request {
+		return &msg.WriteTxnMarkersRequest{Markers: []msg.WritableTxnMarker{{ProducerId: 7, ProducerEpoch: 2, TransactionResult: true, CoordinatorEpoch: 3,
+			Topics: []msg.WritableTxnMarkerTopic{{Name: "t", PartitionIndexes: []int32{0, 1}}, {Name: "u", PartitionIndexes: []int32{5}}}}}}
+	},
 	msg.KeyDescribeConfigs: func(v int16) msg.Request {
 		return &msg.DescribeConfigsRequest{Resources: []msg.DescribeConfigsResource{{ResourceType: 2, ResourceName: "t"}},
 			IncludeSynonyms: v >= 1, IncludeDocumentation: v >= 3}
@@ -117,6 +122,9 @@ var requests = map[int16]func(v int16) msg.Request{
 	},
 	msg.KeyDescribeCluster: func(int16) msg.Request {
 		return &msg.DescribeClusterRequest{EndpointType: 1, IncludeClusterAuthorizedOperations: true}
+	},
+	msg.KeyDescribeProducers: func(int16) msg.Request {
+		return &msg.DescribeProducersRequest{Topics: []msg.DescribeProducersRequestTopicRequest{{Name: "t", PartitionIndexes: []int32{0}}}}
 	},
 	msg.KeyDescribeTopicPartitions: func(int16) msg.Request {
 		return &msg.DescribeTopicPartitionsRequest{ResponsePartitionLimit: 1}
@@ -168,6 +176,8 @@ func makeFail(b *fakeBroker, r *rig) {
 	b.fetched = group.FetchOffsetsResponse{Err: group.NotCoordinator}
 	b.deletedOff = group.DeleteOffsetsResponse{Err: group.NonEmptyGroup}
 	b.dirs[0].Err = broker.ErrStorage
+	b.marker = broker.ErrTransactionCoordinatorFenced
+	b.producers = func(broker.TopicPartition) ([]partition.Producer, error) { return nil, broker.ErrNotLeader }
 	b.elections, b.electErr = nil, broker.ErrShuttingDown
 }
 

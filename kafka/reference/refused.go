@@ -5,8 +5,7 @@ import "chronik/kafka/msg"
 // notes say what is not plain from the versions of a served API.
 var notes = map[int16]string{
 	msg.KeyProduce: "0 to 2 are advertised and refused: librdkafka compresses only where it sees Produce 0 (KAFKA-18659). " +
-		"A transactional batch is answered with UNSUPPORTED_VERSION (35)",
-	msg.KeyFetch:           "both isolation levels read the same: there are no transactions",
+		"A transactional batch of 12 or more is answered with UNSUPPORTED_VERSION (35): clients use these versions for transactions only where transaction.version 2 is finalized",
 	msg.KeyFindCoordinator: "of groups; asked for another kind of coordinator it answers with an error",
 	msg.KeyApiVersions:     "above 4 it is answered with UNSUPPORTED_VERSION (35) in the form of version 0, which names the versions to choose from",
 	msg.KeyInitProducerId:  "6 is unstable in Kafka. A transactional id is answered with UNSUPPORTED_VERSION (35)",
@@ -44,7 +43,6 @@ var refused = map[int16]string{
 	msg.KeyAddPartitionsToTxn:   noTransactions,
 	msg.KeyAddOffsetsToTxn:      noTransactions,
 	msg.KeyEndTxn:               noTransactions,
-	msg.KeyWriteTxnMarkers:      noTransactions,
 	msg.KeyTxnOffsetCommit:      noTransactions,
 	msg.KeyDescribeTransactions: noTransactions,
 	msg.KeyListTransactions:     noTransactions,
@@ -66,7 +64,6 @@ var refused = map[int16]string{
 	msg.KeyAlterPartitionReassignments: noMoves,
 	msg.KeyListPartitionReassignments:  noMoves,
 
-	msg.KeyDescribeProducers:   "not built: producer state is kept, and no request shows it",
 	msg.KeyListConfigResources: "not built; before Kafka 4.1 it listed client metrics alone",
 	msg.KeyUpdateFeatures:      "no feature is finalized, so there is none to change",
 	msg.KeyDescribeQuorum:      "describes KRaft's quorum, which Chronik has not",

@@ -94,7 +94,7 @@ func (l *Ledger) CheckMarker(m Marker) error {
 	if epoch, ok := l.Sequences.Epoch(m.ProducerID); ok {
 		newest = max(newest, epoch)
 	}
-	if m.Epoch < newest {
+	if m.Epoch < newest || m.Bumped && m.Epoch == newest && l.Txns.open[m.ProducerID] != nil {
 		return fmt.Errorf("%w: a marker of producer %d epoch %d, current %d", producers.ErrInvalidProducerEpoch, m.ProducerID, m.Epoch, newest)
 	}
 	return nil

@@ -20,6 +20,7 @@ type Marker struct {
 	Epoch            int16 // of the producer; a newer one than its batches' fences it
 	CoordinatorEpoch int32 // of the transaction coordinator; an older one than before is refused
 	Commit           bool  // else: abort
+	Bumped           bool  // its epoch is to be newer than that of the batches (T50: transaction version 2)
 }
 
 // Aborted is a transaction that was aborted: its records lie from First on,
