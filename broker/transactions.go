@@ -53,7 +53,7 @@ func (b *Broker) WriteTxnMarkers(ctx context.Context, m TxnMarker) []error {
 	for i := range m.Partitions {
 		_, p, err := b.lookup(&m.Partitions[i], false)
 		if err == nil {
-			err = p.AppendMarker(m.Marker, w, i)
+			err = p.AppendMarker(m.Marker, -1, w, i)
 		}
 		if err != nil {
 			w.Acked(i, partition.Result{Err: err})

@@ -25,6 +25,7 @@ const (
 type rewrite[S State] struct {
 	s     *Shard[S]
 	first int64 // offset of its first record
+	open  int64 // offset of what belongs to transactions that were open when it began: they are not in it
 	left  int   // batches that are not acknowledged
 	err   error
 }
@@ -65,7 +66,7 @@ func (s *Shard[S]) compact(now time.Time) {
 			return
 		}
 	}
-	w := &rewrite[S]{s: s, left: 1, first: -1} // one for this function
+	w := &rewrite[S]{s: s, left: 1, first: -1, open: s.part.LastStable()} // one for this function
 	s.rewriting = true
 	s.liveBytes = 0
 	var b batch.Builder
@@ -119,8 +120,8 @@ func (s *Shard[S]) finishRewrite() {
 		return
 	}
 	err := w.err
-	if err == nil && w.first >= 0 {
-		_, err = s.part.DeleteRecords(context.Background(), w.first) // answered when the partition is lost
+	if err == nil && w.first >= 0 && w.open >= 0 {
+		_, err = s.part.DeleteRecords(context.Background(), min(w.first, w.open)) // answered when the partition is lost
 	}
 	if err != nil {
 		s.host.opt.Logger.Warn("the log of "+s.host.opt.What+" was not shortened", "partition", s.index, "err", err)

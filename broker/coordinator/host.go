@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -102,6 +103,32 @@ func (h *Host) CommitOffsets(ctx context.Context, r group.CommitOffsetsRequest) 
 	return ask(ctx, h.ShardOf(r.Group), gone, func(s *groupShard, now time.Time, tok group.Token) {
 		s.state.CommitOffsets(now, r, tok, &s.fx)
 	})
+}
+
+// CommitOffsetsInTxn is CommitOffsets for r.Txn. Unless the transaction is known to go on here, verify asks the
+// transaction coordinator whether it may begin here; its error, if it is not a group.Error, is one that is told as
+// COORDINATOR_LOAD_IN_PROGRESS: the client tries again.
+func (h *Host) CommitOffsetsInTxn(ctx context.Context, r group.CommitOffsetsRequest, verify func(ctx context.Context) error) group.CommitOffsetsResponse {
+	s := h.ShardOf(r.Group)
+	s.do(func(time.Time) { r.Permit = s.state.AskPermit(*r.Txn) })
+	if r.Permit != nil {
+		if err := verify(ctx); err != nil {
+			s.do(func(time.Time) { s.state.GiveUpPermit(*r.Txn, r.Permit) })
+			refused := group.CoordinatorLoadInProgress
+			_ = errors.As(err, &refused)
+			return group.CommitOffsetsResponse{Err: refused}
+		}
+	}
+	return h.CommitOffsets(ctx, r)
+}
+
+// EndTransaction writes the marker of a transaction to a partition of __consumer_offsets, and waits until it is
+// committed: what was committed in it shows from then on, or never.
+func (h *Host) EndTransaction(ctx context.Context, index int32, m group.Marker) group.Error {
+	gone := group.MarkerResponse{Err: group.CoordinatorNotAvailable}
+	return ask(ctx, h.ShardAt(index), gone, func(s *groupShard, now time.Time, tok group.Token) {
+		s.state.EndTransaction(now, m, tok, &s.fx)
+	}).Err
 }
 
 // FetchOffsets tells committed offsets.

@@ -148,10 +148,12 @@ func (s *Shard[S]) feed(records [][]byte, offset int64) (int64, error) {
 			}
 			rest = tail
 			s.logBytes += int64(len(v))
-			if !v.Attributes().Control() {
-				if err := s.feedBatch(v, &scratch); err != nil {
-					return offset, err
-				}
+			feed := s.feedBatch
+			if v.Attributes().Control() {
+				feed = s.feedMarker
+			}
+			if err := feed(v, &scratch); err != nil {
+				return offset, err
 			}
 			offset = v.BaseOffset() + int64(v.LastOffsetDelta()) + 1
 		}
@@ -160,13 +162,28 @@ func (s *Shard[S]) feed(records [][]byte, offset int64) (int64, error) {
 }
 
 func (s *Shard[S]) feedBatch(v batch.View, scratch *batch.Scratch) error {
+	load := s.state.Load
+	if in, ok := any(s.state).(Transactional); ok && v.Attributes().Transactional() {
+		load = func(key, value []byte) error {
+			return in.LoadInTxn(effect.Txn{ProducerID: v.ProducerID(), Epoch: v.ProducerEpoch()}, key, value)
+		}
+	}
 	for r, err := range batch.Records(v, scratch) {
 		if err != nil {
 			return fmt.Errorf("batch at offset %d: %w", v.BaseOffset(), err)
 		}
-		if err := s.state.Load(r.Key, r.Value); err != nil && s.state.LoadStats().Malformed <= malformedLogged {
+		if err := load(r.Key, r.Value); err != nil && s.state.LoadStats().Malformed <= malformedLogged {
 			s.host.opt.Logger.Warn("skipped a record that does not decode", "what", s.host.opt.What, "partition", s.index, "offset", r.Offset, "err", err)
 		}
+	}
+	return nil
+}
+
+// feedMarker loads the end of a transaction. Other control batches say nothing to a coordinator.
+func (s *Shard[S]) feedMarker(v batch.View, _ *batch.Scratch) error {
+	typ, _, err := batch.EndTxn(v)
+	if in, ok := any(s.state).(Transactional); ok && err == nil && (typ == batch.Commit || typ == batch.Abort) {
+		in.LoadMarker(v.ProducerID(), typ == batch.Commit)
 	}
 	return nil
 }

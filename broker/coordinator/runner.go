@@ -31,9 +31,17 @@ type State interface {
 	Snapshot() iter.Seq[effect.Record]
 }
 
+// Transactional is a State whose partition has records of transactions, and their ends.
+type Transactional interface {
+	LoadInTxn(txn effect.Txn, key, value []byte) error
+	LoadMarker(producerID int64, commit bool)
+}
+
 // Partition is what a coordinator needs of a partition; *partition.Partition is one.
 type Partition interface {
 	Append(b []byte, acks partition.Acks, requireEpoch int32, a partition.Acker, token int) error
+	AppendMarker(m partition.Marker, requireEpoch int32, a partition.Acker, token int) error
+	LastStable() int64
 	Read(q partition.Read, frames []segment.Entry) (partition.ReadResult, []segment.Entry, error)
 	State() partition.State
 	DeleteRecords(ctx context.Context, offset int64) (logStart int64, err error)

@@ -184,6 +184,10 @@ func (s *Shard[S]) carryOut(now time.Time) {
 
 // append gives the records of one effect to the partition as one batch.
 func (s *Shard[S]) append(now time.Time, a effect.Append) error {
+	if m := a.Marker; m != nil {
+		marker := partition.Marker{ProducerID: m.ProducerID, Epoch: m.Epoch, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit}
+		return s.part.AppendMarker(marker, s.epoch, s, int(a.ID))
+	}
 	bytesMax := s.host.opt.BatchBytesMax()
 	s.builder.Reset()
 	for _, r := range a.Records {
@@ -192,7 +196,11 @@ func (s *Shard[S]) append(now time.Time, a effect.Append) error {
 		}
 		s.builder.Add(now.UnixMilli(), r.Key, r.Value)
 	}
-	b, err := s.builder.Build(s.buf[:0], batch.Plain(batch.None))
+	how := batch.Plain(batch.None)
+	if a.Txn != nil { // without a sequence, for what is sent again is another commit
+		how.Transactional, how.ProducerID, how.ProducerEpoch = true, a.Txn.ProducerID, a.Txn.Epoch
+	}
+	b, err := s.builder.Build(s.buf[:0], how)
 	if err != nil {
 		return err
 	}
@@ -248,6 +256,10 @@ func fromPartition(err error) error {
 		return errors.Join(effect.ErrNotEnoughReplicas, err)
 	case errors.Is(err, partition.ErrNotEnoughReplicasAfterAppend):
 		return errors.Join(effect.ErrNotEnoughReplicasAfterAppend, err)
+	case errors.Is(err, partition.ErrInvalidProducerEpoch):
+		return errors.Join(effect.ErrInvalidProducerEpoch, err)
+	case errors.Is(err, partition.ErrFencedCoordinator):
+		return errors.Join(effect.ErrFencedCoordinator, err)
 	}
 	return err
 }

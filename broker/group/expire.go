@@ -36,6 +36,7 @@ func (s *Shard) emitTombstones(fx *Effects, g *group, doomed []slot, answer func
 			if at.entry.deletedBefore <= id {
 				at.entry.present, at.entry.deletedBefore = false, 0
 			}
+			s.dropPending(at.entry)
 			s.prune(g, at)
 		}
 		s.forgetIfUnused(g)
@@ -125,7 +126,7 @@ func (s *Shard) expiry(g *group, e *offsetEntry) time.Time {
 // expires tells whether an offset has to go now (J64).
 func (s *Shard) expires(now time.Time, g *group, at slot) bool {
 	e := at.entry
-	if !e.present || e.commits > 0 {
+	if !e.present || e.commits > 0 || e.txns > 0 {
 		return false
 	}
 	idle := g.State() == Empty ||

@@ -79,6 +79,9 @@ func (p *Partition) Verify(ctx context.Context, transactionalID string, b []byte
 
 // beginsLocked uses up the permit of a batch that begins a transaction.
 func (p *Partition) beginsLocked(h batch.View) error {
+	if h.BaseSequence() < 0 { // a group coordinator's, which has asked itself
+		return nil
+	}
 	if p.opt.Verify != nil && !p.permits.Has(h.ProducerID(), h.ProducerEpoch()) {
 		return fmt.Errorf("%w: producer %d begins one here", ErrUnverified, h.ProducerID())
 	}
@@ -88,7 +91,7 @@ func (p *Partition) beginsLocked(h batch.View) error {
 
 // AppendMarker is Append of a marker, with acks=all. It is written whether or not
 // the producer has a transaction here (T51): its epochs count in any case.
-func (p *Partition) AppendMarker(m Marker, a Acker, token int) error {
+func (p *Partition) AppendMarker(m Marker, requireEpoch int32, a Acker, token int) error {
 	typ := batch.Abort
 	if m.Commit {
 		typ = batch.Commit
@@ -96,7 +99,7 @@ func (p *Partition) AppendMarker(m Marker, a Acker, token int) error {
 	b := batch.AppendEndTxn(nil, typ, m.ProducerID, m.Epoch, m.CoordinatorEpoch, p.opt.Clock.Now().UnixMilli())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.checkEpochLocked(-1); err != nil {
+	if err := p.checkEpochLocked(requireEpoch); err != nil {
 		return err
 	}
 	if err := p.enoughLocked(ErrNotEnoughReplicas); err != nil {
@@ -126,7 +129,7 @@ func (w waiter) Acked(_ int, r Result) { w <- r }
 // be written or not; writing it again does no harm (T50).
 func (p *Partition) WriteMarker(ctx context.Context, m Marker) error {
 	told := make(waiter, 1)
-	if err := p.AppendMarker(m, told, 0); err != nil {
+	if err := p.AppendMarker(m, -1, told, 0); err != nil {
 		return err
 	}
 	select {

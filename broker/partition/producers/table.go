@@ -154,6 +154,9 @@ func (t *Table) Check(id int64, epoch int16, first, last int32) (dup Batch, isDu
 	if epoch < p.epoch {
 		return Batch{}, false, fmt.Errorf("%w: producer %d epoch %d, current %d", ErrInvalidProducerEpoch, id, epoch, p.epoch)
 	}
+	if first < 0 {
+		return Batch{}, false, nil // a coordinator's records have no sequence
+	}
 	if epoch > p.epoch {
 		if first != 0 {
 			return Batch{}, false, fmt.Errorf("%w: producer %d starts epoch %d with sequence %d", ErrOutOfOrderSequence, id, epoch, first)
