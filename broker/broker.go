@@ -20,11 +20,13 @@ import (
 	"chronik/broker/producerid"
 	"chronik/broker/replica"
 	"chronik/broker/settings"
+	"chronik/broker/transactions"
 )
 
 // Broker is one node's part of the cluster.
 type Broker struct {
-	*coordinator.Host // JoinGroup, CommitOffsets and the other calls of groups
+	*coordinator.Host         // JoinGroup, CommitOffsets and the other calls of groups
+	*transactions.Coordinator // AddPartitions, EndTxn and the other calls of transactions
 
 	opt  Options
 	meta *metadata.Member
@@ -57,6 +59,7 @@ func New(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b.Host = b.newCoordinator()
+	b.Coordinator = b.newTransactions()
 	b.ids = &producerid.IDs{Reserve: b.reserveIDs}
 	b.local = b.newLocal()
 	b.watch = b.newTracker()
@@ -130,6 +133,7 @@ func (b *Broker) propose(ctx context.Context, c cluster.Command) (cluster.Result
 func (b *Broker) Close() error {
 	b.stop()
 	b.done.Wait()
+	b.Coordinator.Close()
 	b.Host.Close()
 	return errors.Join(b.local.Close(), b.meta.Close())
 }

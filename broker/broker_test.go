@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"chronik/broker/producerid"
+	"chronik/broker/group"
+	"chronik/broker/transaction"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/internal/vfs"
@@ -396,7 +398,7 @@ func TestProducerIDsAreUniqueOverRestarts(t *testing.T) {
 	seen := map[int64]bool{}
 	for range 3 {
 		for range producerid.Block + 5 {
-			id, epoch, err := r.InitProducerID(background, "", false, -1, -1)
+			id, epoch, err := r.InitProducerID(background, transaction.InitProducerIDRequest{ProducerID: -1, Epoch: -1}, false)
 			if err != nil || epoch != 0 || seen[id] {
 				t.Fatalf("T1: id %d epoch %d, seen %v: %v", id, epoch, seen[id], err)
 			}
@@ -404,10 +406,7 @@ func TestProducerIDsAreUniqueOverRestarts(t *testing.T) {
 		}
 		r.reopen()
 	}
-	if _, _, err := r.InitProducerID(background, "t", true, -1, -1); !errors.Is(err, ErrTransactionsNotBuilt) {
-		t.Errorf("transactional id: %v", err)
-	}
-	if _, _, err := r.InitProducerID(background, "", false, 5, -1); !errors.Is(err, ErrInvalidRequest) {
+	if _, _, err := r.InitProducerID(background, transaction.InitProducerIDRequest{ProducerID: 5, Epoch: -1}, false); !errors.Is(err, group.InvalidRequest) {
 		t.Errorf("T3: %v", err)
 	}
 }

@@ -170,7 +170,7 @@ func TestCoordinatorMoves(t *testing.T) {
 	c.create(c.runs[1], "t", 1, 3)
 	find := func() (found *mate) {
 		c.until("a coordinator that has loaded", func() bool {
-			n, err := c.running()[0].FindCoordinator(background, coordinatorGroup, "g")
+			n, err := c.running()[0].FindCoordinator(background, 0, "g")
 			if err != nil {
 				return false
 			}

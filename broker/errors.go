@@ -35,7 +35,6 @@ var (
 	ErrTransactionCoordinatorFenced = errors.New("the transaction coordinator sending a marker is not current any more")
 	ErrUnsupportedVersion           = errors.New("the version of the API is not supported for this request")
 	ErrTransactionalIDMissing       = errors.New("a transactional batch needs a transactional id")
-	ErrTransactionsNotBuilt         = errors.New("transactions are not supported by this broker")
 	ErrCoordinatorNotAvailable      = errors.New("the coordinator is not available")
 	ErrUnsupportedEndpointType      = errors.New("endpoint type is not supported")
 	ErrMismatchedEndpointType       = errors.New("the request was sent to an endpoint of the wrong type")

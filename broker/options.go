@@ -2,7 +2,6 @@ package broker
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -47,11 +46,7 @@ type Options struct {
 
 	FollowerReads    FollowerReads // "": follow.Safe
 	ReadIndexTimeout time.Duration // of a safe read from a follower; 0: 5 s
-	// Verify asks the transaction coordinator whether a partition is in a
-	// transaction that is about to begin there (T40): partition.ErrNotInTransaction
-	// if it is not. nil: nobody is asked.
-	Verify func(ctx context.Context, transactionalID string, producerID int64, epoch int16, topic string, partition int32) error
-	ISR    ISR // when a replica is in sync; zero fields: 10 s, 10,000 entries, 1 s
+	ISR              ISR           // when a replica is in sync; zero fields: 10 s, 10,000 entries, 1 s
 }
 
 func (o *Options) setDefaults() {

@@ -8,6 +8,7 @@ import (
 
 	"chronik/broker/cluster"
 	"chronik/broker/leaders"
+	"chronik/broker/transactions"
 	"chronik/internal/clock"
 )
 
@@ -20,6 +21,11 @@ func (b *Broker) Serve(ctx context.Context, from uint64, method uint8, body []by
 	switch {
 	case method < methodsOwn:
 		return b.meta.Serve(ctx, from, method, body)
+	case method == transactions.MethodMarkers, method == transactions.MethodVerify:
+		if !b.up.Load() {
+			return nil, ErrNotLeader
+		}
+		return b.Coordinator.Serve(ctx, method, body)
 	case method == leaders.MethodTransfer:
 		return nil, fromBelow(b.leaders.ServeTransfer(body))
 	}

@@ -2,10 +2,16 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"chronik/broker/acks"
+	"chronik/broker/coordinator"
+	"chronik/broker/group"
 	"chronik/broker/partition"
+	"chronik/broker/transaction"
+	"chronik/broker/transactions"
 	"chronik/internal/clock"
 	"chronik/kafka/batch"
 )
@@ -48,12 +54,28 @@ func (b *Broker) verify(ctx context.Context, r *ProduceRequest, p *partition.Par
 // has ended: a marker may be written then all the same, and writing it again
 // does no harm.
 func (b *Broker) WriteTxnMarkers(ctx context.Context, m TxnMarker) []error {
-	out := make([]error, len(m.Partitions))
-	w := acks.New(b.opt.Clock, len(m.Partitions), func(i int, r partition.Result) { out[i] = fromBelow(r.Err) })
-	for i := range m.Partitions {
-		_, p, err := b.lookup(&m.Partitions[i], false)
-		if err == nil {
-			err = p.AppendMarker(m.Marker, -1, w, i)
+	ms := make([]transactions.Marker, len(m.Partitions))
+	for i, tp := range m.Partitions {
+		ms[i] = transactions.Marker{
+			ProducerID: m.ProducerID, Epoch: m.Epoch, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit,
+			Partition: transaction.Partition{Topic: tp.Topic, Index: tp.Partition},
+		}
+	}
+	return b.writeMarkers(ctx, ms)
+}
+
+func (b *Broker) writeMarkers(ctx context.Context, ms []transactions.Marker) []error {
+	out := make([]error, len(ms))
+	w := acks.New(b.opt.Clock, len(ms), func(i int, r partition.Result) { out[i] = fromBelow(r.Err) })
+	for i, m := range ms {
+		_, p, err := b.lookup(&TopicPartition{Topic: m.Partition.Topic, Partition: m.Partition.Index}, false)
+		switch {
+		case err != nil:
+		case m.Partition.Topic == offsetsTopic: // T52: in the order of what the group coordinator writes
+			go func() { w.Acked(i, partition.Result{Err: b.endOffsets(ctx, m)}) }()
+		default:
+			marker := partition.Marker{ProducerID: m.ProducerID, Epoch: m.Epoch, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit}
+			err = p.AppendMarker(marker, -1, w, i)
 		}
 		if err != nil {
 			w.Acked(i, partition.Result{Err: err})
@@ -69,6 +91,80 @@ func (b *Broker) WriteTxnMarkers(ctx context.Context, m TxnMarker) []error {
 		<-w.Done()
 	}
 	return out
+}
+
+// endOffsets has the group coordinator write a marker to one of its partitions.
+func (b *Broker) endOffsets(ctx context.Context, m transactions.Marker) error {
+	err := b.EndTransaction(ctx, m.Partition.Index, group.Marker{
+		Txn: group.Txn{ProducerID: m.ProducerID, Epoch: m.Epoch}, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit,
+	})
+	if err == group.None {
+		return nil
+	}
+	return err
+}
+
+func (b *Broker) newTransactions() *transactions.Coordinator {
+	o := transactions.Options{
+		NodeID: b.opt.NodeID, Clock: b.opt.Clock, Logger: b.opt.Logger,
+		Limits: func() (timeoutMax, expiration time.Duration) {
+			c := b.conf.Load()
+			return c.TransactionTimeoutMax, c.TransactionalIDExpiration
+		},
+		Partitions:    func() int { return b.partitionsOf(transactionTopic) },
+		BatchBytesMax: func() int { return b.batchBytesMax(transactionTopic) },
+		FreshID:       func(ctx context.Context) (int64, error) { return b.ids.Next(ctx) },
+		Coordinates:   func(id string) int32 { return b.coordinates(transactionTopic, id) },
+		Leads: func(p transaction.Partition) (int32, bool) {
+			l, ok := b.PartitionLeader(TopicPartition{Topic: p.Topic, Partition: p.Index})
+			return l.ID, ok
+		},
+		Current: func(ctx context.Context) error { return b.meta.Await(ctx) },
+		Write:   b.writeMarkers,
+		Fenced: func(err error) bool {
+			return errors.Is(err, partition.ErrFencedCoordinator) || errors.Is(err, partition.ErrInvalidProducerEpoch) ||
+				errors.Is(err, group.TransactionCoordinatorFenced) || errors.Is(err, group.InvalidProducerEpoch)
+		},
+	}
+	if b.opt.Peers != nil {
+		o.Peers = b.opt.Peers
+	}
+	return transactions.New(o)
+}
+
+// verifyTransaction is the Verify of partitions (T40).
+func (b *Broker) verifyTransaction(ctx context.Context, id string, producerID int64, epoch int16, topic string, index int32) error {
+	err := b.Verify(ctx, transaction.Producer{ID: id, ProducerID: producerID, Epoch: epoch}, transaction.Partition{Topic: topic, Index: index})
+	switch {
+	case errors.Is(err, group.TransactionAbortable):
+		return partition.ErrNotInTransaction
+	case errors.Is(err, group.InvalidProducerIDMapping):
+		return partition.ErrProducerIDMapping
+	case errors.Is(err, group.ProducerFenced):
+		return partition.ErrInvalidProducerEpoch
+	case err != nil: // it is not the answer to the producer (T40)
+		return errors.New(err.Error())
+	}
+	return nil
+}
+
+// OffsetsPartition is the partition of __consumer_offsets that has a group;
+// false while there is none.
+func (b *Broker) OffsetsPartition(groupID string) (transaction.Partition, bool) {
+	n := b.partitionsOf(offsetsTopic)
+	if n == 0 {
+		return transaction.Partition{}, false
+	}
+	return transaction.Partition{Topic: offsetsTopic, Index: coordinator.PartitionFor(groupID, n)}, true
+}
+
+// CommitTxnOffsets commits offsets in the transaction of a transactional id,
+// r.Txn (T20 to T23).
+func (b *Broker) CommitTxnOffsets(ctx context.Context, id string, r group.CommitOffsetsRequest) group.CommitOffsetsResponse {
+	return b.CommitOffsetsInTxn(ctx, r, func(ctx context.Context) error {
+		at, _ := b.OffsetsPartition(r.Group)
+		return b.VerifyOffsets(ctx, transaction.Producer{ID: id, ProducerID: r.Txn.ProducerID, Epoch: r.Txn.Epoch}, at)
+	})
 }
 
 // Producers lists the producers that a partition of this node knows (D2).

@@ -43,6 +43,8 @@ const (
 	ProducerFenced               = effect.ProducerFenced
 	ConcurrentTransactions       = effect.ConcurrentTransactions
 	InvalidTxnState              = effect.InvalidTxnState
+	TransactionalIDNotFound      = effect.TransactionalIDNotFound
+	InvalidTransactionTimeout    = effect.InvalidTransactionTimeout
 	TransactionAbortable         = effect.TransactionAbortable
 	UnstableOffsetCommit         = effect.UnstableOffsetCommit
 	TransactionCoordinatorFenced = effect.TransactionCoordinatorFenced

@@ -115,9 +115,7 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 			o := newOffset(now, t.ID, p, req.Retention)
 			at := s.slotFor(g, tr.Name, p.Partition)
 			at.entry.commits++
-			if req.Txn != nil {
-				at.entry.txns++
-			}
+			at.entry.inTxn(req.Txn, 1)
 			slots, values = append(slots, at), append(values, o)
 			records = append(records, Record{Key: record.OffsetKey(g.ID(), tr.Name, p.Partition), Value: o.Encode()})
 		}
@@ -149,10 +147,8 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 			}
 		},
 		Dropped: func(time.Time, *Effects) {
-			if req.Txn != nil {
-				for _, at := range slots {
-					at.entry.txns--
-				}
+			for _, at := range slots {
+				at.entry.inTxn(req.Txn, -1)
 			}
 			settle()
 		},

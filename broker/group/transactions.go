@@ -54,6 +54,13 @@ func (s *Shard) take(g *group, at slot, id AppendID, o record.Offset, txn *Txn) 
 	s.charge(p.weight())
 }
 
+// inTxn counts a commit if it is one of a transaction.
+func (e *offsetEntry) inTxn(txn *Txn, n int) {
+	if txn != nil {
+		e.txns += n
+	}
+}
+
 // MarkerResponse answers EndTransaction.
 type MarkerResponse struct{ Err Error }
 

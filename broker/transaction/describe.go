@@ -1,6 +1,7 @@
 package transaction
 
 import (
+	"errors"
 	"maps"
 	"slices"
 
@@ -18,6 +19,9 @@ type Description struct {
 	Epoch      int16
 	Partitions []Partition
 }
+
+// ErrPattern is a pattern of transactional ids that is not a regular expression.
+var ErrPattern = errors.New("the pattern of transactional ids is not a regular expression")
 
 // Describe tells about one id.
 func (s *Shard) Describe(id string) Description {

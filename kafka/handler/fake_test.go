@@ -12,6 +12,7 @@ import (
 	"chronik/broker/config"
 	"chronik/broker/group"
 	"chronik/broker/partition"
+	"chronik/broker/transaction"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/kafka/kerr"
@@ -26,26 +27,28 @@ type fakeBroker struct {
 	topics []broker.TopicInfo
 	names  map[string][16]byte
 
-	fetch       func(r *broker.FetchRequest)
-	listOffset  func(q broker.ListOffset) (broker.OffsetAt, error)
-	epochEnd    func(epoch int32) (broker.EpochEnd, error)
-	created     []broker.CreatedTopic
-	errs        []error // of CreatePartitions and AlterConfigs
-	deleted     []broker.DeletedTopic
-	configs     []broker.DescribedConfig
-	deleteRec   error
-	dirs        []broker.LogDir
-	initErr     error
-	coordinator func(keyType int8, key string) (broker.Node, error)
-	join        group.JoinResponse
-	sync        group.SyncResponse
-	groupErr    group.Error
-	commitErr   group.Error
-	leave       group.LeaveResponse
-	description group.Description
-	listings    []group.Listing
-	fetched     group.FetchOffsetsResponse
-	deletedOff  group.DeleteOffsetsResponse
+	fetch        func(r *broker.FetchRequest)
+	listOffset   func(q broker.ListOffset) (broker.OffsetAt, error)
+	epochEnd     func(epoch int32) (broker.EpochEnd, error)
+	created      []broker.CreatedTopic
+	errs         []error // of CreatePartitions and AlterConfigs
+	deleted      []broker.DeletedTopic
+	configs      []broker.DescribedConfig
+	deleteRec    error
+	dirs         []broker.LogDir
+	initErr      error
+	txnAsked     any // by the latest request of transactions
+	transactions []transaction.Description
+	coordinator  func(keyType int8, key string) (broker.Node, error)
+	join         group.JoinResponse
+	sync         group.SyncResponse
+	groupErr     group.Error
+	commitErr    group.Error
+	leave        group.LeaveResponse
+	description  group.Description
+	listings     []group.Listing
+	fetched      group.FetchOffsetsResponse
+	deletedOff   group.DeleteOffsetsResponse
 
 	marker    error // of WriteTxnMarkers, for each partition
 	producers func(tp broker.TopicPartition) ([]partition.Producer, error)
@@ -169,8 +172,35 @@ func (b *fakeBroker) LogDirs(filter []broker.TopicPartition, all bool) []broker.
 	b.note(filter)
 	return b.dirs
 }
-func (b *fakeBroker) InitProducerID(context.Context, string, bool, int64, int16) (int64, int16, error) {
+func (b *fakeBroker) InitProducerID(_ context.Context, r transaction.InitProducerIDRequest, _ bool) (int64, int16, error) {
+	b.txnAsked = r
 	return 4000, 0, b.initErr
+}
+func (b *fakeBroker) AddPartitions(_ context.Context, p transaction.Producer, parts []transaction.Partition) group.Error {
+	b.txnAsked = []any{p, parts}
+	return b.groupErr
+}
+func (b *fakeBroker) EndTxn(_ context.Context, p transaction.Producer, commit bool) group.Error {
+	b.txnAsked = []any{p, commit}
+	return b.groupErr
+}
+func (b *fakeBroker) CommitTxnOffsets(_ context.Context, id string, r group.CommitOffsetsRequest) group.CommitOffsetsResponse {
+	b.txnAsked = []any{id, r}
+	return group.CommitOffsetsResponse{Err: b.groupErr}
+}
+func (b *fakeBroker) DescribeTransaction(id string) transaction.Description {
+	d := b.transactions[0]
+	d.Err = b.groupErr
+	if id != d.ID {
+		d = transaction.Description{ID: id, Err: group.TransactionalIDNotFound}
+	}
+	return d
+}
+func (b *fakeBroker) ListTransactions() ([]transaction.Description, group.Error) {
+	return b.transactions, b.groupErr
+}
+func (b *fakeBroker) OffsetsPartition(string) (transaction.Partition, bool) {
+	return transaction.Partition{Topic: "__consumer_offsets", Index: 7}, true
 }
 func (b *fakeBroker) FindCoordinator(_ context.Context, keyType int8, key string) (broker.Node, error) {
 	return b.coordinator(keyType, key)
@@ -237,6 +267,11 @@ func richBroker() *fakeBroker {
 		nodes:  []broker.Node{{ID: 1, Host: "h1", Port: 9092, Rack: "r1"}, {ID: 2, Host: "h2", Port: 9093}},
 		leader: broker.LeaderEpoch{ID: 2, Epoch: 7},
 		names:  map[string][16]byte{"t": topicID},
+		transactions: []transaction.Description{
+			{ID: "x", State: transaction.Ongoing, TimeoutMs: 60000, StartMs: 1000, ProducerID: 40, Epoch: 2,
+				Partitions: []transaction.Partition{{Topic: "a", Index: 1}, {Topic: "a", Index: 2}, {Topic: "b", Index: 0}}},
+			{ID: "xy", State: transaction.CompleteCommit, StartMs: -1, ProducerID: 41},
+		},
 		topics: []broker.TopicInfo{{Name: "t", ID: topicID, Partitions: []broker.PartitionInfo{
 			{Partition: 0, Leader: broker.LeaderEpoch{ID: 1, Epoch: 3}, Replicas: []int32{1, 2}, ISR: []int32{1}, Offline: []int32{2}},
 			{Partition: 1, Err: broker.ErrLeaderNotAvailable, Leader: broker.LeaderEpoch{ID: -1, Epoch: 4}, Replicas: []int32{2}},

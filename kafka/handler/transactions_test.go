@@ -58,7 +58,9 @@ func TestT50WriteTxnMarkers(t *testing.T) {
 	if !reflect.DeepEqual(resp.Markers, want) {
 		t.Errorf("T50 %+v\nwant %+v", resp.Markers, want)
 	}
-	tp := func(name string, p int32) broker.TopicPartition { return broker.TopicPartition{Topic: name, Partition: p} }
+	tp := func(name string, p int32) broker.TopicPartition {
+		return broker.TopicPartition{Topic: name, Partition: p}
+	}
 	asked := []any{
 		broker.TxnMarker{Marker: partition.Marker{ProducerID: 7, Epoch: 2, CoordinatorEpoch: 3, Commit: true}, Partitions: []broker.TopicPartition{tp("t", 0), tp("t", 1), tp("u", 5)}},
 		broker.TxnMarker{Marker: partition.Marker{ProducerID: 8, Epoch: 1, CoordinatorEpoch: 4, Bumped: true}, Partitions: []broker.TopicPartition{tp("u", 5)}},
