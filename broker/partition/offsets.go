@@ -26,25 +26,30 @@ const (
 	ReadAll // followers, debugging
 )
 
-// upToLocked is where readers end. It means something of a leader.
-func (p *Partition) upToLocked(i Isolation) int64 {
-	switch i {
-	case ReadAll:
-		return p.written
-	case ReadCommitted:
-		return p.stableLocked()
+// upTo is where readers of a leader end, if it leads in the epoch.
+func (p *Partition) upTo(currentEpoch int32, i Isolation) (end int64, epoch int32, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	end = p.committed
+	switch err = p.checkEpochLocked(currentEpoch); {
+	case err != nil:
+	case i == ReadAll:
+		end = p.written
+	case i == ReadCommitted:
+		if end = p.stableLocked(); end < 0 {
+			err = errUnstable
+		}
 	}
-	return p.committed
+	return end, p.epoch, err
 }
 
 // Latest is the offset a new consumer starts at (L1).
 func (p *Partition) Latest(currentEpoch int32, i Isolation) (Position, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.checkEpochLocked(currentEpoch); err != nil {
+	end, epoch, err := p.upTo(currentEpoch, i)
+	if err != nil {
 		return None, err
 	}
-	return Position{p.upToLocked(i), -1, p.epoch}, nil
+	return Position{end, -1, epoch}, nil
 }
 
 // Earliest is the log start (L2).
@@ -62,10 +67,7 @@ func (p *Partition) Earliest(currentEpoch int32) (Position, error) {
 // ByTimestamp is the first record at or after the time ts in ms, as far as
 // readers go (L5, L11).
 func (p *Partition) ByTimestamp(currentEpoch int32, ts int64, i Isolation) (Position, error) {
-	p.mu.Lock()
-	err := p.checkEpochLocked(currentEpoch)
-	upTo := p.upToLocked(i)
-	p.mu.Unlock()
+	upTo, _, err := p.upTo(currentEpoch, i)
 	if err != nil {
 		return None, err
 	}
@@ -98,10 +100,7 @@ func (p *Partition) ByTimestamp(currentEpoch int32, ts int64, i Isolation) (Posi
 // MaxTimestamp is the first record with the greatest timestamp (L3), as far as
 // readers go.
 func (p *Partition) MaxTimestamp(currentEpoch int32, i Isolation) (Position, error) {
-	p.mu.Lock()
-	err := p.checkEpochLocked(currentEpoch)
-	upTo := p.upToLocked(i)
-	p.mu.Unlock()
+	upTo, _, err := p.upTo(currentEpoch, i)
 	if err != nil {
 		return None, err
 	}

@@ -58,7 +58,7 @@ func (p *Partition) Read(q Read, scratch []segment.Entry) (ReadResult, []segment
 		upTo = written
 	case ReadCommitted:
 		if upTo = r.LastStable; upTo < 0 {
-			return r, scratch, fmt.Errorf("%w: the last stable offset is not known yet", ErrOffsetNotAvailable)
+			return r, scratch, errUnstable
 		}
 	}
 	if q.Offset >= upTo || (q.BytesMax <= 0 && !q.AtLeastOne) {

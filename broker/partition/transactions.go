@@ -43,6 +43,10 @@ var (
 	ErrUnverified = errors.New("the transaction could not be verified")
 )
 
+// errUnstable is what readers of committed records are told while LastStable is
+// not known.
+var errUnstable = fmt.Errorf("%w: nor is the last stable offset", ErrOffsetNotAvailable)
+
 // markersWaitMax is how many markers may be on their way to the log.
 const markersWaitMax = 1000
 
@@ -73,7 +77,7 @@ func (p *Partition) Verify(ctx context.Context, transactionalID string, b []byte
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.permits.Give(id, asked)
+	asked.Give()
 	return nil
 }
 
@@ -153,7 +157,11 @@ func (p *Partition) stableLocked() int64 {
 	if !p.current {
 		return -1
 	}
-	return max(p.ledger.Txns.Stable(p.committed), min(p.LogStart(), p.committed))
+	stable := p.ledger.Txns.Stable(p.committed)
+	if stable < 0 {
+		return -1
+	}
+	return max(stable, min(p.LogStart(), p.committed))
 }
 
 // Producers lists the producers that a leader knows, by id (D2).

@@ -125,7 +125,7 @@ func (l *Ledger) Load(b []byte, end int64, of *producers.AsOf) error {
 		return err
 	}
 	t := l.Txns
-	t.from, t.top = int64(of.Offset), int64(of.Offset)
+	t.base, t.from, t.top = int64(of.Offset), int64(of.Offset), int64(of.Offset)
 	if body == nil {
 		return nil
 	}
@@ -170,7 +170,7 @@ func split(b []byte) (body, seqs []byte, err error) {
 		return nil, nil, fmt.Errorf("%w: version %d, this release reads up to %d", ErrCheckpoint, v, checkpointVersion)
 	}
 	n := binary.LittleEndian.Uint32(b[2:])
-	if b = b[prefixBytes:]; uint64(n) > uint64(len(b)) || n == 0 {
+	if b = b[prefixBytes:]; n == 0 || uint64(n) >= uint64(len(b)) { // the producers follow
 		return nil, nil, fmt.Errorf("%w: %d bytes of %d", ErrCheckpoint, n, len(b))
 	}
 	return b[:n:n], b[n:], nil

@@ -35,12 +35,8 @@ func (p *Permits) Ask(id int64, epoch int16) *Permit {
 	return p.asked[id]
 }
 
-// Give gives the permit, unless a marker has come meanwhile.
-func (p *Permits) Give(id int64, asked *Permit) {
-	if p.asked[id] == asked {
-		asked.given = true
-	}
-}
+// Give gives the permit. One that a marker has taken away meanwhile stays away.
+func (p *Permit) Give() { p.given = true }
 
 // Has reports whether a producer may begin a transaction.
 func (p *Permits) Has(id int64, epoch int16) bool {

@@ -2,7 +2,9 @@ package txns
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"chronik/kafka/batch"
 )
@@ -47,6 +49,7 @@ type page struct {
 
 // Table is what the log says of transactions. See the package comment.
 type Table struct {
+	base  int64 // what had ended below was not loaded from a checkpoint
 	top   int64 // behind the last batch that was noted
 	open  map[int64]*txn
 	order []*txn // by first: what is open, or was when the end was not committed
@@ -117,8 +120,13 @@ func (t *Table) end(id, at int64, abort bool) {
 }
 
 // Stable is the last stable offset while hw is the high watermark, which does
-// not go back from call to call (T43).
+// not go back from call to call (T43). It is -1, not known, while a replica that
+// has just been started knows less to be committed than its checkpoint has:
+// transactions that had ended by then may have been open at hw.
 func (t *Table) Stable(hw int64) int64 {
+	if hw < t.base {
+		return -1
+	}
 	n := 0
 	for n < len(t.ended) && t.ended[n].last < hw {
 		t.ended[n].done = true
@@ -190,6 +198,21 @@ func overlapping(dst, of []Aborted, from, upTo int64) []Aborted {
 // Sort orders by First, as Kafka tells them (F9).
 func Sort(a []Aborted) {
 	slices.SortFunc(a, func(x, y Aborted) int { return cmp.Or(cmp.Compare(x.First, y.First), cmp.Compare(x.Last, y.Last)) })
+}
+
+// String is which transactions are open, which are not known to have ended, and
+// the last markers of producers.
+func (t *Table) String() string {
+	var b strings.Builder
+	for _, x := range t.order {
+		if !x.done {
+			fmt.Fprintf(&b, "%d epoch %d from %d, marker %d\n", x.id, x.epoch, x.first, x.last)
+		}
+	}
+	for _, f := range t.fences.asOf(t.top) {
+		fmt.Fprintf(&b, "%d fenced below %d, coordinator %d, at %d\n", f.id, f.epoch, f.coordinator, f.at)
+	}
+	return b.String()
 }
 
 // MarkersWaiting is how many markers wait for the log.
