@@ -69,7 +69,7 @@ func (w *txnWriter) send(t *testing.T, r *replica, rnd *rand.Rand) {
 	if w.marker != nil {
 		w.coordinator += int32(rnd.IntN(2)) // T50: it is written again by another one
 		w.marker.CoordinatorEpoch = w.coordinator
-		w.told = a.of(r.AppendMarker(*w.marker, a, 7))
+		w.told = a.of(r.AppendMarker(*w.marker, -1, a, 7))
 		return
 	}
 	if len(w.values) == 0 {
