@@ -64,6 +64,7 @@ func (s *Shard) dropTopic(g *group, doomed []slot, fx *Effects) {
 		id := s.emitTombstones(fx, g, part, nil)
 		for _, at := range part {
 			at.entry.present, at.entry.deletedBefore = false, id
+			s.dropPending(at.entry)
 		}
 	}
 }
@@ -146,7 +147,7 @@ func (s *Shard) sweepGroup(now time.Time, g *group, fx *Effects) {
 		switch {
 		case at.entry.deletedBefore > 0:
 			// A commit under way is of the topic made anew: a tombstone emitted now would remove it.
-			if !s.log.Open(at.entry.deletedBefore) && at.entry.commits == 0 {
+			if !s.log.Open(at.entry.deletedBefore) && at.entry.commits == 0 && at.entry.txns == 0 {
 				deleted = append(deleted, at)
 			} else {
 				s.sweepBy(now.Add(cleanRetry), g)

@@ -173,6 +173,7 @@ func (s *Shard) forget(g *group) {
 	for topic, t := range g.offsets {
 		s.unindexTopic(topic, g)
 		s.charge(-t.weight())
+		clear(t.partitions) // tombstones may be on their way for them
 	}
 	delete(s.groups, g.ID())
 	s.charge(-groupBytes - len(g.ID()))

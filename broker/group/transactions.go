@@ -38,6 +38,10 @@ func (s *Shard) take(g *group, at slot, id AppendID, o record.Offset, txn *Txn) 
 		s.charge(at.entry.set(id, o))
 		return
 	}
+	if id < at.entry.deletedBefore { // of a topic that has been deleted meanwhile
+		at.entry.txns--
+		return
+	}
 	t := s.open[txn.ProducerID]
 	if t == nil {
 		t = &openTxn{offsets: map[*offsetEntry]pendingOffset{}}
