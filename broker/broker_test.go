@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"chronik/broker/producerid"
 	"chronik/broker/group"
+	"chronik/broker/producerid"
 	"chronik/broker/transaction"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"

@@ -57,7 +57,7 @@ func (b *Broker) WriteTxnMarkers(ctx context.Context, m TxnMarker) []error {
 	ms := make([]transactions.Marker, len(m.Partitions))
 	for i, tp := range m.Partitions {
 		ms[i] = transactions.Marker{
-			ProducerID: m.ProducerID, Epoch: m.Epoch, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit,
+			ProducerID: m.ProducerID, Epoch: m.Epoch, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit, Bumped: m.Bumped,
 			Partition: transaction.Partition{Topic: tp.Topic, Index: tp.Partition},
 		}
 	}
@@ -74,7 +74,7 @@ func (b *Broker) writeMarkers(ctx context.Context, ms []transactions.Marker) []e
 		case m.Partition.Topic == offsetsTopic: // T52: in the order of what the group coordinator writes
 			go func() { w.Acked(i, partition.Result{Err: b.endOffsets(ctx, m)}) }()
 		default:
-			marker := partition.Marker{ProducerID: m.ProducerID, Epoch: m.Epoch, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit}
+			marker := partition.Marker{ProducerID: m.ProducerID, Epoch: m.Epoch, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit, Bumped: m.Bumped}
 			err = p.AppendMarker(marker, -1, w, i)
 		}
 		if err != nil {

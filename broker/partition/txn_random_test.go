@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -231,5 +232,36 @@ func checkVisible(t *testing.T, r *replica, writers []*txnWriter) {
 				t.Errorf("node %d, T70: %s of a transaction that was committed (%v) is seen %d times; stable up to %d, in the log: %v", r.id, v, want, n, stable, at >= 0)
 			}
 		}
+	}
+}
+
+// T40: what a leader was allowed before another one led is void: the transaction may have ended there.
+func TestT40PermitsEndWithTheLeadership(t *testing.T) {
+	c := newCluster(t, 3, nil)
+	l := c.leader()
+	for _, r := range c.nodes {
+		r.opt.Verify = func(context.Context, string, int64, int16, string, int32) error { return nil }
+	}
+	b := txnRecords(t, sequence{7, 0, 0}, 100, "v")
+	try := func() error {
+		a := make(acks, 1)
+		told := a.of(l.Append(b, AcksAll, -1, a, 7))
+		var got *Result
+		c.await("the result", func() bool { got = told(); return got != nil })
+		return got.Err
+	}
+	if err := l.Verify(t.Context(), "x", b); err != nil {
+		t.Fatal(err)
+	}
+	c.transfer(c.others(l)[0])
+	c.transfer(l)
+	if err := try(); !errors.Is(err, ErrUnverified) {
+		t.Errorf("T40 what was allowed in an earlier term: %v", err)
+	}
+	if err := l.Verify(t.Context(), "x", b); err != nil {
+		t.Fatal(err)
+	}
+	if err := try(); err != nil {
+		t.Errorf("T40 what is allowed now: %v", err)
 	}
 }

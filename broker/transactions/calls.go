@@ -31,6 +31,7 @@ type Marker struct {
 	Epoch            int16
 	CoordinatorEpoch int32
 	Commit           bool
+	Bumped           bool // of others, through WriteTxnMarkers: see partition.Marker; the calls between nodes have it not
 	Partition        transaction.Partition
 }
 
