@@ -69,7 +69,7 @@ var table = map[string]packageRule{
 	"raftstore/transport/wire":   {level: 26, others: append(etcdRaft, xxhash)},
 	"raftstore/transport":        {level: 27, imports: []string{"raftstore/transport/wire", "internal/clock"}, others: etcdRaft},
 	"broker/partition/producers": {level: 25, imports: []string{"segment", "kafka/batch"}},
-	"broker/partition/txns":      {level: 26, imports: []string{"broker/partition/producers", "kafka/batch"}},
+	"broker/partition/txns":      {level: 26, imports: []string{"broker/partition/producers", "segment", "kafka/batch"}},
 	"broker/partition/fate":      {level: 26},
 	"broker/partition/held":      {level: 26, imports: []string{"raftstore/multiraft", "segment"}},
 	"broker/partition/frames":    {level: 25, imports: []string{"segment", "kafka/batch"}},

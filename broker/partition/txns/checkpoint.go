@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"chronik/broker/partition/producers"
+	"chronik/segment"
 )
 
 // The checkpoint, little-endian; the segment that carries it hashes it:
@@ -46,7 +47,11 @@ func (l *Ledger) Checkpoint(of producers.AsOf, end, start int64, sealed func(end
 	}
 	le := binary.LittleEndian
 	out := le.AppendUint32(le.AppendUint16(nil, checkpointVersion), uint32(len(body)))
-	return append(append(out, body...), seqs...)
+	out = append(append(out, body...), seqs...)
+	if len(out) > segment.CheckpointBytesMax { // the log leaves it out
+		l.Txns.made = noPage
+	}
+	return out
 }
 
 func (t *Table) checkpoint(to, end, start int64, sealed func(end int64) bool) []byte {
@@ -91,7 +96,7 @@ func (t *Table) TurnPage(start int64, sealed func(end int64) bool) {
 		t.from = max(t.from, m.to)
 		t.addPage(m.page)
 	}
-	t.made = made{page: page{end: -1}}
+	t.made = noPage
 	t.pages = slices.DeleteFunc(t.pages, func(p page) bool { return p.last < start })
 	t.aborted = slices.DeleteFunc(t.aborted, func(a Aborted) bool { return a.Last < start })
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"chronik/broker/partition/producers"
+	"chronik/segment"
 )
 
 // A hanging transaction at the front does not keep those behind it that have ended.
@@ -18,6 +19,23 @@ func TestEndedTransactionsAreForgotten(t *testing.T) {
 		if stable := l.Txns.Stable(3 + 2*i); stable != 0 || len(l.Txns.order) > 8 || len(l.Txns.ended) != 0 {
 			t.Fatalf("after %d transactions: stable %d, %d in order, %d ended", i+1, stable, len(l.Txns.order), len(l.Txns.ended))
 		}
+	}
+}
+
+// What a log does not take, because it is too large, stays in memory.
+func TestCheckpointTooLarge(t *testing.T) {
+	l := NewLedger(1 << 40)
+	for i := range int64(segment.CheckpointBytesMax/abortedBytes + 1) {
+		l.Txns.aborted = append(l.Txns.aborted, Aborted{1, 2 * i, 2*i + 1})
+	}
+	many, end := len(l.Txns.aborted), int64(1<<30)
+	sealed := func(int64) bool { return true }
+	if n := len(l.Checkpoint(producers.AsOf{Offset: segment.Offset(end)}, end, 0, sealed)); n <= segment.CheckpointBytesMax {
+		t.Fatalf("%d bytes", n)
+	}
+	l.Txns.TurnPage(0, sealed)
+	if in, pages := l.Txns.Find(0, end); len(in) != many || len(pages) != 0 {
+		t.Errorf("%d of %d in memory, pages %v", len(in), many, pages)
 	}
 }
 

@@ -70,9 +70,11 @@ type made struct {
 	to int64 // it has what was aborted below
 }
 
+var noPage = made{page: page{end: -1}}
+
 // New is the empty table of a log that ends at the offset written.
 func New(fencesMax int, written int64) *Table {
-	t := &Table{open: map[int64]*txn{}, made: made{page: page{end: -1}}}
+	t := &Table{open: map[int64]*txn{}, made: noPage}
 	t.fences.init(fencesMax, written)
 	return t
 }
