@@ -445,8 +445,8 @@ func TestCallsCarryWhatWasSaid(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	var ms []Marker
 	for range 100 {
-		ms = append(ms, Marker{rng.Int64(), int16(rng.IntN(1 << 15)), rng.Int32(), rng.IntN(2) == 0,
-			transaction.Partition{Topic: string(make([]byte, rng.IntN(249))), Index: rng.Int32()}})
+		ms = append(ms, Marker{ProducerID: rng.Int64(), Epoch: int16(rng.IntN(1 << 15)), CoordinatorEpoch: rng.Int32(), Commit: rng.IntN(2) == 0,
+			Partition: transaction.Partition{Topic: string(make([]byte, rng.IntN(249))), Index: rng.Int32()}})
 	}
 	body := encodeMarkers(ms)
 	if got, err := decodeMarkers(body); err != nil || !reflect.DeepEqual(got, ms) {
