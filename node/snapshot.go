@@ -21,6 +21,11 @@ func (n *Node) snapshot() metrics.Snapshot {
 	for _, g := range n.broker.GroupStats() {
 		s.Groups = append(s.Groups, g)
 	}
+	ids, _ := n.broker.ListTransactions() // while a partition is loading there is nothing to tell
+	s.Transactions = map[string]int{}
+	for _, d := range ids {
+		s.Transactions[d.State.String()]++
+	}
 	return s
 }
 

@@ -98,9 +98,9 @@ func (e *entry) partitions() (out []Partition) {
 // What an id and what it has take in memory, rounded up; BenchmarkMemory
 // measures it.
 const (
-	idBytes        = 700
-	topicBytes     = 400
-	partitionBytes = 60
+	idBytes        = 500
+	topicBytes     = 350
+	partitionBytes = 40
 )
 
 func (e *entry) weight() (bytes int) {

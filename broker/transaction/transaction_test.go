@@ -3,6 +3,7 @@ package transaction
 import (
 	"fmt"
 	"reflect"
+	"runtime"
 	"testing"
 	"time"
 
@@ -449,5 +450,45 @@ func TestStateNames(t *testing.T) {
 	}
 	if _, ok := StateNamed("Odd"); ok || State(9).String() != fmt.Sprint("State(", 9, ")") {
 		t.Error("a state that does not exist has a name")
+	}
+}
+
+// BenchmarkMemory reports what ids and partitions take, and the part of it that is counted.
+func BenchmarkMemory(b *testing.B) {
+	const many = 20_000
+	for name, add := range map[string]func(r *rig, i int){
+		"ids": func(r *rig, i int) { r.init(fmt.Sprint("transactional-id-", i), -1, -1, int64(i)) },
+		"topics": func(r *rig, i int) {
+			p := Producer{fmt.Sprint("x", i/100), int64(i / 100), 0}
+			if i%100 == 0 {
+				r.init(p.ID, -1, -1, p.ProducerID)
+			}
+			r.add(p, Partition{fmt.Sprint("topic", i), 0})
+		},
+		"partitions": func(r *rig, i int) {
+			p := Producer{fmt.Sprint("x", i/1000), int64(i / 1000), 0}
+			if i%1000 == 0 {
+				r.init(p.ID, -1, -1, p.ProducerID)
+			}
+			r.add(p, Partition{"topic", int32(i % 1000)})
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			var before, after runtime.MemStats
+			for b.Loop() {
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				r := newRig(b)
+				for i := range many {
+					add(r, i)
+				}
+				r.log, r.answers, r.fx = nil, nil, Effects{}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				b.ReportMetric(float64(r.s.Bytes())/many, "counted-B/each")
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/many, "B/each")
+				runtime.KeepAlive(r)
+			}
+		})
 	}
 }

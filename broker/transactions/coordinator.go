@@ -45,7 +45,7 @@ type Peers interface {
 	Call(ctx context.Context, node uint64, method uint8, body []byte) ([]byte, error)
 }
 
-// bytesMax is how much transactional ids may take in memory: 300,000 of them, or fewer with transactions of many
+// bytesMax is how much transactional ids may take in memory: 500,000 of them, or fewer with transactions of many
 // partitions.
 const bytesMax = 256 << 20
 
