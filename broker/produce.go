@@ -54,7 +54,7 @@ func (b *Broker) Produce(ctx context.Context, r *ProduceRequest) *Produce {
 			err = refused
 		}
 		if err == nil && r.TransactionalID != "" {
-			err = b.verify(ctx, r, target, bytes)
+			err = target.Verify(ctx, r.Timeout, r.TransactionalID, bytes)
 		}
 		if err == nil {
 			part.LogStart = target.LogStart()

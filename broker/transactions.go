@@ -12,7 +12,6 @@ import (
 	"chronik/broker/partition"
 	"chronik/broker/transaction"
 	"chronik/broker/transactions"
-	"chronik/internal/clock"
 	"chronik/kafka/batch"
 )
 
@@ -40,13 +39,6 @@ func (b *Broker) checkTransactions(r *ProduceRequest) error {
 		first = v
 	}
 	return nil
-}
-
-// verify is partition.Verify, for as long as the request may take.
-func (b *Broker) verify(ctx context.Context, r *ProduceRequest, p *partition.Partition, batch []byte) error {
-	ctx, cancel := clock.WithTimeout(ctx, b.opt.Clock, r.Timeout)
-	defer cancel()
-	return p.Verify(ctx, r.TransactionalID, batch)
 }
 
 // WriteTxnMarkers ends a producer's transaction in partitions that this node

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"chronik/broker/partition/txns"
+	"chronik/internal/clock"
 	"chronik/internal/vfs"
 	"chronik/kafka/batch"
 	"chronik/segment"
@@ -54,8 +56,8 @@ const markersWaitMax = 1000
 // the partition is in the transaction of a batch that is about to be appended:
 // Append begins no transaction that was not asked for (T40). It does nothing for
 // batches that begin none. A marker that is written meanwhile makes the answer
-// void.
-func (p *Partition) Verify(ctx context.Context, transactionalID string, b []byte) error {
+// void. It waits until the timeout or the end of ctx.
+func (p *Partition) Verify(ctx context.Context, timeout time.Duration, transactionalID string, b []byte) error {
 	h := batch.View(b)
 	if p.opt.Verify == nil || h.ProducerID() < 0 {
 		return nil
@@ -69,6 +71,8 @@ func (p *Partition) Verify(ctx context.Context, transactionalID string, b []byte
 	}
 	asked := p.permits.Ask(id, epoch)
 	p.mu.Unlock()
+	ctx, cancel := clock.WithTimeout(ctx, p.opt.Clock, timeout)
+	defer cancel()
 	switch err = p.opt.Verify(ctx, transactionalID, id, epoch, p.opt.Topic, p.opt.Partition); {
 	case errors.Is(err, ErrNotInTransaction), errors.Is(err, ErrInvalidProducerEpoch), errors.Is(err, ErrProducerIDMapping):
 		return err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"chronik/broker/partition/txns"
 	"chronik/kafka/batch"
@@ -250,7 +251,7 @@ func TestT40PermitsEndWithTheLeadership(t *testing.T) {
 		c.await("the result", func() bool { got = told(); return got != nil })
 		return got.Err
 	}
-	if err := l.Verify(t.Context(), "x", b); err != nil {
+	if err := l.Verify(t.Context(), time.Minute, "x", b); err != nil {
 		t.Fatal(err)
 	}
 	c.transfer(c.others(l)[0])
@@ -258,7 +259,7 @@ func TestT40PermitsEndWithTheLeadership(t *testing.T) {
 	if err := try(); !errors.Is(err, ErrUnverified) {
 		t.Errorf("T40 what was allowed in an earlier term: %v", err)
 	}
-	if err := l.Verify(t.Context(), "x", b); err != nil {
+	if err := l.Verify(t.Context(), time.Minute, "x", b); err != nil {
 		t.Fatal(err)
 	}
 	if err := try(); err != nil {
