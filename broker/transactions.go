@@ -141,8 +141,11 @@ func (b *Broker) verifyTransaction(ctx context.Context, id string, producerID in
 }
 
 // OffsetsPartition is the partition of __consumer_offsets that has a group;
-// false while there is none.
-func (b *Broker) OffsetsPartition(groupID string) (transaction.Partition, bool) {
+// false while there is none, and none can be made.
+func (b *Broker) OffsetsPartition(ctx context.Context, groupID string) (transaction.Partition, bool) {
+	if b.partitionsOf(offsetsTopic) == 0 { // nobody has asked for the group's coordinator, nor will before the transaction goes on
+		_, _ = b.FindCoordinator(ctx, 0, groupID)
+	}
 	n := b.partitionsOf(offsetsTopic)
 	if n == 0 {
 		return transaction.Partition{}, false
@@ -154,7 +157,7 @@ func (b *Broker) OffsetsPartition(groupID string) (transaction.Partition, bool) 
 // r.Txn (T20 to T23).
 func (b *Broker) CommitTxnOffsets(ctx context.Context, id string, r group.CommitOffsetsRequest) group.CommitOffsetsResponse {
 	return b.CommitOffsetsInTxn(ctx, r, func(ctx context.Context) error {
-		at, _ := b.OffsetsPartition(r.Group)
+		at, _ := b.OffsetsPartition(ctx, r.Group)
 		return b.VerifyOffsets(ctx, transaction.Producer{ID: id, ProducerID: r.Txn.ProducerID, Epoch: r.Txn.Epoch}, at)
 	})
 }

@@ -194,7 +194,7 @@ func (emptyBroker) Producers(broker.TopicPartition) ([]partition.Producer, error
 func (emptyBroker) WriteTxnMarkers(_ context.Context, m broker.TxnMarker) []error {
 	return make([]error, len(m.Partitions))
 }
-func (emptyBroker) OffsetsPartition(string) (transaction.Partition, bool) {
+func (emptyBroker) OffsetsPartition(context.Context, string) (transaction.Partition, bool) {
 	return transaction.Partition{Topic: "__consumer_offsets"}, true
 }
 func (emptyBroker) FindCoordinator(context.Context, int8, string) (broker.Node, error) {

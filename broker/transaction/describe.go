@@ -17,7 +17,7 @@ type Description struct {
 	StartMs    int64 // -1: no transaction
 	ProducerID int64
 	Epoch      int16
-	Partitions []Partition
+	Partitions []Partition // that are in the transaction; of one that is ending those that lack their marker
 }
 
 // ErrPattern is a pattern of transactional ids that is not a regular expression.
@@ -35,7 +35,10 @@ func (s *Shard) Describe(id string) Description {
 		return d
 	}
 	d = t.listing()
-	d.Partitions = t.partitions()
+	d.Partitions = slices.DeleteFunc(t.partitions(), func(p Partition) bool {
+		_, left := t.left[p]
+		return t.state.prepared() && !left
+	})
 	return d
 }
 

@@ -282,6 +282,7 @@ func TestT30T31(t *testing.T) {
 		r.s.MarkerWritten(r.now, m, p0, &r.fx)
 		r.settle()
 		r.state("x", map[bool]State{true: PrepareCommit, false: PrepareAbort}[commit])
+		r.want("what lacks its marker", r.s.Describe("x").Partitions, []Partition{p1})
 		r.write()
 		r.state("x", map[bool]State{true: CompleteCommit, false: CompleteAbort}[commit])
 		r.want("a retry", r.end(p, commit), effect.None)

@@ -199,7 +199,7 @@ func (b *fakeBroker) DescribeTransaction(id string) transaction.Description {
 func (b *fakeBroker) ListTransactions() ([]transaction.Description, group.Error) {
 	return b.transactions, b.groupErr
 }
-func (b *fakeBroker) OffsetsPartition(string) (transaction.Partition, bool) {
+func (b *fakeBroker) OffsetsPartition(context.Context, string) (transaction.Partition, bool) {
 	return transaction.Partition{Topic: "__consumer_offsets", Index: 7}, true
 }
 func (b *fakeBroker) FindCoordinator(_ context.Context, keyType int8, key string) (broker.Node, error) {

@@ -11,12 +11,12 @@ import (
 // AddOffsetsToTxn answers AddOffsetsToTxn: the partition that holds the offsets
 // of a group becomes one of the transaction.
 func (c *Call) AddOffsetsToTxn(req *msg.AddOffsetsToTxnRequest, resp *msg.AddOffsetsToTxnResponse) {
-	at, ok := c.Broker.OffsetsPartition(req.GroupId)
-	switch {
-	case req.GroupId == "":
+	if req.GroupId == "" {
 		resp.ErrorCode = c.errorCode(group.InvalidGroupID)
 		return
-	case !ok:
+	}
+	at, ok := c.Broker.OffsetsPartition(c.Context, req.GroupId)
+	if !ok {
 		resp.ErrorCode = c.errorCode(group.CoordinatorNotAvailable)
 		return
 	}

@@ -16,7 +16,7 @@ type Broker interface {
 	CommitTxnOffsets(ctx context.Context, id string, r group.CommitOffsetsRequest) group.CommitOffsetsResponse
 	DescribeTransaction(id string) transaction.Description
 	ListTransactions() ([]transaction.Description, group.Error)
-	OffsetsPartition(groupID string) (transaction.Partition, bool)
+	OffsetsPartition(ctx context.Context, groupID string) (transaction.Partition, bool)
 	HasPartition(topic string, partition int32) bool
 	TopicID(name string) ([16]byte, bool)
 }
