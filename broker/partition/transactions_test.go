@@ -283,7 +283,9 @@ func TestT40Verify(t *testing.T) {
 		return answer(id)
 	}
 	ok := func(int64) error { return nil }
-	verify := func(seq int32) error { return r.p.Verify(t.Context(), time.Minute, "x", txnRecords(t, sequence{7, 0, seq}, 1, "v")) }
+	verify := func(seq int32) error {
+		return r.p.Verify(t.Context(), time.Minute, "x", txnRecords(t, sequence{7, 0, seq}, 1, "v"))
+	}
 	answer = ok
 	if _, err := r.txn(sequence{7, 0, 0}, "v"); !errors.Is(err, ErrUnverified) {
 		t.Errorf("T40 nobody was asked: %v", err)
