@@ -21,10 +21,9 @@ func (n *Node) snapshot() metrics.Snapshot {
 	for _, g := range n.broker.GroupStats() {
 		s.Groups = append(s.Groups, g)
 	}
-	ids, _ := n.broker.ListTransactions() // while a partition is loading there is nothing to tell
 	s.Transactions = map[string]int{}
-	for _, d := range ids {
-		s.Transactions[d.State.String()]++
+	for state, ids := range n.broker.TransactionStates() {
+		s.Transactions[state.String()] = ids
 	}
 	return s
 }

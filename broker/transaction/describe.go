@@ -50,6 +50,15 @@ func (t *txn) listing() Description {
 	return d
 }
 
+// Count adds to states how many ids are in each state.
+func (s *Shard) Count(states map[State]int) {
+	for _, t := range s.txns {
+		if t.written {
+			states[t.state]++
+		}
+	}
+}
+
 // List is every id, sorted, without the partitions. Filters are the caller's.
 func (s *Shard) List() ([]Description, Error) {
 	if err := s.ready("any"); err != effect.None {

@@ -165,6 +165,15 @@ func (c *Coordinator) ListTransactions() (out []transaction.Description, err eff
 	return out, effect.None
 }
 
+// TransactionStates counts the transactional ids that this node coordinates, by state.
+func (c *Coordinator) TransactionStates() map[transaction.State]int {
+	states := map[transaction.State]int{}
+	for _, s := range c.run.Led() {
+		s.Do(func(_ time.Time, state *transaction.Shard, _ *effect.Effects) { state.Count(states) })
+	}
+	return states
+}
+
 // Verify tells whether a partition is in a producer's transaction (T12): nil, or an effect.Error; another error when
 // the node that coordinates could not be asked.
 func (c *Coordinator) Verify(ctx context.Context, p transaction.Producer, part transaction.Partition) error {

@@ -236,6 +236,7 @@ func TestMarkersGoToTheLeaders(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[bool]transaction.State{true: transaction.CompleteCommit, false: transaction.CompleteAbort}[commit]
+		w.eventually("counted", func() bool { return w.nodes[1].TransactionStates()[want] == 1 })
 		w.eventually("complete", func() bool { return w.state(p.ID) == want })
 		for _, part := range []transaction.Partition{a0, a1, b0} {
 			m := Marker{ProducerID: p.ProducerID, Epoch: p.Epoch, CoordinatorEpoch: 1, Commit: commit, Partition: part}

@@ -13,7 +13,7 @@ import (
 )
 
 // TestExactlyOnce kills, under a pipeline that reads and writes in transactions, the coordinators of its transactional
-// ids, that of its group, and leaders of what it reads and writes: every number comes through once, transactions are
+// ids, that of its group, and leaders of what it reads and writes, has some of them hand over, and kills all: every number comes through once, transactions are
 // whole, and nothing of an aborted one is seen.
 func TestExactlyOnce(t *testing.T) {
 	seed := load.Seed(t, "CHRONIK_E2E_SEED", "e2e")
@@ -22,7 +22,7 @@ func TestExactlyOnce(t *testing.T) {
 	set["transaction.state.log.num.partitions"] = "6"
 	c := start(t, harness.ClusterConfig{Set: set})
 	e := load.StartExactly(t, load.Options{Addr: c.Bootstrap(), Cluster: true}, 3, seed)
-	e.Await(limit, 5)
+	e.Await(2*limit, 5)
 	victims := []struct {
 		what string
 		node func() *harness.Broker
@@ -37,17 +37,30 @@ func TestExactlyOnce(t *testing.T) {
 	for round := range int(load.Number(t, "CHRONIK_KILLS", 20)+2) / 3 {
 		v := victims[round%len(victims)]
 		node := v.node()
-		t.Logf("kill %d: %s, node %d", round+1, v.what, node.ID)
-		node.Kill()
-		e.Await(limit, 5)
+		if round%4 == 3 {
+			t.Logf("round %d: SIGTERM for %s, node %d", round+1, v.what, node.ID)
+			if code, err := node.Stop(); err != nil || code != 0 {
+				t.Fatalf("node %d: status %d, %v", node.ID, code, err)
+			}
+		} else {
+			t.Logf("round %d: SIGKILL for %s, node %d", round+1, v.what, node.ID)
+			node.Kill()
+		}
+		e.Await(2*limit, 5)
 		if _, err := node.Launch(); err != nil {
 			t.Fatal(err)
 		}
 		for _, topic := range []string{"exactly-in", "exactly-out", "__consumer_offsets", "__transaction_state"} {
 			c.AwaitISR(limit, harness.IDs(c.Nodes), topic)
 		}
-		e.Await(limit, 5)
+		e.Await(2*limit, 5)
 	}
+	t.Log("SIGKILL for all")
+	c.Kill()
+	if err := c.Launch(); err != nil {
+		t.Fatal(err)
+	}
+	e.Await(2*limit, 5)
 	e.Finish()
 }
 
