@@ -124,6 +124,16 @@ func TestVerification(t *testing.T) {
 	if late.Err != group.ConcurrentTransactions {
 		t.Errorf("a commit behind the marker: %+v", late)
 	}
+	// Leadership changes while the coordinator is asked: the next leader may have written the marker.
+	moved := x.h.CommitOffsetsInTxn(t.Context(), commitIn("g", "t", 8, 40), func(context.Context) error {
+		x.parts[0].set(func(p *fakePartition) { p.epoch++ })
+		x.lead(0)
+		x.finish(40, true)
+		return nil
+	})
+	if moved.Err != group.ConcurrentTransactions {
+		t.Errorf("a commit at the next leader: %+v", moved)
+	}
 	if _, err := x.stable("g", "t"); err != group.None {
 		t.Errorf("%v: a transaction that nobody ends", err)
 	}

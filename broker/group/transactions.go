@@ -75,10 +75,7 @@ func (s *Shard) EndTransaction(_ time.Time, m Marker, tok Token, fx *Effects) {
 		fx.Answer(tok, MarkerResponse{err})
 		return
 	}
-	for _, p := range s.asking[m.ProducerID] {
-		p.void = true
-	}
-	delete(s.asking, m.ProducerID)
+	delete(s.asking, m.ProducerID) // permits are void
 	if t := s.open[m.ProducerID]; t != nil {
 		t.ending = true
 	}
@@ -157,8 +154,9 @@ func (s *Shard) LoadMarker(producerID int64, commit bool) {
 }
 
 // Permit is the right to begin a transaction here, which is asked for elsewhere. The marker of a transaction makes it
-// void: what was true before a transaction ended must not begin it again, for nobody would end it.
-type Permit struct{ void bool }
+// void, and so does another leader: what was true before a transaction ended must not begin it again, for nobody would
+// end it. One is good as long as its Shard knows it.
+type Permit struct{ _ byte } // not without size: each has an address of its own
 
 // AskPermit tells whether the transaction coordinator has to be asked before an offset of a transaction is taken, and
 // gives the Permit that CommitOffsets is to be given then. It must come back by CommitOffsets, or GiveUpPermit.
@@ -171,14 +169,19 @@ func (s *Shard) AskPermit(txn Txn) *Permit {
 	return p
 }
 
-// GiveUpPermit takes back a Permit that was not granted.
-func (s *Shard) GiveUpPermit(txn Txn, p *Permit) {
-	left := slices.DeleteFunc(s.asking[txn.ProducerID], func(x *Permit) bool { return x == p })
-	if len(left) > 0 {
-		s.asking[txn.ProducerID] = left
-	} else {
+// GiveUpPermit takes back a Permit that was not granted, and reports whether it was good.
+func (s *Shard) GiveUpPermit(txn Txn, p *Permit) bool {
+	asking := s.asking[txn.ProducerID]
+	i := slices.Index(asking, p)
+	switch {
+	case i < 0:
+		return false
+	case len(asking) > 1:
+		s.asking[txn.ProducerID] = slices.Delete(asking, i, i+1)
+	default:
 		delete(s.asking, txn.ProducerID)
 	}
+	return true
 }
 
 // permitted tells whether a commit may begin its transaction, or goes on with it.
@@ -187,6 +190,5 @@ func (s *Shard) permitted(req CommitOffsetsRequest) bool {
 		t := s.open[req.Txn.ProducerID]
 		return t != nil && !t.ending
 	}
-	s.GiveUpPermit(*req.Txn, req.Permit)
-	return !req.Permit.void
+	return s.GiveUpPermit(*req.Txn, req.Permit)
 }
