@@ -255,6 +255,7 @@ func TestT40PermitsEndWithTheLeadership(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.transfer(c.others(l)[0])
+	c.await("the old leader to know", func() bool { return !l.State().Leading })
 	c.transfer(l)
 	if err := try(); !errors.Is(err, ErrUnverified) {
 		t.Errorf("T40 what was allowed in an earlier term: %v", err)
