@@ -21,11 +21,13 @@ import (
 	"chronik/broker/producerid"
 	"chronik/broker/replica"
 	"chronik/broker/settings"
+	"chronik/broker/transactions"
 )
 
 // Broker is one node's part of the cluster.
 type Broker struct {
-	*coordinator.Host // JoinGroup, CommitOffsets and the other calls of groups
+	*coordinator.Host         // JoinGroup, CommitOffsets and the other calls of groups
+	*transactions.Coordinator // AddPartitions, EndTxn and the other calls of transactions
 
 	opt  Options
 	meta *metadata.Member
@@ -59,6 +61,7 @@ func New(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b.Host = b.newCoordinator()
+	b.Coordinator = b.newTransactions()
 	b.ids = &producerid.IDs{Reserve: b.reserveIDs}
 	b.local = b.newLocal()
 	b.watch = b.newTracker()
@@ -133,6 +136,7 @@ func (b *Broker) Close() error {
 	b.stop()
 	b.done.Wait()
 	b.lag.Close()
+	b.Coordinator.Close()
 	b.Host.Close()
 	return errors.Join(b.local.Close(), b.meta.Close())
 }
@@ -188,6 +192,12 @@ var errorsBelow = []struct{ from, to error }{
 	{partition.ErrUnknownEpoch, ErrUnknownLeaderEpoch},
 	{partition.ErrOutOfOrderSequence, ErrOutOfOrderSequence},
 	{partition.ErrInvalidProducerEpoch, ErrInvalidProducerEpoch},
+	{partition.ErrInvalidTxnState, ErrInvalidTxnState},
+	{partition.ErrNotInTransaction, ErrTransactionAbortable},
+	{partition.ErrProducerIDMapping, ErrInvalidProducerIDMapping},
+	{partition.ErrUnverified, ErrNotEnoughReplicas}, // T40: retriable
+	{partition.ErrTooManyOpen, ErrNotEnoughReplicas},
+	{partition.ErrFencedCoordinator, ErrTransactionCoordinatorFenced},
 	{partition.ErrStorage, ErrStorage},
 	{acks.ErrTimeout, ErrRequestTimedOut},
 	{leaders.ErrUnknown, ErrUnknownTopicOrPartition},

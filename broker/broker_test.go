@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"chronik/broker/group"
 	"chronik/broker/producerid"
+	"chronik/broker/transaction"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/internal/vfs"
@@ -154,13 +156,13 @@ func TestTopicsOverRestart(t *testing.T) {
 		t.Errorf("M9: cluster id %q became %q", id, r.ClusterID())
 	}
 	info := r.Metadata(background, MetadataRequest{All: true})
-	if len(info) != 2 || info[0].Name != "a" || info[0].ID != a.ID || len(info[0].Partitions) != 3 || info[0].Partitions[2].Leader != (LeaderEpoch{1, 1}) {
+	if len(info) != 2 || info[0].Name != "a" || info[0].ID != a.ID || len(info[0].Partitions) != 3 || info[0].Partitions[2].Leader != (LeaderEpoch{ID: 1, Epoch: 1}) {
 		t.Errorf("metadata after a restart: %+v", info)
 	}
 	if got := r.produce("a", 2, -1, recordsOf(t, batch.Plain(batch.None), "z")); got.BaseOffset != 2 {
 		t.Errorf("produce after a restart: %+v", got)
 	}
-	d := r.DescribeConfigs([]ConfigResource{{2, "a"}}, [][]string{{"retention.ms"}})
+	d := r.DescribeConfigs([]ConfigResource{{Type: 2, Name: "a"}}, [][]string{{"retention.ms"}})
 	if len(d[0].Entries) != 1 || d[0].Entries[0].Value.Value != "5000" {
 		t.Errorf("config after a restart: %+v", d)
 	}
@@ -329,7 +331,7 @@ func TestPartitionsOfARequest(t *testing.T) {
 // TestConfigsAreDescribedOnce: all settings of a resource are told once, however often they are asked for.
 func TestConfigsAreDescribedOnce(t *testing.T) {
 	r := newRig(t)
-	a, b := ConfigResource{4, "1"}, ConfigResource{4, ""}
+	a, b := ConfigResource{Type: 4, Name: "1"}, ConfigResource{Type: 4, Name: ""}
 	one := []string{"num.partitions"}
 	got := r.DescribeConfigs([]ConfigResource{a, a, b, a, a}, [][]string{nil, {}, nil, one, one})
 	if len(got) != 4 || got[0].Resource != a || got[1].Resource != b || len(got[0].Entries) < 50 || len(got[2].Entries) != 1 || len(got[3].Entries) != 1 {
@@ -360,7 +362,7 @@ func TestAutoCreate(t *testing.T) {
 	if got := ask("a", true); got.Err != nil || len(got.Partitions) != 1 || got.Partitions[0].Leader.ID != 1 {
 		t.Errorf("M3: %+v", got)
 	}
-	if err := r.AlterConfigs(background, []ConfigChange{{Resource: ConfigResource{4, "1"}, Replace: true, Values: []ConfigValue{{Name: "auto.create.topics.enable", Value: "false"}}}}, false)[0]; err == nil {
+	if err := r.AlterConfigs(background, []ConfigChange{{Resource: ConfigResource{Type: 4, Name: "1"}, Replace: true, Values: []ConfigValue{{Name: "auto.create.topics.enable", Value: "false"}}}}, false)[0]; err == nil {
 		t.Error("CF8: a setting that is fixed at start was changed")
 	}
 	fixed := newRig(t, "auto.create.topics.enable=false")
@@ -396,7 +398,7 @@ func TestProducerIDsAreUniqueOverRestarts(t *testing.T) {
 	seen := map[int64]bool{}
 	for range 3 {
 		for range producerid.Block + 5 {
-			id, epoch, err := r.InitProducerID(background, "", false, -1, -1)
+			id, epoch, err := r.InitProducerID(background, transaction.InitProducerIDRequest{ProducerID: -1, Epoch: -1}, false)
 			if err != nil || epoch != 0 || seen[id] {
 				t.Fatalf("T1: id %d epoch %d, seen %v: %v", id, epoch, seen[id], err)
 			}
@@ -404,10 +406,7 @@ func TestProducerIDsAreUniqueOverRestarts(t *testing.T) {
 		}
 		r.reopen()
 	}
-	if _, _, err := r.InitProducerID(background, "t", true, -1, -1); !errors.Is(err, ErrTransactionsNotBuilt) {
-		t.Errorf("transactional id: %v", err)
-	}
-	if _, _, err := r.InitProducerID(background, "", false, 5, -1); !errors.Is(err, ErrInvalidRequest) {
+	if _, _, err := r.InitProducerID(background, transaction.InitProducerIDRequest{ProducerID: 5, Epoch: -1}, false); !errors.Is(err, group.InvalidRequest) {
 		t.Errorf("T3: %v", err)
 	}
 }
@@ -415,7 +414,7 @@ func TestProducerIDsAreUniqueOverRestarts(t *testing.T) {
 func TestAlterConfigs(t *testing.T) {
 	r := newRig(t)
 	r.create("a", 1)
-	topic := ConfigResource{2, "a"}
+	topic := ConfigResource{Type: 2, Name: "a"}
 	value := func(name string) string {
 		return r.DescribeConfigs([]ConfigResource{topic}, [][]string{{name}})[0].Entries[0].Value.Value
 	}
@@ -439,10 +438,10 @@ func TestAlterConfigs(t *testing.T) {
 	if !errors.Is(twice[0], ErrInvalidRequest) || !errors.Is(twice[1], ErrInvalidRequest) {
 		t.Errorf("CF5 twice: %v", twice)
 	}
-	if err := r.AlterConfigs(background, []ConfigChange{{Resource: ConfigResource{4, ""}, Replace: true, Values: []ConfigValue{{Name: "message.max.bytes", Value: "500"}}}}, false)[0]; err != nil || value("max.message.bytes") != "500" {
+	if err := r.AlterConfigs(background, []ConfigChange{{Resource: ConfigResource{Type: 4, Name: ""}, Replace: true, Values: []ConfigValue{{Name: "message.max.bytes", Value: "500"}}}}, false)[0]; err != nil || value("max.message.bytes") != "500" {
 		t.Errorf("CF4: a cluster default does not reach the topic: %v, %s", err, value("max.message.bytes"))
 	}
-	if got := r.DescribeConfigs([]ConfigResource{{2, "no"}, {4, "7"}}, [][]string{nil, nil}); !errors.Is(got[0].Err, ErrUnknownTopicOrPartition) || !errors.Is(got[1].Err, ErrInvalidRequest) {
+	if got := r.DescribeConfigs([]ConfigResource{{Type: 2, Name: "no"}, {Type: 4, Name: "7"}}, [][]string{nil, nil}); !errors.Is(got[0].Err, ErrUnknownTopicOrPartition) || !errors.Is(got[1].Err, ErrInvalidRequest) {
 		t.Errorf("CF1: %+v", got)
 	}
 }

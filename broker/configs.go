@@ -56,7 +56,7 @@ func (b *Broker) DescribeConfigs(resources []ConfigResource, keys [][]string) []
 			if len(keys[i]) > 0 {
 				entries = slices.DeleteFunc(entries, func(e config.Entry) bool { return !slices.Contains(keys[i], e.Name) })
 			}
-			out = append(out, DescribedConfig{r, fromBelow(err), entries})
+			out = append(out, DescribedConfig{Resource: r, Err: fromBelow(err), Entries: entries})
 		}
 	})
 	return out

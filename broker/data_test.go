@@ -42,8 +42,8 @@ func TestProduceRules(t *testing.T) {
 		{TopicPartition: TopicPartition{Topic: "a"}, Records: recordsOf(t, txn, "v")}, {TopicPartition: TopicPartition{Topic: "a"}, Records: good()},
 	}})
 	<-named.Done()
-	if a, b := named.Partitions[0].Err, named.Partitions[1].Err; !errors.Is(a, ErrTransactionsNotBuilt) || b != nil {
-		t.Errorf("transactions: %v, and an ordinary batch beside it: %v", a, b)
+	if a, b := named.Partitions[0].Err, named.Partitions[1].Err; !errors.Is(a, ErrNotEnoughReplicas) || b != nil {
+		t.Errorf("T40 a batch of a transaction that no coordinator knows: %v, and an ordinary one beside it: %v", a, b)
 	}
 	var be *batch.Error
 	for rule, c := range map[string]struct {

@@ -96,7 +96,7 @@ func (b *Broker) prefer(r *FetchRequest, part *FetchPartition, p *partition.Part
 		}
 	})
 	if sent {
-		part.HighWatermark, part.LastStableOffset, part.LogStart = at.HighWatermark, at.HighWatermark, at.LogStart
+		part.HighWatermark, part.LastStableOffset, part.LogStart = at.HighWatermark, at.LastStable, at.LogStart
 	}
 	return sent
 }
@@ -109,7 +109,7 @@ func (b *Broker) readAll(r *FetchRequest, follow []bool) *FetchResult {
 	defer framesPool.Put(frames)
 	for i := range r.Partitions {
 		part := &r.Partitions[i]
-		part.Err, part.Diverging, part.Records, part.Size = nil, nil, nil, 0
+		part.Err, part.Diverging, part.Records, part.Aborted, part.Size = nil, nil, nil, nil, 0
 		part.HighWatermark, part.LastStableOffset, part.LogStart, part.PreferredReplica = -1, -1, -1, -1
 		_, p, err := b.lookup(&part.TopicPartition, part.ByID)
 		if err != nil {
@@ -124,7 +124,7 @@ func (b *Broker) readAll(r *FetchRequest, follow []bool) *FetchResult {
 		var read partition.ReadResult
 		read, *frames, err = p.Read(partition.Read{
 			Offset: part.FetchOffset, BytesMax: min(int(part.MaxBytes), room), AtLeastOne: res.bytes == 0,
-			Uncommitted: r.ReplicaID != -1, CurrentEpoch: part.CurrentLeaderEpoch, LastEpoch: part.LastFetchedEpoch,
+			Isolation: isolation(r.ReplicaID, r.Committed), CurrentEpoch: part.CurrentLeaderEpoch, LastEpoch: part.LastFetchedEpoch,
 			Follower: follow != nil && follow[i],
 		}, *frames)
 		res.reads[i] = read
@@ -132,37 +132,49 @@ func (b *Broker) readAll(r *FetchRequest, follow []bool) *FetchResult {
 			part.Err, res.ready = fromBelow(err), true
 			continue
 		}
-		part.HighWatermark, part.LastStableOffset, part.LogStart = read.HighWatermark, read.HighWatermark, read.LogStart
-		part.Records, part.Size = read.Records, read.Bytes
+		part.HighWatermark, part.LastStableOffset, part.LogStart = read.HighWatermark, read.LastStable, read.LogStart
+		part.Records, part.Aborted, part.Size = read.Records, read.Aborted, read.Bytes
 		res.bytes += read.Bytes
 		if read.Diverging {
-			part.Diverging, res.ready = &EpochEnd{read.DivergeEpoch, read.DivergeEnd}, true
+			part.Diverging, res.ready = &EpochEnd{Epoch: read.DivergeEpoch, EndOffset: read.DivergeEnd}, true
 		}
 	}
 	clear(*frames)
 	return res
 }
 
+// isolation is how far a request reads (F1, L1).
+func isolation(replica int32, committed bool) partition.Isolation {
+	switch {
+	case replica != -1:
+		return partition.ReadAll
+	case committed:
+		return partition.ReadCommitted
+	}
+	return partition.ReadUncommitted
+}
+
 // ListOffset answers one offset by timestamp (L1 to L5).
 func (b *Broker) ListOffset(_ context.Context, q ListOffset) (OffsetAt, error) {
-	none := OffsetAt{-1, -1, -1}
+	none := OffsetAt{Offset: -1, Timestamp: -1, LeaderEpoch: -1}
 	_, p, err := b.lookup(&q.TopicPartition, false)
 	if err != nil {
 		return none, err
 	}
 	var at partition.Position
+	upTo := isolation(-1, q.Committed)
 	switch q.Timestamp {
 	case TimestampLatest:
-		at, err = p.Latest(q.CurrentLeaderEpoch, q.ReplicaID != -1)
+		at, err = p.Latest(q.CurrentLeaderEpoch, isolation(q.ReplicaID, q.Committed))
 	case TimestampEarliest, TimestampEarliestLocal:
 		at, err = p.Earliest(q.CurrentLeaderEpoch)
 	case TimestampMax:
-		at, err = p.MaxTimestamp(q.CurrentLeaderEpoch)
+		at, err = p.MaxTimestamp(q.CurrentLeaderEpoch, upTo)
 	case TimestampLatestTiered, TimestampEarliestPendingUpload: // L4: no tiers here
-		_, err = p.Latest(q.CurrentLeaderEpoch, false)
+		_, err = p.Latest(q.CurrentLeaderEpoch, upTo)
 		at = partition.None
 	default:
-		at, err = p.ByTimestamp(q.CurrentLeaderEpoch, q.Timestamp)
+		at, err = p.ByTimestamp(q.CurrentLeaderEpoch, q.Timestamp, upTo)
 	}
 	return OffsetAt{Offset: at.Offset, Timestamp: at.Timestamp, LeaderEpoch: at.Epoch}, fromBelow(err)
 }
@@ -171,10 +183,10 @@ func (b *Broker) ListOffset(_ context.Context, q ListOffset) (OffsetAt, error) {
 func (b *Broker) OffsetForLeaderEpoch(tp TopicPartition, currentLeaderEpoch, epoch int32) (EpochEnd, error) {
 	_, p, err := b.lookup(&tp, false)
 	if err != nil {
-		return EpochEnd{-1, -1}, err
+		return EpochEnd{Epoch: -1, EndOffset: -1}, err
 	}
 	e, end, err := p.EpochEnd(currentLeaderEpoch, epoch)
-	return EpochEnd{e, end}, fromBelow(err)
+	return EpochEnd{Epoch: e, EndOffset: end}, fromBelow(err)
 }
 
 // DeleteRecords moves the log start of a partition (R1).

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
-	"chronik/broker/cluster"
 	"chronik/broker/coordinator"
 	"chronik/broker/group"
 	"chronik/internal/metrics"
@@ -15,8 +15,8 @@ import (
 func (b *Broker) newCoordinator() *coordinator.Host {
 	return coordinator.New(coordinator.Options{
 		Clock: b.opt.Clock, Logger: b.opt.Logger, Config: b.groupConfig,
-		Partitions:    b.offsetsPartitions,
-		BatchBytesMax: b.offsetsBatchBytesMax,
+		Partitions:    func() int { return b.partitionsOf(offsetsTopic) },
+		BatchBytesMax: func() int { return b.batchBytesMax(offsetsTopic) },
 		TopicExists: func(name string) bool {
 			_, ok := b.TopicID(name)
 			return ok
@@ -42,72 +42,76 @@ func (b *Broker) groupConfig() group.Config {
 	}
 }
 
-// offsetsPartitions is how many partitions __consumer_offsets has; 0 when it
-// does not exist yet.
-func (b *Broker) offsetsPartitions() (n int) {
-	b.meta.View(func(s *cluster.State) {
-		if t := s.Topic(offsetsTopic); t != nil {
-			n = len(t.Partitions)
-		}
-	})
+// partitionsOf is how many partitions a topic has; 0 when it does not exist
+// yet.
+func (b *Broker) partitionsOf(topic string) (n int) {
+	if t := b.topic(TopicRef{Name: topic}); t != nil {
+		n = len(t.Partitions)
+	}
 	return n
 }
 
-func (b *Broker) offsetsBatchBytesMax() int {
-	if t := b.local.Topic(offsetsTopic); t != nil {
+func (b *Broker) batchBytesMax(topic string) int {
+	if t := b.local.Topic(topic); t != nil {
 		return t.Config().MaxMessageBytes
 	}
 	return 0
 }
 
-// offsetsTopic is how __consumer_offsets is created. It is compacted: what a
-// key says last is kept for ever. In a cluster it is not created before there
-// are enough brokers, for its replicas would stay few.
-func (b *Broker) offsetsTopic() NewTopic {
+// coordinatorTopic is how a topic of coordinators is created. It is compacted:
+// what a key says last is kept for ever. In a cluster it is not created before
+// there are enough brokers, for its replicas would stay few.
+func (b *Broker) coordinatorTopic(name string) NewTopic {
 	c := b.conf.Load()
-	factor := c.OffsetsTopicReplicationFactor
+	t := NewTopic{Name: name, Partitions: c.OffsetsTopicPartitions, ReplicationFactor: c.OffsetsTopicReplicationFactor}
+	t.Configs = []ConfigValue{{Name: "cleanup.policy", Value: "compact"}, {Name: "compression.type", Value: "producer"}}
+	if name == transactionTopic {
+		t.Partitions, t.ReplicationFactor = c.TransactionTopicPartitions, c.TransactionTopicReplicationFactor
+	}
 	if b.opt.Peers == nil {
-		factor = 1
+		t.ReplicationFactor = 1
 	}
-	return NewTopic{
-		Name: offsetsTopic, Partitions: c.OffsetsTopicPartitions, ReplicationFactor: factor,
-		Configs: []ConfigValue{{Name: "cleanup.policy", Value: "compact"}, {Name: "compression.type", Value: "producer"}},
+	if name == transactionTopic {
+		least := min(c.TransactionTopicMinISR, int(t.ReplicationFactor))
+		t.Configs = append(t.Configs, ConfigValue{Name: "min.insync.replicas", Value: strconv.Itoa(least)})
 	}
+	return t
 }
 
-// Key types of FindCoordinator (C1).
-const (
-	coordinatorGroup       = 0
-	coordinatorTransaction = 1
-)
+// coordinatorTopics are the topics by the key types of FindCoordinator (C1).
+var coordinatorTopics = map[int8]string{0: offsetsTopic, 1: transactionTopic}
 
-// FindCoordinator is the node that coordinates a group (C1 to C3). It creates
-// __consumer_offsets when it is missing.
+// FindCoordinator is the node that coordinates a group, or a transactional id
+// (C1 to C3). It creates the topic of it when that is missing.
 func (b *Broker) FindCoordinator(ctx context.Context, keyType int8, key string) (Node, error) {
-	switch keyType {
-	case coordinatorGroup:
-	case coordinatorTransaction:
-		return Node{}, ErrTransactionsNotBuilt
-	default:
+	topic, ok := coordinatorTopics[keyType]
+	if !ok {
 		return Node{}, fmt.Errorf("%w: coordinator key type %d", ErrInvalidRequest, keyType)
 	}
-	if b.offsetsPartitions() == 0 {
-		r := b.CreateTopics(ctx, []NewTopic{b.offsetsTopic()}, DefaultTimeout, false)[0]
+	if b.partitionsOf(topic) == 0 {
+		r := b.CreateTopics(ctx, []NewTopic{b.coordinatorTopic(topic)}, DefaultTimeout, false)[0]
 		if r.Err != nil && !errors.Is(r.Err, ErrTopicExists) {
-			return Node{}, fmt.Errorf("%w: create %s: %w", ErrCoordinatorNotAvailable, offsetsTopic, r.Err)
+			return Node{}, fmt.Errorf("%w: create %s: %w", ErrCoordinatorNotAvailable, topic, r.Err)
 		}
 	}
-	n := b.offsetsPartitions()
-	if n == 0 { // another request is creating it
-		return Node{}, ErrCoordinatorNotAvailable
-	}
-	leader, _ := b.PartitionLeader(TopicPartition{Topic: offsetsTopic, Partition: coordinator.PartitionFor(key, n)})
+	leader := b.coordinates(topic, key) // -1 also while another request creates the topic
 	nodes := b.Nodes()
-	i := slices.IndexFunc(nodes, func(n Node) bool { return n.ID == leader.ID })
+	i := slices.IndexFunc(nodes, func(n Node) bool { return n.ID == leader })
 	if i < 0 {
 		return Node{}, ErrCoordinatorNotAvailable
 	}
 	return nodes[i], nil
+}
+
+// coordinates is the node that coordinates a key of a topic, -1 when none is
+// known (C2).
+func (b *Broker) coordinates(topic, key string) int32 {
+	n := b.partitionsOf(topic)
+	if n == 0 {
+		return -1
+	}
+	l, _ := b.PartitionLeader(TopicPartition{Topic: topic, Partition: coordinator.PartitionFor(key, n)})
+	return l.ID
 }
 
 // GroupStats is the state of every group that this node coordinates, and its

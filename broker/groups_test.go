@@ -14,7 +14,7 @@ import (
 // coordinator finds the coordinator of a group and waits until it has loaded.
 func (r *rig) coordinator(id string) Node {
 	r.t.Helper()
-	n, err := r.FindCoordinator(background, coordinatorGroup, id)
+	n, err := r.FindCoordinator(background, 0, id)
 	if err != nil {
 		r.t.Fatalf("find the coordinator of %s: %v", id, err)
 	}
@@ -55,12 +55,9 @@ func (r *rig) committedOffset(id, topic string, partition int32) int64 {
 	return got.Topics[0].Partitions[0].Offset
 }
 
-// TestC1KeyTypes: groups only, so far.
+// TestC1KeyTypes: groups and transactional ids.
 func TestC1KeyTypes(t *testing.T) {
 	r := newRig(t)
-	if _, err := r.FindCoordinator(background, 1, "txn"); !errors.Is(err, ErrTransactionsNotBuilt) {
-		t.Errorf("transaction: %v", err)
-	}
 	for _, keyType := range []int8{2, -1, 3} {
 		if _, err := r.FindCoordinator(background, keyType, "x"); !errors.Is(err, ErrInvalidRequest) {
 			t.Errorf("key type %d: %v", keyType, err)

@@ -15,7 +15,7 @@ import (
 func (c *crew) coordinator(name string) (found *mate) {
 	c.t.Helper()
 	c.until("a coordinator of "+name, func() bool {
-		n, err := c.running()[0].FindCoordinator(background, coordinatorGroup, name)
+		n, err := c.running()[0].FindCoordinator(background, 0, name)
 		if err != nil {
 			return false
 		}

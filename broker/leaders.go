@@ -73,14 +73,14 @@ func (b *Broker) AllNodes() (nodes []Node) {
 // partition.
 func (b *Broker) PartitionLeader(tp TopicPartition) (LeaderEpoch, bool) {
 	l, ok := b.leaders.Find(named(tp))
-	return LeaderEpoch{l.Node, l.Epoch}, ok
+	return LeaderEpoch{ID: l.Node, Epoch: l.Epoch}, ok
 }
 
 // describePartition is one partition's part of a topic's description.
 func (b *Broker) describePartition(s *cluster.State, t *cluster.Topic, index int32) PartitionInfo {
 	l, isr := b.leaders.Of(s, t, index)
 	info := PartitionInfo{
-		Partition: index, Leader: LeaderEpoch{l.Node, l.Epoch}, Replicas: t.Partitions[index].Replicas, ISR: isr,
+		Partition: index, Leader: LeaderEpoch{ID: l.Node, Epoch: l.Epoch}, Replicas: t.Partitions[index].Replicas, ISR: isr,
 		Offline: b.leaders.Offline(s, t, index),
 	}
 	if l.Node < 0 {

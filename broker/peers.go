@@ -9,6 +9,7 @@ import (
 	"chronik/broker/cluster"
 	"chronik/broker/lag"
 	"chronik/broker/leaders"
+	"chronik/broker/transactions"
 	"chronik/internal/clock"
 )
 
@@ -21,6 +22,11 @@ func (b *Broker) Serve(ctx context.Context, from uint64, method uint8, body []by
 	switch {
 	case method < methodsOwn:
 		return b.meta.Serve(ctx, from, method, body)
+	case method == transactions.MethodMarkers, method == transactions.MethodVerify:
+		if !b.up.Load() {
+			return nil, ErrNotLeader
+		}
+		return b.Coordinator.Serve(ctx, method, body)
 	case method == leaders.MethodTransfer:
 		return nil, fromBelow(b.leaders.ServeTransfer(body))
 	case method == lag.Method:
@@ -78,7 +84,7 @@ func (b *Broker) ElectLeaders(ctx context.Context, all bool, tps []TopicPartitio
 	for i, err := range b.leaders.Elect(ctx, parts) {
 		if !all || !errors.Is(err, leaders.ErrNotNeeded) {
 			p := parts[i]
-			out = append(out, ElectResult{TopicPartition{p.Topic, p.ID, p.Index}, fromBelow(err)})
+			out = append(out, ElectResult{TopicPartition{Topic: p.Topic, TopicID: p.ID, Partition: p.Index}, fromBelow(err)})
 		}
 	}
 	return out, nil

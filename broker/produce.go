@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"chronik/broker/acks"
 	"chronik/broker/config"
@@ -43,16 +42,19 @@ func (p *Produce) Failed() bool {
 // partitions' hands; Done tells of the acknowledgements. With acks 0 Done is
 // closed on return, unless the disk is so far behind that the producer has to
 // be held back.
-func (b *Broker) Produce(_ context.Context, r *ProduceRequest) *Produce {
+func (b *Broker) Produce(ctx context.Context, r *ProduceRequest) *Produce {
 	p := &Produce{Partitions: r.Partitions}
 	p.wait = acks.New(b.opt.Clock, len(r.Partitions), p.told)
-	required, unnamed := partition.Acks(r.Acks), r.TransactionalID == "" && transactional(r.Partitions)
+	required, refused := partition.Acks(r.Acks), b.checkTransactions(r)
 	for i := range r.Partitions {
 		part := &r.Partitions[i]
 		part.BaseOffset, part.LogAppendTime, part.LogStart = -1, -1, -1
 		t, target, bytes, err := b.admit(r, part)
-		if unnamed { // P1: the whole request
-			err = ErrTransactionalIDMissing
+		if refused != nil { // the whole request
+			err = refused
+		}
+		if err == nil && r.TransactionalID != "" {
+			err = target.Verify(ctx, r.Timeout, r.TransactionalID, bytes)
 		}
 		if err == nil {
 			part.LogStart = target.LogStart()
@@ -92,13 +94,6 @@ func (p *Produce) told(i int, r partition.Result) {
 	}
 }
 
-func transactional(parts []ProducePartition) bool {
-	return slices.ContainsFunc(parts, func(p ProducePartition) bool {
-		v, _, err := batch.Next(p.Records)
-		return err == nil && v.Attributes().Transactional()
-	})
-}
-
 // admit checks one partition's records in Kafka's order (P1 to P9), and
 // returns the bytes to append.
 func (b *Broker) admit(r *ProduceRequest, part *ProducePartition) (*config.TopicConfig, *partition.Partition, []byte, error) {
@@ -112,8 +107,6 @@ func (b *Broker) admit(r *ProduceRequest, part *ProducePartition) (*config.Topic
 		return nil, nil, nil, berr
 	}
 	switch {
-	case first.Attributes().Transactional():
-		return nil, nil, nil, ErrTransactionsNotBuilt
 	case r.Acks < -1 || r.Acks > 1:
 		return nil, nil, nil, fmt.Errorf("%w: %d", ErrInvalidRequiredAcks, r.Acks)
 	case isInternal(part.Topic) && r.ClientID != adminClientID:

@@ -18,6 +18,7 @@ func (b *Broker) newLocal() *local.Set {
 		NodeID: o.NodeID, Dir: filepath.Join(o.DataDir, topicsDir), FS: o.FS, Syncer: o.Syncer, Maps: o.Maps, Raft: o.Raft,
 		Clock: o.Clock, Logger: o.Logger, Metrics: o.Metrics, NewRand: b.newRand,
 		Resolve: b.resolveTopic, Role: b.roleChanged, Deleted: b.TopicDeleted, // O15
+		Verify: b.verifyTransaction,
 	})
 }
 
@@ -26,8 +27,11 @@ const topicsDir = "topics"
 // roleChanged passes on who leads a partition.
 func (b *Broker) roleChanged(t *local.Topic, index int32, at cluster.Partition, p *partition.Partition, leading bool, epoch int32) {
 	b.watch.RoleChanged(at, p, leading, epoch)
-	if t.Name == offsetsTopic {
-		b.RoleChanged(index, p, leading, epoch)
+	switch t.Name {
+	case offsetsTopic:
+		b.Host.RoleChanged(index, p, leading, epoch)
+	case transactionTopic:
+		b.Coordinator.RoleChanged(index, p, leading, epoch)
 	}
 }
 

@@ -13,12 +13,16 @@ import (
 	"chronik/internal/clock"
 )
 
-// offsetsTopic holds what groups commit, and their state.
-const offsetsTopic = "__consumer_offsets"
+// The topics of the coordinators: of what groups commit, and their state; and of
+// transactional ids.
+const (
+	offsetsTopic     = "__consumer_offsets"
+	transactionTopic = "__transaction_state"
+)
 
 // Names of internal topics (G11).
 func isInternal(name string) bool {
-	return name == offsetsTopic || name == "__transaction_state" || name == "__share_group_state"
+	return name == offsetsTopic || name == transactionTopic || name == "__share_group_state"
 }
 
 const metadataTopic = "__cluster_metadata"
@@ -267,10 +271,10 @@ func (b *Broker) Metadata(ctx context.Context, r MetadataRequest) []TopicInfo {
 func (b *Broker) autoCreate(ctx context.Context, ref TopicRef) TopicInfo {
 	t := NewTopic{Name: ref.Name, Partitions: -1, ReplicationFactor: -1}
 	if isInternal(ref.Name) {
-		if ref.Name != offsetsTopic {
+		if ref.Name != offsetsTopic && ref.Name != transactionTopic {
 			return b.describeTopic(ref) // its coordinator is not built
 		}
-		t = b.offsetsTopic()
+		t = b.coordinatorTopic(ref.Name)
 	}
 	res := b.CreateTopics(ctx, []NewTopic{t}, DefaultTimeout, false)[0]
 	if res.Err != nil && !errors.Is(res.Err, ErrTopicExists) {
@@ -302,7 +306,7 @@ func (b *Broker) describeSettled(ctx context.Context, ref TopicRef) TopicInfo {
 
 // neverLed is a partition that is being created, unlike one whose leader is
 // gone: nobody knows for how long.
-func neverLed(p PartitionInfo) bool { return p.Leader == LeaderEpoch{-1, -1} }
+func neverLed(p PartitionInfo) bool { return p.Leader == LeaderEpoch{ID: -1, Epoch: -1} }
 
 func (b *Broker) describeTopic(ref TopicRef) (info TopicInfo) {
 	t := b.topic(ref)

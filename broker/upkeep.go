@@ -42,22 +42,6 @@ func (b *Broker) reserveIDs(ctx context.Context, count int32) (int64, error) {
 	return res.First, err
 }
 
-// InitProducerID gives a producer its id (T1, T3). Transactional ids are not
-// built.
-func (b *Broker) InitProducerID(ctx context.Context, _ string, hasTxnID bool, producerID int64, epoch int16) (int64, int16, error) {
-	if (producerID == -1) != (epoch == -1) {
-		return -1, -1, fmt.Errorf("%w: producer id and epoch must both be given, or neither", ErrInvalidRequest)
-	}
-	if hasTxnID {
-		return -1, -1, ErrTransactionsNotBuilt
-	}
-	id, err := b.ids.Next(ctx)
-	if err != nil {
-		return -1, -1, err
-	}
-	return id, 0, nil
-}
-
 // LogDirs describes the data directory (R4): the partitions named by filter,
 // or all.
 func (b *Broker) LogDirs(filter []TopicPartition, all bool) []LogDir {

@@ -14,6 +14,8 @@ import (
 
 	"chronik/broker"
 	"chronik/broker/group"
+	"chronik/broker/partition"
+	"chronik/broker/transaction"
 	"chronik/fuzz/corpus"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
@@ -172,8 +174,28 @@ func (emptyBroker) DeleteRecords(context.Context, broker.TopicPartition, int64, 
 func (emptyBroker) LogDirs([]broker.TopicPartition, bool) []broker.LogDir {
 	return []broker.LogDir{{Path: "/data", TotalBytes: -1, UsableBytes: -1}}
 }
-func (emptyBroker) InitProducerID(context.Context, string, bool, int64, int16) (int64, int16, error) {
+func (emptyBroker) InitProducerID(context.Context, transaction.InitProducerIDRequest, bool) (int64, int16, error) {
 	return 1, 0, nil
+}
+func (emptyBroker) AddPartitions(context.Context, transaction.Producer, []transaction.Partition) group.Error {
+	return group.None
+}
+func (emptyBroker) EndTxn(context.Context, transaction.Producer, bool) group.Error { return group.None }
+func (emptyBroker) CommitTxnOffsets(context.Context, string, group.CommitOffsetsRequest) group.CommitOffsetsResponse {
+	return group.CommitOffsetsResponse{Err: group.NotCoordinator}
+}
+func (emptyBroker) DescribeTransaction(id string) transaction.Description {
+	return transaction.Description{ID: id, Err: group.TransactionalIDNotFound}
+}
+func (emptyBroker) ListTransactions() ([]transaction.Description, group.Error) {
+	return nil, group.None
+}
+func (emptyBroker) Producers(broker.TopicPartition) ([]partition.Producer, error) { return nil, nil }
+func (emptyBroker) WriteTxnMarkers(_ context.Context, m broker.TxnMarker) []error {
+	return make([]error, len(m.Partitions))
+}
+func (emptyBroker) OffsetsPartition(context.Context, string) (transaction.Partition, bool) {
+	return transaction.Partition{Topic: "__consumer_offsets"}, true
 }
 func (emptyBroker) FindCoordinator(context.Context, int8, string) (broker.Node, error) {
 	return broker.Node{ID: 1, Host: "localhost", Port: 9092}, nil

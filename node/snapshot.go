@@ -21,6 +21,10 @@ func (n *Node) snapshot() metrics.Snapshot {
 	for _, g := range n.broker.GroupStats() {
 		s.Groups = append(s.Groups, g)
 	}
+	s.Transactions = map[string]int{}
+	for state, ids := range n.broker.TransactionStates() {
+		s.Transactions[state.String()] = ids
+	}
 	return s
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"chronik/broker"
+	"chronik/broker/transaction"
 	"chronik/kafka/batch"
 	"chronik/sim/history"
 )
@@ -66,7 +67,7 @@ func (p *producer) takeID() bool {
 		err   error
 	}
 	got, err := call(p.client, uint64(1+p.rand.IntN(len(p.c.nodes))), 5*time.Second, func(ctx context.Context, b *broker.Broker) (r ids) {
-		r.id, r.epoch, r.err = b.InitProducerID(ctx, "", false, -1, -1)
+		r.id, r.epoch, r.err = b.InitProducerID(ctx, transaction.InitProducerIDRequest{ProducerID: -1, Epoch: -1}, false)
 		return r
 	})
 	if err != nil || got.err != nil {

@@ -25,6 +25,33 @@ func TestCheckpointTooLarge(t *testing.T) {
 	}
 }
 
+// CheckpointsAt finds the checkpoints of sealed segments by their ends, as long as they are there.
+func TestCheckpointsAt(t *testing.T) {
+	o := small(vfs.NewMem())
+	o.Checkpoint = func(end Offset) []byte { return fmt.Append(nil, "as of ", end) }
+	l := open(t, o)
+	var ends []Offset
+	for range 3 {
+		fill(t, l, 2, 100)
+		must(t, l.Roll())
+		ends = append(ends, l.NextOffset())
+	}
+	check := func(end Offset, want int) {
+		t.Helper()
+		blobs, err := l.CheckpointsAt(end)
+		if err != nil || len(blobs) != want || want == 1 && string(blobs[0]) != fmt.Sprint("as of ", end) {
+			t.Errorf("at %d: %q, %v", end, blobs, err)
+		}
+	}
+	for _, end := range ends {
+		check(end, 1)
+		check(end-1, 0)
+	}
+	must(t, l.SetStart(ends[1]))
+	check(ends[0], 0)
+	check(ends[2], 1)
+}
+
 // TestNoFlushToRelyOn: when no file can be opened to flush the device with, each
 // log is synced by itself, and how that ends is no failure of the device.
 func TestNoFlushToRelyOn(t *testing.T) {

@@ -316,6 +316,30 @@ func (l *Log) Checkpoint() (blob []byte, end Offset, ok bool) {
 	return nil, 0, false
 }
 
+// CheckpointsAt returns the checkpoints of the sealed segments that end at an
+// offset: one, unless segments without batches follow it; none when it is gone.
+func (l *Log) CheckpointsAt(end Offset) (blobs [][]byte, err error) {
+	v, err := l.loaded()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range v.segs[:len(v.segs)-1] {
+		if s.NextOffset() != end || !s.Acquire() {
+			continue
+		}
+		blob, err := s.Checkpoint()
+		s.Release()
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && l.view.Load() != v: // dropped meanwhile
+		case err != nil:
+			return nil, err
+		case blob != nil:
+			blobs = append(blobs, blob)
+		}
+	}
+	return blobs, nil
+}
+
 func (l *Log) segmentPath(id uint64) string {
 	return path.Join(l.o.Dir, SegmentName(id))
 }

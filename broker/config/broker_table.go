@@ -65,11 +65,11 @@ var groupRows = []Setting{
 }
 
 var transactionRows = []Setting{
-	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000", Ranges: atLeast(1), Doc: "Longest transaction timeout that a producer may ask for, in ms."},
-	{Name: "transactional.id.expiration.ms", Type: Int, Default: "604800000", Ranges: atLeast(1), Doc: "Time after which an unused transactional id is forgotten, in ms."},
-	{Name: "transaction.state.log.num.partitions", Type: Int, Default: "50", Ranges: atLeast(1), Doc: "Partitions of __transaction_state when it is created."},
-	{Name: "transaction.state.log.replication.factor", Type: Short, Default: "3", Ranges: atLeast(1), Doc: "Replicas of __transaction_state."},
-	{Name: "transaction.state.log.min.isr", Type: Int, Default: "2", Ranges: atLeast(1), Doc: "In-sync replicas that writes to __transaction_state need."},
+	{Name: "transaction.max.timeout.ms", Type: Int, Default: "900000", Ranges: atLeast(1), Acts: true, Doc: "Longest transaction timeout that a producer may ask for, in ms."},
+	{Name: "transactional.id.expiration.ms", Type: Int, Default: "604800000", Ranges: atLeast(1), Acts: true, Doc: "Time after which an unused transactional id is forgotten, in ms."},
+	{Name: "transaction.state.log.num.partitions", Type: Int, Default: "50", Ranges: atLeast(1), Acts: true, Doc: "Partitions of __transaction_state when it is created."},
+	{Name: "transaction.state.log.replication.factor", Type: Short, Default: "3", Ranges: atLeast(1), Acts: true, Doc: "Replicas of __transaction_state."},
+	{Name: "transaction.state.log.min.isr", Type: Int, Default: "2", Ranges: atLeast(1), Acts: true, Doc: "In-sync replicas that writes to __transaction_state need; not more than it has."},
 }
 
 // topicDefaultRows are the settings that topics fall back to. They are asked

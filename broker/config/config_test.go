@@ -235,6 +235,8 @@ func TestResolveBroker(t *testing.T) {
 		FetchMaxBytes: 57671680, FetchSessionsMax: 1000, SocketRequestMaxBytes: 104857600, QueuedRequestMaxBytes: -1,
 		MaxConnections: math.MaxInt32, MaxConnectionsPerIP: math.MaxInt32, ConnectionsMaxIdle: 10 * time.Minute,
 		ProducerIDExpiration: 24 * time.Hour, ProducerIDExpirationCheck: 10 * time.Minute, RetentionCheck: 5 * time.Minute,
+		TransactionTopicPartitions: 50, TransactionTopicReplicationFactor: 3, TransactionTopicMinISR: 2,
+		TransactionTimeoutMax: 15 * time.Minute, TransactionalIDExpiration: 7 * 24 * time.Hour,
 		OffsetsTopicPartitions: 50, OffsetsTopicReplicationFactor: 3, OffsetsRetention: 7 * 24 * time.Hour, OffsetsRetentionCheck: 10 * time.Minute,
 		OffsetMetadataMax: 4096, GroupInitialRebalanceDelay: 3 * time.Second, GroupSessionTimeoutMin: 6 * time.Second, GroupSessionTimeoutMax: 30 * time.Minute,
 		GroupMembersMax: math.MaxInt32}

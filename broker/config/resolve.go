@@ -106,6 +106,12 @@ type BrokerConfig struct {
 	GroupSessionTimeoutMin        time.Duration
 	GroupSessionTimeoutMax        time.Duration
 	GroupMembersMax               int
+
+	TransactionTopicPartitions        int32
+	TransactionTopicReplicationFactor int16
+	TransactionTopicMinISR            int
+	TransactionTimeoutMax             time.Duration
+	TransactionalIDExpiration         time.Duration
 }
 
 // ResolveBroker checks the layers and gives what they come to.
@@ -148,6 +154,12 @@ func ResolveBroker(l Layers) (*BrokerConfig, error) {
 		GroupSessionTimeoutMin:        r.duration("group.min.session.timeout.ms", time.Millisecond),
 		GroupSessionTimeoutMax:        r.duration("group.max.session.timeout.ms", time.Millisecond),
 		GroupMembersMax:               int(r.int("group.max.size")),
+
+		TransactionTopicPartitions:        int32(r.int("transaction.state.log.num.partitions")),
+		TransactionTopicReplicationFactor: int16(r.int("transaction.state.log.replication.factor")),
+		TransactionTopicMinISR:            int(r.int("transaction.state.log.min.isr")),
+		TransactionTimeoutMax:             r.duration("transaction.max.timeout.ms", time.Millisecond),
+		TransactionalIDExpiration:         r.duration("transactional.id.expiration.ms", time.Millisecond),
 	}
 	if c.GroupSessionTimeoutMin > c.GroupSessionTimeoutMax {
 		return nil, invalidConfig("group.min.session.timeout.ms", "group.min.session.timeout.ms = %d is more than group.max.session.timeout.ms = %d",

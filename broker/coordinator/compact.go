@@ -22,15 +22,16 @@ const (
 )
 
 // rewrite is one rewrite under way. It is under noteMu.
-type rewrite struct {
-	s     *shard
+type rewrite[S State] struct {
+	s     *Shard[S]
 	first int64 // offset of its first record
+	open  int64 // offset of what belongs to transactions that were open when it began: they are not in it
 	left  int   // batches that are not acknowledged
 	err   error
 }
 
 // Acked implements partition.Acker.
-func (w *rewrite) Acked(token int, r partition.Result) {
+func (w *rewrite[S]) Acked(token int, r partition.Result) {
 	w.s.noteMu.Lock()
 	defer w.s.noteMu.Unlock()
 	if token == 0 {
@@ -40,7 +41,7 @@ func (w *rewrite) Acked(token int, r partition.Result) {
 }
 
 // endLocked counts one batch. With the last one the log start may move.
-func (w *rewrite) endLocked(err error) {
+func (w *rewrite[S]) endLocked(err error) {
 	if w.left--; w.err == nil {
 		w.err = err
 	}
@@ -52,7 +53,7 @@ func (w *rewrite) endLocked(err error) {
 
 // compact starts a rewrite if one is due. It runs with mu held, and first waits until memory and log say the same: no
 // call gets in meanwhile, for about as long as one write takes.
-func (s *shard) compact(now time.Time) {
+func (s *Shard[S]) compact(now time.Time) {
 	if s.rewriting || s.logBytes < max(compactBytesMin, compactFactor*s.liveBytes) {
 		return
 	}
@@ -65,7 +66,7 @@ func (s *shard) compact(now time.Time) {
 			return
 		}
 	}
-	w := &rewrite{s: s, left: 1, first: -1} // one for this function
+	w := &rewrite[S]{s: s, left: 1, first: -1, open: s.part.LastStable()} // one for this function
 	s.rewriting = true
 	s.liveBytes = 0
 	var b batch.Builder
@@ -110,7 +111,7 @@ func (s *shard) compact(now time.Time) {
 
 // finishRewrite moves the log start when a rewrite has been committed. It runs without mu, for it writes to the disk.
 // A rewrite that failed has done no harm; the next is due when the log has grown as much again.
-func (s *shard) finishRewrite() {
+func (s *Shard[S]) finishRewrite() {
 	s.noteMu.Lock()
 	w := s.rewritten
 	s.rewritten = nil
@@ -119,13 +120,13 @@ func (s *shard) finishRewrite() {
 		return
 	}
 	err := w.err
-	if err == nil && w.first >= 0 {
-		_, err = s.part.DeleteRecords(context.Background(), w.first) // answered when the partition is lost
+	if err == nil && w.first >= 0 && w.open >= 0 {
+		_, err = s.part.DeleteRecords(context.Background(), min(w.first, w.open)) // answered when the partition is lost
 	}
 	if err != nil {
-		s.host.opt.Logger.Warn("the log of group offsets was not shortened", "partition", s.index, "err", err)
+		s.host.opt.Logger.Warn("the log of "+s.host.opt.What+" was not shortened", "partition", s.index, "err", err)
 	} else {
-		s.host.opt.Logger.Debug("shortened the log of group offsets", "partition", s.index, "start", w.first)
+		s.host.opt.Logger.Debug("shortened the log of "+s.host.opt.What, "partition", s.index, "start", w.first)
 	}
 	s.mu.Lock()
 	s.rewriting = false

@@ -47,6 +47,38 @@ func (p *fakePartition) Append(b []byte, acks partition.Acks, requireEpoch int32
 	return nil
 }
 
+func (p *fakePartition) AppendMarker(m partition.Marker, requireEpoch int32, a partition.Acker, token int) error {
+	typ := batch.Abort
+	if m.Commit {
+		typ = batch.Commit
+	}
+	b := batch.AppendEndTxn(nil, typ, m.ProducerID, m.Epoch, m.CoordinatorEpoch, epoch.UnixMilli())
+	return p.Append(b, partition.AcksAll, requireEpoch, a, token)
+}
+
+// LastStable implements Partition, from the batches.
+func (p *fakePartition) LastStable() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	open := map[int64]int64{}
+	for _, b := range p.batches {
+		switch v := batch.View(b); {
+		case v.BaseOffset() >= p.hw || !v.Attributes().Transactional():
+		case v.Attributes().Control():
+			delete(open, v.ProducerID())
+		default:
+			if _, ok := open[v.ProducerID()]; !ok {
+				open[v.ProducerID()] = v.BaseOffset()
+			}
+		}
+	}
+	stable := p.hw
+	for _, first := range open {
+		stable = min(stable, first)
+	}
+	return stable
+}
+
 func (p *fakePartition) storeLocked(b []byte) {
 	v := batch.View(append([]byte{}, b...))
 	v.SetBaseOffset(p.end)

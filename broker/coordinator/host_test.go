@@ -61,7 +61,7 @@ func TestLoad(t *testing.T) {
 	x.topics.Store("gone", true)
 	x.h.RoleChanged(0, p, true, 0)
 	x.eventually("first batch read", func() bool {
-		s := x.h.led()[0]
+		s := x.h.Led()[0]
 		var n int
 		s.do(func(time.Time) { n = s.state.LoadStats().Records })
 		return n == 2
@@ -169,7 +169,7 @@ func TestAppendErrors(t *testing.T) {
 	if r := x.h.SyncGroup(t.Context(), given); r.Err != group.UnknownServerError {
 		t.Errorf("an assignment that is too large: %v", r.Err)
 	}
-	if s := x.h.led()[0]; cap(s.buf)+s.builder.Size() > 10_000 {
+	if s := x.h.Led()[0]; cap(s.buf)+s.builder.Size() > 10_000 {
 		t.Errorf("%d bytes are kept of what was too large", cap(s.buf)+s.builder.Size())
 	}
 }
@@ -337,7 +337,7 @@ func TestContextEnds(t *testing.T) {
 	if r := x.h.JoinGroup(t.Context(), join("g", a, "a")); r.Err != group.None || len(r.Members) != 2 {
 		t.Errorf("rejoin: %+v", r)
 	}
-	s := x.h.led()[0]
+	s := x.h.Led()[0]
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.waiting) != 0 {
@@ -460,7 +460,7 @@ func TestRewrite(t *testing.T) {
 		t.Errorf("the group with members is %+v", d)
 	}
 	var loaded int
-	x.h.led()[0].do(func(time.Time) { loaded = x.h.led()[0].state.LoadStats().Records })
+	x.h.Led()[0].do(func(time.Time) { loaded = x.h.Led()[0].state.LoadStats().Records })
 	if all := int(s.End); loaded >= all-1000 {
 		t.Errorf("loaded %d records of %d", loaded, all)
 	}
@@ -473,7 +473,7 @@ func TestRewriteFails(t *testing.T) {
 	if r := x.h.CommitOffsets(t.Context(), commit("g", "t", 7)); r.Err != group.None {
 		t.Fatal(r.Err)
 	}
-	s := x.h.led()[0]
+	s := x.h.Led()[0]
 	p := x.parts[0]
 	p.set(func(p *fakePartition) { p.manual = true })
 	s.do(func(time.Time) { s.logBytes = compactBytesMin })

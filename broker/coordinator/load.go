@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"chronik/broker/group"
+	"chronik/broker/group/effect"
 	"chronik/broker/partition"
 	"chronik/internal/clock"
 	"chronik/kafka/batch"
@@ -25,7 +25,7 @@ const (
 
 // load replays the partition into the state machine, again and again until it succeeds. It returns false when the
 // partition is lost before.
-func (s *shard) load() bool {
+func (s *Shard[S]) load() bool {
 	log := s.host.opt.Logger.With("partition", s.index, "epoch", s.epoch)
 	began := s.host.opt.Clock.Now()
 	for {
@@ -38,8 +38,8 @@ func (s *shard) load() bool {
 			return false
 		default:
 		}
-		if !errors.Is(fromPartition(err), group.ErrNotLeader) { // else we are about to be told
-			log.Error("cannot load group offsets, trying again", "err", err, "wait", loadRetry)
+		if !errors.Is(fromPartition(err), effect.ErrNotLeader) { // else we are about to be told
+			log.Error("cannot load, trying again", "what", s.host.opt.What, "err", err, "wait", loadRetry)
 		}
 		if !s.pause(loadRetry) {
 			return false
@@ -48,15 +48,13 @@ func (s *shard) load() bool {
 	current := s.awaitCurrent()
 	s.do(func(now time.Time) {
 		s.state.Loaded(now, &s.fx)
-		for _, topic := range s.state.Topics() {
-			if current && !s.host.opt.TopicExists(topic) {
-				s.state.TopicDeleted(now, topic, &s.fx)
-			}
+		if s.host.opt.Loaded != nil {
+			s.host.opt.Loaded(s, now, current)
 		}
 		s.liveBytes = s.logBytes / 2 // a guess: a load is no reason to rewrite everything
 		stats := s.state.LoadStats()
 		if stats.Records > 0 {
-			log.Info("loaded group offsets", "records", stats.Records, "skipped", stats.Skipped,
+			log.Info("loaded "+s.host.opt.What, "records", stats.Records, "skipped", stats.Skipped,
 				"malformed", stats.Malformed, "took", now.Sub(began))
 		}
 	})
@@ -70,7 +68,7 @@ const currentMax = 5 * time.Second
 // just loaded, and reports whether it does: it may have heard of a commit
 // before it hears of the topic. If it does not, offsets of topics that are
 // deleted stay until the next load.
-func (s *shard) awaitCurrent() bool {
+func (s *Shard[S]) awaitCurrent() bool {
 	if s.host.opt.Current == nil {
 		return true
 	}
@@ -91,7 +89,7 @@ func (s *shard) awaitCurrent() bool {
 var errStopped = errors.New("the partition is no longer led here")
 
 // replay reads what was in the log when leadership began; nobody but this shard writes after that.
-func (s *shard) replay() error {
+func (s *Shard[S]) replay() error {
 	begin := s.part.State()
 	s.mu.Lock()
 	s.state = s.host.newState()
@@ -124,7 +122,7 @@ func (s *shard) replay() error {
 }
 
 // pause waits, and reports false when the partition is lost meanwhile.
-func (s *shard) pause(d time.Duration) bool {
+func (s *Shard[S]) pause(d time.Duration) bool {
 	over := make(chan struct{})
 	t := s.host.opt.Clock.AfterFunc(d, func() { close(over) })
 	defer t.Stop()
@@ -137,7 +135,7 @@ func (s *shard) pause(d time.Duration) bool {
 }
 
 // feed loads the records of whole batches and returns the offset behind them.
-func (s *shard) feed(records [][]byte, offset int64) (int64, error) {
+func (s *Shard[S]) feed(records [][]byte, offset int64) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.weigh()
@@ -150,10 +148,12 @@ func (s *shard) feed(records [][]byte, offset int64) (int64, error) {
 			}
 			rest = tail
 			s.logBytes += int64(len(v))
-			if !v.Attributes().Control() {
-				if err := s.feedBatch(v, &scratch); err != nil {
-					return offset, err
-				}
+			feed := s.feedBatch
+			if v.Attributes().Control() {
+				feed = s.feedMarker
+			}
+			if err := feed(v, &scratch); err != nil {
+				return offset, err
 			}
 			offset = v.BaseOffset() + int64(v.LastOffsetDelta()) + 1
 		}
@@ -161,14 +161,29 @@ func (s *shard) feed(records [][]byte, offset int64) (int64, error) {
 	return offset, nil
 }
 
-func (s *shard) feedBatch(v batch.View, scratch *batch.Scratch) error {
+func (s *Shard[S]) feedBatch(v batch.View, scratch *batch.Scratch) error {
+	load := s.state.Load
+	if in, ok := any(s.state).(Transactional); ok && v.Attributes().Transactional() {
+		load = func(key, value []byte) error {
+			return in.LoadInTxn(effect.Txn{ProducerID: v.ProducerID(), Epoch: v.ProducerEpoch()}, key, value)
+		}
+	}
 	for r, err := range batch.Records(v, scratch) {
 		if err != nil {
 			return fmt.Errorf("batch at offset %d: %w", v.BaseOffset(), err)
 		}
-		if err := s.state.Load(r.Key, r.Value); err != nil && s.state.LoadStats().Malformed <= malformedLogged {
-			s.host.opt.Logger.Warn("skipped a group record that does not decode", "partition", s.index, "offset", r.Offset, "err", err)
+		if err := load(r.Key, r.Value); err != nil && s.state.LoadStats().Malformed <= malformedLogged {
+			s.host.opt.Logger.Warn("skipped a record that does not decode", "what", s.host.opt.What, "partition", s.index, "offset", r.Offset, "err", err)
 		}
+	}
+	return nil
+}
+
+// feedMarker loads the end of a transaction. Other control batches say nothing to a coordinator.
+func (s *Shard[S]) feedMarker(v batch.View, _ *batch.Scratch) error {
+	typ, _, err := batch.EndTxn(v)
+	if in, ok := any(s.state).(Transactional); ok && err == nil && (typ == batch.Commit || typ == batch.Abort) {
+		in.LoadMarker(v.ProducerID(), typ == batch.Commit)
 	}
 	return nil
 }

@@ -11,6 +11,10 @@
 //     their ids, and to call Appended with the outcome.
 //   - Deadline says when Tick has something to do.
 //
+// Offsets of a transaction show with its marker, or never (KIP-98, KIP-447):
+// they are appended in the name of their producer, and the marker is appended
+// here too, so that both are in the order in which they are decided.
+//
 // What it guarantees. Every token is answered exactly once: [Shard.Resign]
 // answers whatever is still held. A committed offset is acknowledged, and
 // visible to FetchOffsets, only after its record is committed. The records
@@ -32,7 +36,8 @@
 // SkipAssignment) and [Error] has a name for each of Kafka's codes; the
 // substitutions for old versions (GROUP_ID_NOT_FOUND for old commits, say) are
 // the handler's. Authorization and the existence of topics are checked before
-// it is called. KIP-848 groups and transactional offsets are not built; their
+// it is called; whether an offset's transaction is known to its coordinator is
+// what AskPermit has the host ask for. KIP-848 groups are not built; their
 // records are skipped on load and counted.
 //
 // Concurrency. A Shard is for one goroutine at a time; its host holds a lock

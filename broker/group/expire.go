@@ -36,6 +36,7 @@ func (s *Shard) emitTombstones(fx *Effects, g *group, doomed []slot, answer func
 			if at.entry.deletedBefore <= id {
 				at.entry.present, at.entry.deletedBefore = false, 0
 			}
+			s.dropPending(at.entry)
 			s.prune(g, at)
 		}
 		s.forgetIfUnused(g)
@@ -63,6 +64,7 @@ func (s *Shard) dropTopic(g *group, doomed []slot, fx *Effects) {
 		id := s.emitTombstones(fx, g, part, nil)
 		for _, at := range part {
 			at.entry.present, at.entry.deletedBefore = false, id
+			s.dropPending(at.entry)
 		}
 	}
 }
@@ -125,7 +127,7 @@ func (s *Shard) expiry(g *group, e *offsetEntry) time.Time {
 // expires tells whether an offset has to go now (J64).
 func (s *Shard) expires(now time.Time, g *group, at slot) bool {
 	e := at.entry
-	if !e.present || e.commits > 0 {
+	if !e.present || e.commits > 0 || e.txns > 0 {
 		return false
 	}
 	idle := g.State() == Empty ||
@@ -145,7 +147,7 @@ func (s *Shard) sweepGroup(now time.Time, g *group, fx *Effects) {
 		switch {
 		case at.entry.deletedBefore > 0:
 			// A commit under way is of the topic made anew: a tombstone emitted now would remove it.
-			if !s.log.Open(at.entry.deletedBefore) && at.entry.commits == 0 {
+			if !s.log.Open(at.entry.deletedBefore) && at.entry.commits == 0 && at.entry.txns == 0 {
 				deleted = append(deleted, at)
 			} else {
 				s.sweepBy(now.Add(cleanRetry), g)

@@ -18,12 +18,14 @@ type TopicPartitions struct {
 type FetchOffsetsRequest struct {
 	Group  string
 	All    bool // every offset of the group; Topics is not looked at
+	Stable bool // offsets that a transaction is about to change are UnstableOffsetCommit (O12)
 	Topics []TopicPartitions
 }
 
 // CommittedOffset is what FetchOffsets says of a partition: Offset -1, LeaderEpoch -1 and no metadata when nothing
 // is committed (O11).
 type CommittedOffset struct {
+	Err         Error
 	Partition   int32
 	Offset      int64
 	LeaderEpoch int32
@@ -53,14 +55,14 @@ func (s *Shard) FetchOffsets(req FetchOffsetsRequest) FetchOffsetsResponse {
 	}
 	g := s.groups[req.Group]
 	if req.All {
-		return FetchOffsetsResponse{Topics: g.allOffsets()}
+		return FetchOffsetsResponse{Topics: g.allOffsets(req.Stable)}
 	}
 	bytes := int64(0)
 	out := make([]CommittedTopic, len(req.Topics))
 	for i, t := range req.Topics {
 		out[i] = CommittedTopic{Name: t.Name, ID: t.ID, Partitions: make([]CommittedOffset, len(t.Partitions))}
 		for j, p := range t.Partitions {
-			out[i].Partitions[j] = g.committed(t, p)
+			out[i].Partitions[j] = g.committed(t, p, req.Stable)
 			bytes += int64(len(out[i].Partitions[j].Metadata))
 		}
 		if bytes > s.bytes {
@@ -70,20 +72,28 @@ func (s *Shard) FetchOffsets(req FetchOffsetsRequest) FetchOffsetsResponse {
 	return FetchOffsetsResponse{Topics: out}
 }
 
-func (g *group) committed(t TopicPartitions, partition int32) CommittedOffset {
+func (g *group) committed(t TopicPartitions, partition int32, stable bool) CommittedOffset {
 	if g != nil && g.offsets[t.Name] != nil {
 		e := g.offsets[t.Name].partitions[partition]
-		if e != nil && e.present && sameTopic(e.TopicID, t.ID) {
-			return CommittedOffset{partition, e.Offset.Offset, e.LeaderEpoch, e.Metadata}
+		if e != nil && (e.present && sameTopic(e.TopicID, t.ID) || stable && e.txns > 0) {
+			return e.told(partition, stable)
 		}
 	}
 	return CommittedOffset{Partition: partition, Offset: -1, LeaderEpoch: -1}
 }
 
+// told is what is said of an entry that has an offset, or with stable will perhaps have one.
+func (e *offsetEntry) told(partition int32, stable bool) CommittedOffset {
+	if stable && e.txns > 0 {
+		return CommittedOffset{Err: UnstableOffsetCommit, Partition: partition, Offset: -1, LeaderEpoch: -1}
+	}
+	return CommittedOffset{Partition: partition, Offset: e.Offset.Offset, LeaderEpoch: e.LeaderEpoch, Metadata: e.Metadata}
+}
+
 // sameTopic is false only if both ids are known and differ: the topic was deleted and made anew (O15).
 func sameTopic(a, b TopicID) bool { return a == b || a == TopicID{} || b == TopicID{} }
 
-func (g *group) allOffsets() []CommittedTopic {
+func (g *group) allOffsets(stable bool) []CommittedTopic {
 	var out []CommittedTopic
 	if g == nil {
 		return out
@@ -97,7 +107,7 @@ func (g *group) allOffsets() []CommittedTopic {
 			out = append(out, CommittedTopic{Name: at.topic.name, ID: e.TopicID})
 		}
 		t := &out[len(out)-1]
-		t.Partitions = append(t.Partitions, CommittedOffset{at.partition, e.Offset.Offset, e.LeaderEpoch, e.Metadata})
+		t.Partitions = append(t.Partitions, e.told(at.partition, stable))
 	}
 	return out
 }

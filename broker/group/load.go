@@ -8,15 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"chronik/broker/group/effect"
 	"chronik/broker/group/record"
 )
 
-// LoadStats counts what Load was given.
-type LoadStats struct {
-	Records   int // all of them
-	Skipped   int // of a key type that is not ours: written by a newer release, or by KIP-848 groups
-	Malformed int // ours, but not decodable
-}
+// LoadStats counts what Load was given; those that are skipped were written by a newer release, or by KIP-848 groups.
+type LoadStats = effect.LoadStats
 
 // LoadStats tells what Load has counted.
 func (s *Shard) LoadStats() LoadStats { return s.stats }
@@ -56,6 +53,7 @@ func (s *Shard) loadOffset(k record.Key, value []byte) error {
 		if g != nil && g.offsets[k.Topic] != nil && g.offsets[k.Topic].partitions[k.Partition] != nil {
 			at := s.slotFor(g, k.Topic, k.Partition)
 			at.entry.present = false
+			s.dropPending(at.entry)
 			s.prune(g, at)
 			s.forgetIfUnused(g)
 		}
@@ -65,15 +63,22 @@ func (s *Shard) loadOffset(k record.Key, value []byte) error {
 	if err != nil {
 		return fmt.Errorf("offset of group %q, %s-%d: %w", k.Group, k.Topic, k.Partition, err)
 	}
+	_, at, o := s.loadedSlot(k, o)
+	s.charge(at.entry.set(0, o))
+	return nil
+}
+
+// loadedSlot is the place of an offset that is being loaded, with its group, and the offset as it may be kept.
+func (s *Shard) loadedSlot(k record.Key, o record.Offset) (*group, slot, record.Offset) {
 	o.Metadata = strings.Clone(o.Metadata)
+	g := s.groups[k.Group]
 	if g == nil {
 		g = s.newGroup(k.Group, time.Time{})
 	}
 	if g.offsets[k.Topic] == nil {
 		k.Topic = strings.Clone(k.Topic)
 	}
-	s.charge(s.slotFor(g, k.Topic, k.Partition).entry.set(0, o))
-	return nil
+	return g, s.slotFor(g, k.Topic, k.Partition), o
 }
 
 // loadGroup replaces what is known of a group but its offsets.

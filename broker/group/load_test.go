@@ -54,7 +54,7 @@ func TestLoadCounts(t *testing.T) {
 		t.Fatalf("loaded %+v", r)
 	}
 	for i, p := range r.Topics[0].Partitions {
-		if want := (CommittedOffset{int32(i), 42, 9, "meta"}); p != want {
+		if want := (CommittedOffset{None, int32(i), 42, 9, "meta"}); p != want {
 			t.Errorf("got %+v, want %+v", p, want)
 		}
 	}

@@ -27,6 +27,7 @@ var (
 //   - a group's generation never falls
 //   - in Stable every member has what the leader of that generation gave it
 //   - what FetchOffsets says is what the committed records say; an acknowledged commit is among them
+//   - offsets of a transaction show when its marker commits it, and not before; asked for stable ones, they are unstable
 //   - what a new Shard loads from the committed records is the durable state of the old one
 //   - the Shard's own counts and indexes agree with its maps
 func TestModel(t *testing.T) {
@@ -45,9 +46,10 @@ func TestModel(t *testing.T) {
 			m.check()
 		}
 		m.finish()
-		t.Logf("seed %d: %d replies, %d stable generations, %d commits, %d reloads", seed, m.replies, m.stable, m.acked, m.reloads)
-		if m.replies == 0 || m.stable == 0 || m.acked == 0 || m.reloads == 0 {
-			m.fatalf("nothing happened: %d replies, %d stable generations, %d commits, %d reloads", m.replies, m.stable, m.acked, m.reloads)
+		did := fmt.Sprintf("%d replies, %d stable generations, %d commits, %d transactions, %d reloads", m.replies, m.stable, m.acked, m.ended, m.reloads)
+		t.Logf("seed %d: %s", seed, did)
+		if m.replies == 0 || m.stable == 0 || m.acked == 0 || m.ended == 0 || m.reloads == 0 {
+			m.fatalf("nothing happened: %s", did)
 		}
 	}
 }
@@ -95,7 +97,8 @@ type model struct {
 
 	open    []Append // not settled, in order
 	doubted map[AppendID]bool
-	log     []Record // committed
+	log     []Append                    // committed
+	pending map[int64]map[modelTP]int64 // by replay: offsets of transactions that have not ended
 
 	offsets map[modelTP]int64    // by replay of the committed records
 	hidden  map[modelTP]AppendID // deleted with their topic: appends before this one do not show
@@ -106,7 +109,7 @@ type model struct {
 	settled     map[generationOf]bool // have been Stable
 	omitted     map[string]bool
 
-	replies, stable, acked, reloads int // so that a run in which nothing happens fails
+	replies, stable, acked, ended, reloads int // so that a run in which nothing happens fails
 }
 
 func newModel(t *testing.T, seed uint64) *model {
@@ -146,19 +149,52 @@ func (m *model) load() {
 	m.open, m.doubted = nil, map[AppendID]bool{}
 	m.offsets, m.hidden, m.clean = map[modelTP]int64{}, map[modelTP]AppendID{}, map[string]bool{}
 	m.generations, m.assigners = map[*group]int32{}, map[generationOf]string{}
-	for _, r := range m.log {
-		if err := m.s.Load(r.Key, r.Value); err != nil {
-			m.fatalf("load: %v", err)
-		}
-		m.replay(0, r)
+	m.pending = map[int64]map[modelTP]int64{}
+	for _, a := range m.log {
+		m.loadOne(m.s, a)
+		a.ID = 0
+		m.replay(a)
 	}
 	fx := &Effects{}
 	m.s.Loaded(m.now, fx)
 	m.take(fx)
 }
 
-// replay is the dumb reading of a committed record.
-func (m *model) replay(id AppendID, r Record) {
+// loadOne loads one batch of the log.
+func (m *model) loadOne(s *Shard, a Append) {
+	if a.Marker != nil {
+		s.LoadMarker(a.Marker.ProducerID, a.Marker.Commit)
+	}
+	for _, r := range a.Records {
+		err := s.Load
+		if a.Txn != nil {
+			err = func(key, value []byte) error { return s.LoadInTxn(*a.Txn, key, value) }
+		}
+		if err := err(r.Key, r.Value); err != nil {
+			m.fatalf("load: %v", err)
+		}
+	}
+}
+
+// replay is the dumb reading of a committed batch.
+func (m *model) replay(a Append) {
+	if k := a.Marker; k != nil {
+		for tp, p := range m.pending[k.ProducerID] {
+			if k.Commit {
+				m.offsets[tp] = p
+			}
+		}
+		if len(m.pending[k.ProducerID]) > 0 {
+			m.ended++
+		}
+		delete(m.pending, k.ProducerID)
+	}
+	for _, r := range a.Records {
+		m.replayRecord(a, r)
+	}
+}
+
+func (m *model) replayRecord(a Append, r Record) {
 	k, err := record.DecodeKey(r.Key)
 	if err != nil {
 		m.fatalf("%v", err)
@@ -170,13 +206,23 @@ func (m *model) replay(id AppendID, r Record) {
 	tp := modelTP{k.Group, k.Topic, k.Partition}
 	if r.Value == nil {
 		delete(m.offsets, tp)
+		for _, p := range m.pending {
+			delete(p, tp)
+		}
 		return
 	}
 	o, err := record.DecodeOffset(r.Value)
 	if err != nil {
 		m.fatalf("%v", err)
 	}
-	if id == 0 || id >= m.hidden[tp] {
+	switch {
+	case a.ID != 0 && a.ID < m.hidden[tp]:
+	case a.Txn != nil:
+		if m.pending[a.Txn.ProducerID] == nil {
+			m.pending[a.Txn.ProducerID] = map[modelTP]int64{}
+		}
+		m.pending[a.Txn.ProducerID][tp] = o.Offset
+	default:
 		m.offsets[tp] = o.Offset
 	}
 }
@@ -206,22 +252,23 @@ func (m *model) act() {
 		}, m.token(c, "leave"), fx)
 	case n < 68:
 		m.commit(c, fx)
-	case n < 69:
-		m.s.Delete(m.now, c.group, m.token(c, "delete"), fx)
-	case n < 70:
-		m.deleteOffsets(c, fx)
+	case n < 68+2:
+		m.end(fx)
 	case n < 71:
+		m.s.Delete(m.now, c.group, m.token(c, "delete"), fx)
+	case n < 72:
+		m.deleteOffsets(c, fx)
+	case n < 73:
 		m.deleteTopic(fx)
 	case n < 90:
 		m.settle()
 	case n < 98:
 		m.advance()
-	case n < 99:
-	case m.rng.IntN(4) == 0:
+	case m.rng.IntN(3) == 0: // in 2,000 steps 13 times
 		reached := m.rng.IntN(len(m.open) + 1) // appends that the next leader finds in its log
 		m.tracef("crash, %d of %d appends survive", reached, len(m.open))
 		for _, a := range m.open[:reached] {
-			m.log = append(m.log, a.Records...)
+			m.log = append(m.log, a)
 		}
 		m.s.Resign(m.now, fx)
 		m.take(fx)
@@ -309,9 +356,29 @@ func (m *model) commit(c *client, fx *Effects) {
 			{Partition: int32(m.rng.IntN(2)), Offset: int64(m.rng.IntN(1000)), LeaderEpoch: -1},
 		}})
 	}
-	tok := m.token(c, "commit")
+	doing := "commit"
+	if m.rng.IntN(3) == 0 { // in a transaction, the coordinator of which has just said that it is one
+		r.Txn = &Txn{ProducerID: m.rng.Int64N(3)}
+		r.Permit, doing = m.s.AskPermit(*r.Txn), fmt.Sprint("commit in ", r.Txn.ProducerID)
+	}
+	tok := m.token(c, doing)
 	m.calls[tok].req = r
 	m.s.CommitOffsets(m.now, r, tok, fx)
+}
+
+// end writes a marker. A commit that was allowed before it is not any more.
+func (m *model) end(fx *Effects) {
+	k := Marker{Txn: Txn{ProducerID: m.rng.Int64N(3)}, Commit: m.rng.IntN(2) == 0}
+	late := m.s.AskPermit(k.Txn)
+	tok := m.token(&client{}, fmt.Sprint("end ", k.ProducerID, " ", k.Commit))
+	m.s.EndTransaction(m.now, k, tok, fx)
+	tok = m.token(&client{}, "late commit")
+	emitted := len(fx.Appends)
+	m.s.CommitOffsets(m.now, CommitOffsetsRequest{Group: "g0", Generation: -1, Retention: -1, Txn: &k.Txn, Permit: late,
+		Topics: []TopicToCommit{{Name: "t", Partitions: []OffsetToCommit{{Offset: 7}}}}}, tok, fx)
+	if len(fx.Appends) != emitted {
+		m.fatalf("a commit was taken into a transaction that ends")
+	}
 }
 
 func (m *model) deleteOffsets(c *client, fx *Effects) {
@@ -329,6 +396,9 @@ func (m *model) deleteTopic(fx *Effects) {
 			tp := modelTP{fmt.Sprintf("g%d", g), topic, p}
 			m.hidden[tp] = m.s.log.Last() + 1
 			delete(m.offsets, tp)
+			for _, p := range m.pending {
+				delete(p, tp)
+			}
 		}
 	}
 }
@@ -364,10 +434,8 @@ func (m *model) outcome(a Append, err error) {
 		}
 	}
 	if err == nil {
-		m.log = append(m.log, a.Records...)
-		for _, r := range a.Records {
-			m.replay(a.ID, r)
-		}
+		m.log = append(m.log, a)
+		m.replay(a)
 	}
 	fx := &Effects{}
 	m.s.Appended(m.now, a.ID, err, fx)
@@ -466,6 +534,13 @@ func (m *model) committed(k *call, r CommitOffsetsResponse) {
 	}
 	for tp, want := range last {
 		got, ok := m.offsets[tp]
+		if x := k.req.Txn; x != nil {
+			p, open := m.pending[x.ProducerID][tp]
+			got, ok = p, open
+			if !open { // ended meanwhile: an answer in doubt comes later
+				continue
+			}
+		}
 		if hidden := m.hidden[tp] > 0 && !ok; !hidden && got != want {
 			m.fatalf("%v: %d acknowledged, the log has %d", tp, want, got)
 		}
@@ -481,6 +556,7 @@ func (m *model) check() {
 	}
 	checkBytes(m.t, m.s)
 	m.checkOffsets(m.s, "fetch")
+	m.checkStable()
 	if m.step%50 == 0 {
 		m.checkReload()
 	}
@@ -531,13 +607,40 @@ func (m *model) checkOffsets(s *Shard, what string) {
 	}
 }
 
+// checkStable wants every offset that a transaction may change to be told as unstable, and only those, once nothing is
+// on its way to the log.
+func (m *model) checkStable() {
+	if len(m.open) > 0 {
+		return
+	}
+	unstable := map[modelTP]bool{}
+	for _, p := range m.pending {
+		for tp := range p {
+			unstable[tp] = true
+		}
+	}
+	for g := range 3 {
+		id := fmt.Sprintf("g%d", g)
+		r := FetchOffsetsRequest{Group: id, Stable: true}
+		for _, topic := range []string{"t", "u", "v"} {
+			r.Topics = append(r.Topics, TopicPartitions{Name: topic, Partitions: []int32{0, 1}})
+		}
+		for _, t := range m.s.FetchOffsets(r).Topics {
+			for _, p := range t.Partitions {
+				tp := modelTP{id, t.Name, p.Partition}
+				if want := unstable[tp]; (p.Err == UnstableOffsetCommit) != want || want && p.Offset != -1 {
+					m.fatalf("%v: %+v, unstable %v", tp, p, want)
+				}
+			}
+		}
+	}
+}
+
 // checkReload loads the committed records into a second Shard.
 func (m *model) checkReload() {
 	s := NewShard(m.cfg)
-	for _, r := range m.log {
-		if err := s.Load(r.Key, r.Value); err != nil {
-			m.fatalf("load: %v", err)
-		}
+	for _, a := range m.log {
+		m.loadOne(s, a)
 	}
 	s.cfg.MembersMax, s.env.MembersMax = 1<<30, 1<<30
 	s.Loaded(m.now, &Effects{})

@@ -14,30 +14,42 @@ type (
 	Reply    = effect.Reply
 	Append   = effect.Append
 	Record   = effect.Record
+	Txn      = effect.Txn
+	Marker   = effect.Marker
 )
 
 // The outcomes of calls.
 const (
-	None                      = effect.None
-	CoordinatorLoadInProgress = effect.CoordinatorLoadInProgress
-	CoordinatorNotAvailable   = effect.CoordinatorNotAvailable
-	NotCoordinator            = effect.NotCoordinator
-	InvalidGroupID            = effect.InvalidGroupID
-	UnknownMemberID           = effect.UnknownMemberID
-	FencedInstanceID          = effect.FencedInstanceID
-	IllegalGeneration         = effect.IllegalGeneration
-	InconsistentGroupProtocol = effect.InconsistentGroupProtocol
-	InvalidSessionTimeout     = effect.InvalidSessionTimeout
-	RebalanceInProgress       = effect.RebalanceInProgress
-	MemberIDRequired          = effect.MemberIDRequired
-	GroupMaxSizeReached       = effect.GroupMaxSizeReached
-	GroupIDNotFound           = effect.GroupIDNotFound
-	NonEmptyGroup             = effect.NonEmptyGroup
-	GroupSubscribedToTopic    = effect.GroupSubscribedToTopic
-	OffsetMetadataTooLarge    = effect.OffsetMetadataTooLarge
-	InvalidRequest            = effect.InvalidRequest
-	UnknownServerError        = effect.UnknownServerError
-	ErrorCount                = effect.ErrorCount
+	None                         = effect.None
+	CoordinatorLoadInProgress    = effect.CoordinatorLoadInProgress
+	CoordinatorNotAvailable      = effect.CoordinatorNotAvailable
+	NotCoordinator               = effect.NotCoordinator
+	InvalidGroupID               = effect.InvalidGroupID
+	UnknownMemberID              = effect.UnknownMemberID
+	FencedInstanceID             = effect.FencedInstanceID
+	IllegalGeneration            = effect.IllegalGeneration
+	InconsistentGroupProtocol    = effect.InconsistentGroupProtocol
+	InvalidSessionTimeout        = effect.InvalidSessionTimeout
+	RebalanceInProgress          = effect.RebalanceInProgress
+	MemberIDRequired             = effect.MemberIDRequired
+	GroupMaxSizeReached          = effect.GroupMaxSizeReached
+	GroupIDNotFound              = effect.GroupIDNotFound
+	NonEmptyGroup                = effect.NonEmptyGroup
+	GroupSubscribedToTopic       = effect.GroupSubscribedToTopic
+	OffsetMetadataTooLarge       = effect.OffsetMetadataTooLarge
+	InvalidRequest               = effect.InvalidRequest
+	InvalidProducerIDMapping     = effect.InvalidProducerIDMapping
+	InvalidProducerEpoch         = effect.InvalidProducerEpoch
+	ProducerFenced               = effect.ProducerFenced
+	ConcurrentTransactions       = effect.ConcurrentTransactions
+	InvalidTxnState              = effect.InvalidTxnState
+	TransactionalIDNotFound      = effect.TransactionalIDNotFound
+	InvalidTransactionTimeout    = effect.InvalidTransactionTimeout
+	TransactionAbortable         = effect.TransactionAbortable
+	UnstableOffsetCommit         = effect.UnstableOffsetCommit
+	TransactionCoordinatorFenced = effect.TransactionCoordinatorFenced
+	UnknownServerError           = effect.UnknownServerError
+	ErrorCount                   = effect.ErrorCount
 )
 
 // The outcomes of an append that a host reports to Appended; see package effect.

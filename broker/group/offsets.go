@@ -25,10 +25,13 @@ type offsetEntry struct {
 	record.Offset
 	present       bool
 	commits       int      // emitted and not settled
+	txns          int      // those of transactions that have not ended, emitted or in the log
 	deletedBefore AppendID // the topic was deleted: commits emitted before this tombstone never show; 0 when it is in the log
 }
 
-func (e *offsetEntry) unused() bool { return !e.present && e.commits == 0 && e.deletedBefore == 0 }
+func (e *offsetEntry) unused() bool {
+	return !e.present && e.commits == 0 && e.txns == 0 && e.deletedBefore == 0
+}
 
 // slot names an entry of a group.
 type slot struct {
@@ -59,6 +62,8 @@ type CommitOffsetsRequest struct {
 	MemberID   string
 	InstanceID string
 	Retention  time.Duration // v2-v4; negative: the broker's
+	Txn        *Txn          // the offsets show when this producer's transaction is committed; nil: at once
+	Permit     *Permit       // with Txn: what was asked before; see AskPermit
 	Topics     []TopicToCommit
 }
 
@@ -89,8 +94,8 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 	g, err := s.checkCommit(now, req)
 	r := CommitOffsetsResponse{Err: err, Topics: make([]TopicResult, len(req.Topics))}
 	var records []Record
-	var apply []func(id AppendID)
 	var slots []slot
+	var values []record.Offset
 	for i, t := range req.Topics {
 		tr := TopicResult{Name: strings.Clone(t.Name), ID: t.ID, Partitions: make([]PartitionResult, len(t.Partitions))}
 		r.Topics[i] = tr
@@ -110,9 +115,9 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 			o := newOffset(now, t.ID, p, req.Retention)
 			at := s.slotFor(g, tr.Name, p.Partition)
 			at.entry.commits++
-			slots = append(slots, at)
+			at.entry.inTxn(req.Txn, 1)
+			slots, values = append(slots, at), append(values, o)
 			records = append(records, Record{Key: record.OffsetKey(g.ID(), tr.Name, p.Partition), Value: o.Encode()})
-			apply = append(apply, func(id AppendID) { s.charge(at.entry.set(id, o)) })
 		}
 	}
 	if len(records) == 0 {
@@ -130,10 +135,10 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 		s.forgetIfUnused(g)
 	}
 	var id AppendID
-	id = s.log.Emit(fx, records, effect.Pending{
+	id = s.log.EmitAppend(fx, effect.Append{Records: records, Txn: req.Txn}, effect.Pending{
 		Applied: func(now time.Time, fx *Effects) {
-			for _, f := range apply {
-				f(id)
+			for i, at := range slots {
+				s.take(g, at, id, values[i], req.Txn)
 			}
 			settle()
 			s.armSweep(now, g)
@@ -141,7 +146,12 @@ func (s *Shard) CommitOffsets(now time.Time, req CommitOffsetsRequest, tok Token
 				s.sweepBy(now.Add(max(req.Retention, s.cfg.OffsetsRetentionCheck)), g)
 			}
 		},
-		Dropped: func(time.Time, *Effects) { settle() },
+		Dropped: func(time.Time, *Effects) {
+			for _, at := range slots {
+				at.entry.inTxn(req.Txn, -1)
+			}
+			settle()
+		},
 		Answer: func(_ time.Time, err Error, fx *Effects) {
 			fx.Answer(tok, r.failed(err))
 		},
@@ -168,12 +178,20 @@ func (s *Shard) checkCommit(now time.Time, req CommitOffsetsRequest) (*group, Er
 	}
 	g := s.groups[req.Group]
 	switch {
+	case req.Txn != nil && !s.permitted(req):
+		return nil, ConcurrentTransactions
+	case req.Txn != nil && g == nil && req.Generation >= 0:
+		return nil, IllegalGeneration // T21
 	case g == nil && req.Generation >= 0:
 		return nil, GroupIDNotFound
 	case g == nil:
 		return s.newGroup(req.Group, now), None
 	}
-	if err := g.MayCommit(now, req.Generation, req.MemberID, req.InstanceID); err != None {
+	may := g.MayCommit
+	if req.Txn != nil {
+		may = g.MayCommitInTxn
+	}
+	if err := may(now, req.Generation, req.MemberID, req.InstanceID); err != None {
 		return nil, err
 	}
 	return g, None

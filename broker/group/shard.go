@@ -56,6 +56,8 @@ type Shard struct {
 	env    classic.Env
 	groups map[string]*group
 	topics map[string]map[*group]struct{} // groups that hold offsets of a topic
+	open   map[int64]*openTxn             // by producer id
+	asking map[int64][]*Permit            // likewise
 	timers effect.Timers
 	log    effect.Log
 	stats  LoadStats
@@ -88,6 +90,8 @@ func NewShard(cfg Config) *Shard {
 		cfg:    cfg,
 		groups: map[string]*group{},
 		topics: map[string]map[*group]struct{}{},
+		open:   map[int64]*openTxn{},
+		asking: map[int64][]*Permit{},
 	}
 	s.env = classic.Env{
 		InitialRebalanceDelay: cfg.InitialRebalanceDelay, MembersMax: cfg.MembersMax, NewID: cfg.NewID,
@@ -125,7 +129,7 @@ func (s *Shard) Resign(now time.Time, fx *Effects) {
 		s.groups[id].Resign(NotCoordinator, fx)
 	}
 	s.log.GiveUp(now, NotCoordinator, fx)
-	s.groups, s.topics, s.timers, s.bytes = nil, nil, effect.Timers{}, 0
+	s.groups, s.topics, s.open, s.asking, s.timers, s.bytes = nil, nil, nil, nil, effect.Timers{}, 0
 }
 
 // ready is the first check of every call (J1).
@@ -165,9 +169,11 @@ func (s *Shard) forget(g *group) {
 	}
 	g.Forget()
 	s.timers.Disarm(&g.sweep)
+	s.dropOpen(func(p pendingOffset) bool { return p.g == g })
 	for topic, t := range g.offsets {
 		s.unindexTopic(topic, g)
 		s.charge(-t.weight())
+		clear(t.partitions) // tombstones may be on their way for them
 	}
 	delete(s.groups, g.ID())
 	s.charge(-groupBytes - len(g.ID()))

@@ -18,6 +18,28 @@ func checkBytes(t testing.TB, s *Shard) {
 			want += o.weight()
 		}
 	}
+	pending := map[*offsetEntry]int{}
+	for _, x := range s.open {
+		want += openBytes
+		for e, p := range x.offsets {
+			pending[e]++
+			if want += p.weight(); s.groups[p.g.ID()] != p.g || p.at.topic.partitions[p.at.partition] != e {
+				t.Fatalf("%s has an offset pending for a place that is gone", p.g.ID())
+			}
+		}
+		if len(x.offsets) == 0 {
+			t.Fatal("a transaction without offsets is kept")
+		}
+	}
+	for _, g := range s.groups {
+		for _, o := range g.offsets {
+			for _, e := range o.partitions {
+				if e.txns < pending[e] || s.log.Quiet() && e.txns != pending[e] {
+					t.Fatalf("an offset counts %d transactions of %d", e.txns, pending[e])
+				}
+			}
+		}
+	}
 	if s.Bytes() != int64(want) {
 		t.Fatalf("the shard counts %d bytes of %d", s.Bytes(), want)
 	}

@@ -47,6 +47,8 @@ type Options struct {
 	// Role is told of gains and losses of leadership of the partition that is
 	// placed at, on a shard of the raft host: it must not block.
 	Role func(t *Topic, index int32, at cluster.Partition, p *partition.Partition, leading bool, epoch int32)
+	// Verify is partition.Options.Verify; nil: nobody is asked.
+	Verify func(ctx context.Context, transactionalID string, producerID int64, epoch int16, topic string, partition int32) error
 	// Deleted is told of a topic whose partitions are gone.
 	Deleted func(topic string)
 }

@@ -174,7 +174,7 @@ func (s *Set) open(o *opening) (*partition.Partition, error) {
 	return partition.Open(partition.Options{
 		Topic: o.t.Name, Partition: int32(o.i), GroupID: o.at.GroupID, Voters: voters, Candidate: o.lead,
 		Dir: dir, FS: opt.FS, Syncer: opt.Syncer, Maps: opt.Maps, Host: opt.Raft, Clock: opt.Clock,
-		Rand: opt.NewRand(), Logger: opt.Logger, Metrics: opt.Metrics, Settings: o.t.conf.Load,
+		Rand: opt.NewRand(), Logger: opt.Logger, Metrics: opt.Metrics, Settings: o.t.conf.Load, Verify: opt.Verify,
 	}, func(p *partition.Partition, leading bool, epoch int32) {
 		opt.Role(o.t, int32(o.i), o.at, p, leading, epoch)
 	})

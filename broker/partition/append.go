@@ -1,6 +1,23 @@
 package partition
 
-import "chronik/kafka/batch"
+import (
+	"chronik/broker/partition/fate"
+	"chronik/kafka/batch"
+)
+
+// Result, Acker and Acks are those of package fate.
+type (
+	Result = fate.Result
+	Acker  = fate.Acker
+	Acks   = fate.Acks
+)
+
+// The three values of Kafka's acks.
+const (
+	AcksNone   = fate.AcksNone
+	AcksLeader = fate.AcksLeader
+	AcksAll    = fate.AcksAll
+)
 
 // pendingBytesMax is how much may wait to be proposed before appends that ask
 // for no acknowledgement are held back: nothing else keeps their producers from
@@ -29,9 +46,14 @@ func (p *Partition) Append(b []byte, acks Acks, requireEpoch int32, a Acker, tok
 		return p.fullLocked(h, acks, a, token)
 	}
 	if id := h.ProducerID(); id >= 0 {
-		dup, isDup, err := p.producers.Check(id, h.ProducerEpoch(), h.BaseSequence(), h.LastSequence())
+		dup, isDup, begins, err := p.ledger.Check(h)
 		if err != nil {
 			return err
+		}
+		if begins {
+			if err := p.beginsLocked(h); err != nil {
+				return err
+			}
 		}
 		if isDup {
 			p.releaseLocked() // the settings may have changed since the last time
@@ -39,19 +61,25 @@ func (p *Partition) Append(b []byte, acks Acks, requireEpoch int32, a Acker, tok
 			return nil
 		}
 	}
+	p.acceptLocked(b, acks, a, token)
+	return nil
+}
+
+// acceptLocked gives a batch its place behind what is accepted, for the group to
+// propose.
+func (p *Partition) acceptLocked(b []byte, acks Acks, a Acker, token int) {
 	base := p.end
 	at := len(p.pending)
 	p.pending = append(p.pending, b...)
 	stored := batch.View(p.pending[at:])
 	stored.SetBaseOffset(base)
 	stored.SetLeaderEpoch(p.epoch)
-	p.producers.Observe(stored, base, p.opt.Clock.Now().UnixMilli())
-	p.end = base + int64(h.LastOffsetDelta()) + 1
-	p.enqueueLocked(acks, a, token, Result{BaseOffset: base, LastOffset: p.end - 1, Timestamp: h.MaxTimestamp()})
+	p.ledger.Observe(stored, base, p.opt.Clock.Now().UnixMilli())
+	p.end = stored.NextOffset()
+	p.enqueueLocked(acks, a, token, Result{BaseOffset: base, LastOffset: p.end - 1, Timestamp: stored.MaxTimestamp()})
 	if p.group != nil {
 		p.group.Wake()
 	}
-	return nil
 }
 
 // fullLocked answers an append while the disk is full: one that is in the log
@@ -59,7 +87,7 @@ func (p *Partition) Append(b []byte, acks Acks, requireEpoch int32, a Acker, tok
 // one before it may have been.
 func (p *Partition) fullLocked(h batch.View, acks Acks, a Acker, token int) error {
 	if id := h.ProducerID(); id >= 0 && a != nil {
-		dup, isDup, err := p.producers.Check(id, h.ProducerEpoch(), h.BaseSequence(), h.LastSequence())
+		dup, isDup, _, err := p.ledger.Check(h)
 		if err == nil && isDup && dup.LastOffset < p.reachedLocked(acks) {
 			a.Acked(token, Result{BaseOffset: dup.Base, LastOffset: dup.LastOffset, Duplicate: true, Timestamp: dup.Timestamp})
 			return nil
@@ -98,18 +126,17 @@ func (p *Partition) enqueueLocked(acks Acks, a Acker, token int, r Result) {
 		a.Acked(token, r)
 		return
 	}
-	q.push(waitingAck{a, token, r})
+	q.Push(a, token, r)
 	p.watchProgressLocked()
 }
 
 // dropLocked forgets what was accepted but is not known to be in the log, and
-// fails those who wait for it. The table of producers stays if it has nothing
-// of that.
+// fails those who wait for it. The ledger stays if it has nothing of that.
 func (p *Partition) dropLocked(cause error) {
 	p.pending, p.startWanted = nil, -1
-	p.commitAck.failAll(cause)
-	p.durAck.failAll(cause)
+	p.commitAck.FailAll(cause)
+	p.durAck.FailAll(cause)
 	p.failStartsLocked(cause)
-	p.current = p.current && p.producers.Top() <= p.written
+	p.current = p.current && p.ledger.Top() <= p.written
 	p.end = p.written
 }

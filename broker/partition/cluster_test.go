@@ -244,7 +244,12 @@ func (r *replica) put(acks Acks, s sequence, values ...string) (res Result, err 
 func (r *replica) begin(acksOf Acks, s sequence, values ...string) func() *Result {
 	r.c.t.Helper()
 	a := make(acks, 1)
-	if err := r.Append(records(r.c.t, s, 100, values...), acksOf, -1, a, 7); err != nil {
+	return a.of(r.Append(records(r.c.t, s, 100, values...), acksOf, -1, a, 7))
+}
+
+// of is the result that a is told, or err.
+func (a acks) of(err error) func() *Result {
+	if err != nil {
 		return func() *Result { return &Result{Err: err} }
 	}
 	var res *Result
@@ -310,11 +315,12 @@ func (c *cluster) same() {
 	}
 }
 
-// known is what a replica knows of producers.
+// known is what a replica knows of producers and their transactions.
 func (r *replica) known() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.producers.String()
+	r.stableLocked() // which forgets those that have ended
+	return r.ledger.Sequences.String() + r.ledger.Txns.String()
 }
 
 // transfer has another node lead.

@@ -34,9 +34,23 @@
 // are known follows from the log, so that a restart or another leader changes
 // nothing.
 //
+// Transactions are in the log as KIP-98 says, and what is known of them follows
+// from the log alone, on every replica (package txns). A reader of committed
+// records ends at the last stable offset, the first record of the oldest
+// transaction whose marker is not committed, and is told which of what it got
+// was aborted. Where Options.Verify is set no transaction begins that its
+// coordinator did not confirm in this leadership, since the last marker of the
+// producer. WriteMarker ends one; its epochs fence older producers and older
+// coordinators from then on. A transaction that nobody ends holds committed
+// readers back for ever, but not retention and DeleteRecords: the log start
+// moves the last stable offset.
+//
 // A replica that does not lead serves reads that allow it, up to where it knows
 // the log to be committed: its high watermark, which never goes back while the
-// process lives. A read of what it cannot know is ErrOffsetNotAvailable.
+// process lives. A read of what it cannot know is ErrOffsetNotAvailable, and so is
+// one of committed records while it makes what it knows of transactions anew, or
+// has just been started and knows less to be committed than its newest checkpoint
+// has.
 //
 // A log start that DeleteRecords sets is an entry of the log: a majority has it
 // before DeleteRecords returns, every replica learns of it, and none comes back

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -360,5 +361,44 @@ func TestProducersOverAHandOver(t *testing.T) {
 	}
 	if res := away.mustPut(sequence{9, 0, 2}, "after"); res.Duplicate {
 		t.Errorf("P23 a producer that wrote in between: %+v", res)
+	}
+}
+
+// A replica that was handed the log whole knows the transactions in it.
+func TestTransactionsOverAHandOver(t *testing.T) {
+	c := newCluster(t, 3, map[string]string{"segment.bytes": "1048576", "retention.bytes": "1", "retention.ms": "-1"})
+	l := c.leader()
+	l.mustPut(plain, "before")
+	c.same()
+	away := c.others(l)[0]
+	c.isolate(away, true)
+	big := strings.Repeat("x", 300_000)
+	last := func(told func() *Result) {
+		t.Helper()
+		c.await("a result", func() bool { return told() != nil })
+		if res := told(); res.Err != nil {
+			t.Fatal(res.Err)
+		}
+	}
+	a := make(acks, 1)
+	for i := range int32(12) {
+		l.mustPut(plain, big)
+		last(a.of(l.Append(txnRecords(t, sequence{7, 0, i}, 100, "aborted"), AcksAll, -1, a, 7)))
+		last(a.of(l.AppendMarker(Marker{ProducerID: 7, CoordinatorEpoch: 1}, -1, a, 7)))
+	}
+	last(a.of(l.Append(txnRecords(t, sequence{8, 0, 0}, 100, "open"), AcksAll, -1, a, 7)))
+	c.ahead.Add(int64(absentMax + time.Minute))
+	if err := l.Retain(l.opt.Clock.Now()); err != nil || l.LogStart() < 3 {
+		t.Fatalf("the log starts at %d, %v", l.LogStart(), err)
+	}
+	c.isolate(away, false)
+	c.await("the log at the replica", func() bool { return away.LastStable() == l.State().HighWatermark-1 })
+	from := l.LogStart()
+	seen, _, aborted := committed(t, l.Partition, from, 1<<30)
+	if got, _, list := committed(t, away.Partition, from, 1<<30); got != seen || !slices.Equal(list, aborted) || len(list) == 0 {
+		t.Errorf("the replica tells of %v aborted, the leader of %v; they show %d and %d bytes", list, aborted, len(got), len(seen))
+	}
+	if strings.Contains(seen, "aborted") || strings.Contains(seen, "open") || !strings.Contains(seen, "xxx") {
+		t.Errorf("T70 committed: %.100q", seen)
 	}
 }

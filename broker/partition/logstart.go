@@ -2,7 +2,6 @@ package partition
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,36 +11,10 @@ import (
 	"chronik/wal"
 )
 
-// A new log start is an entry of the raft log, so that every replica learns of
-// it and none comes back with what was deleted: the byte 0xFF, with which no
-// batch begins, the version 1, and the offset, big-endian. It takes no offset
-// itself; readers do not see it.
-const (
-	startMagic    = 0xFF
-	startVersion  = 1
-	startBytesLen = 10
-)
-
-// startEntry is such an entry as found in the log.
+// startEntry is an entry with a new log start, as found in the log.
 type startEntry struct {
 	index  segment.Index
 	offset int64
-}
-
-// isStart reports whether a payload is a log start rather than batches.
-func isStart(payload []byte) bool { return len(payload) > 0 && payload[0] == startMagic }
-
-func encodeStart(offset int64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{startMagic, startVersion}, uint64(offset))
-}
-
-// parseStart is the offset in an entry that encodeStart made.
-func parseStart(payload []byte) (offset int64, ok bool) {
-	if len(payload) != startBytesLen || payload[0] != startMagic || payload[1] != startVersion {
-		return 0, false
-	}
-	offset = int64(binary.BigEndian.Uint64(payload[2:]))
-	return offset, offset >= 0
 }
 
 // startWaiter is a DeleteRecords that waits.

@@ -2,8 +2,9 @@ package partition
 
 import (
 	"fmt"
-	"math"
 
+	"chronik/broker/partition/frames"
+	"chronik/broker/partition/held"
 	"chronik/kafka/batch"
 	"chronik/raftstore/multiraft"
 	"chronik/segment"
@@ -21,28 +22,12 @@ var (
 // is no batch, which no correct leader sends, has a base offset that no log
 // takes.
 func (m *machine) Describe(payload []byte) (base segment.Offset, count uint32, maxTimestamp int64) {
-	maxTimestamp = -1
-	if isStart(payload) {
-		return 0, 0, -1
-	}
-	next := int64(0)
-	for rest := payload; len(rest) > 0; {
-		h, tail, err := batch.Next(rest)
-		if err != nil || len(rest) != len(payload) && h.BaseOffset() < next {
-			m.opt.Logger.Error("an entry is not record batches", "topic", m.opt.Topic, "partition", m.opt.Partition, "err", err)
-			return -1, 1, -1
-		}
-		if len(rest) == len(payload) {
-			base, next = segment.Offset(h.BaseOffset()), h.BaseOffset()
-		}
-		next = h.BaseOffset() + int64(h.LastOffsetDelta()) + 1
-		maxTimestamp = max(maxTimestamp, h.MaxTimestamp())
-		rest = tail
-	}
-	if next-int64(base) > math.MaxUint32 {
+	base, count, maxTimestamp, err := frames.Describe(payload)
+	if err != nil {
+		m.opt.Logger.Error("an entry is not record batches", "topic", m.opt.Topic, "partition", m.opt.Partition, "err", err)
 		return -1, 1, -1
 	}
-	return base, uint32(next - int64(base)), maxTimestamp
+	return base, count, maxTimestamp
 }
 
 // TakeProposal hands over everything that waits, up to bytesMax in whole
@@ -57,7 +42,7 @@ func (m *machine) TakeProposal(term segment.Term, bytesMax int) []byte {
 	}
 	if start := p.startWanted; start >= 0 { // an entry of its own
 		p.startWanted = -1
-		return encodeStart(start)
+		return frames.EncodeStart(start)
 	}
 	if len(p.pending) == 0 {
 		return nil
@@ -87,9 +72,8 @@ func (m *machine) TakeProposal(term segment.Term, bytesMax int) []byte {
 
 // Appended notes the new end of the written log. A leader knows the batches
 // already; a follower finds them in the frames. When those do not tell all, or
-// the end that they replaced had batches of producers, the table of producers
-// is made anew.
-func (m *machine) Appended(frames []segment.Entry, last segment.Index, next segment.Offset, replaced bool) {
+// the end that they replaced had batches of producers, the ledger is made anew.
+func (m *machine) Appended(entries []segment.Entry, last segment.Index, next segment.Offset, replaced bool) {
 	p := (*Partition)(m)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,40 +86,42 @@ func (m *machine) Appended(frames []segment.Entry, last segment.Index, next segm
 		p.committed = max(p.committed, int64(p.log.StartOffset())) // of a log that came whole
 	}
 	if p.leading {
-		p.markLocked(mark{last, p.written})
-		p.producers.Settle(p.written)
+		p.markLocked()
+		p.ledger.Settle(p.written)
+		p.sealCrowdedLocked()
 		return
 	}
 	p.end = p.written
 	if !p.current {
 		return // what makes it so reads on
 	}
-	if p.current = p.followLocked(frames, was, replaced); !p.current {
+	if p.current = p.followLocked(entries, was, replaced); !p.current {
 		p.rebuildLocked()
 	}
+	p.sealCrowdedLocked()
 }
 
-// followLocked has the table of producers cover frames, behind which the log
-// now ends; it returns false if it cannot.
-func (p *Partition) followLocked(frames []segment.Entry, was int64, replaced bool) bool {
+// followLocked has the ledger cover entries, behind which the log now ends; it
+// returns false if it cannot.
+func (p *Partition) followLocked(entries []segment.Entry, was int64, replaced bool) bool {
 	switch {
-	case len(frames) == 0:
+	case len(entries) == 0:
 		return !replaced && p.written == was // nothing with batches
-	case replaced && int64(frames[0].BaseOffset) < p.producers.Top():
+	case replaced && !p.ledger.Covers(int64(entries[0].BaseOffset)):
 		return false
-	case int64(frames[0].BaseOffset) > was, int64(frames[len(frames)-1].Next()) != p.written:
+	case int64(entries[0].BaseOffset) > was, int64(entries[len(entries)-1].Next()) != p.written:
 		return false // something is between, as in a log that came whole
 	}
 	now := p.opt.Clock.Now().UnixMilli()
-	for i := range frames {
-		if frames[i].Count == 0 {
+	for i := range entries {
+		if entries[i].Count == 0 {
 			continue
 		}
-		if err := observe(p.producers, &frames[i], p.producers.Top(), now); err != nil {
+		if err := observe(p.ledger, &entries[i], p.ledger.Top(), now); err != nil {
 			return false
 		}
 	}
-	p.producers.Settle(p.written)
+	p.ledger.Settle(p.written)
 	return true
 }
 
@@ -145,7 +131,7 @@ func (m *machine) Durable(next segment.Offset) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.durable = max(p.durable, int64(next))
-	p.durAck.end(p.durable, nil)
+	p.durAck.End(p.durable, nil)
 	if p.watching.Load() {
 		p.releaseLocked() // this replica counts as well
 	}
@@ -162,9 +148,9 @@ func (m *machine) Committed(entries []segment.Entry) {
 		e := &entries[i]
 		if e.Count > 0 {
 			p.committed = max(p.committed, int64(e.BaseOffset)+int64(e.Count))
-		} else if offset, ok := parseStart(e.Payload); ok {
+		} else if offset, ok := frames.ParseStart(e.Payload); ok {
 			p.startCommittedLocked(offset)
-		} else if isStart(e.Payload) {
+		} else if frames.IsStart(e.Payload) {
 			p.opt.Logger.Error("an entry is of a kind that this release does not know",
 				"topic", p.opt.Topic, "partition", p.opt.Partition, "index", e.Index)
 		}
@@ -184,7 +170,8 @@ func (m *machine) RoleChanged(c multiraft.RoleChange) {
 		p.dropLocked(ErrNotLeader)
 	}
 	p.leading, p.leader, p.epoch = false, c.Leader, epochOf(c.Term)
-	p.isr, p.progress, p.marks = nil, nil, nil
+	p.isr, p.progress = nil, held.Progress{}
+	p.permits.Clear()
 	p.watching.Store(false)
 	rebuild := leading && !p.current
 	if !p.current && !leading {
@@ -192,7 +179,7 @@ func (m *machine) RoleChanged(c multiraft.RoleChange) {
 	}
 	p.mu.Unlock()
 	if rebuild {
-		if _, err := p.recoverProducers(); err != nil {
+		if _, err := p.recoverLedger(); err != nil {
 			p.abandon(err)
 			return
 		}
@@ -215,7 +202,7 @@ func (p *Partition) leadLocked() {
 	p.durable = int64(p.log.DurableOffset()) // a truncation may have lowered it
 	p.committed = max(p.committed, p.LogStart())
 	p.acked = 0
-	p.markLocked(mark{p.last, p.written})
+	p.markLocked()
 	p.releaseLocked()
 }
 
@@ -229,8 +216,8 @@ func (m *machine) NoRoom(err error) {
 	p.noRoom = nil
 	if err != nil {
 		p.noRoom = fmt.Errorf("%w: %w", ErrStorage, err)
-		p.commitAck.failAll(p.noRoom)
-		p.durAck.failAll(p.noRoom)
+		p.commitAck.FailAll(p.noRoom)
+		p.durAck.FailAll(p.noRoom)
 		p.failStartsLocked(p.noRoom)
 	}
 	p.wakeLocked()

@@ -1,9 +1,7 @@
 package partition
 
 import (
-	"runtime/debug"
-
-	"chronik/kafka/batch"
+	"chronik/broker/partition/frames"
 	"chronik/segment"
 )
 
@@ -18,18 +16,40 @@ type Position struct {
 // None is the Position of nothing found.
 var None = Position{-1, -1, -1}
 
-// Latest is the offset a new consumer starts at (L1): the high watermark, or
-// the log end.
-func (p *Partition) Latest(currentEpoch int32, uncommitted bool) (Position, error) {
+// Isolation says how far a reader goes.
+type Isolation int8
+
+// To the high watermark, to the last stable offset, to the end of the log.
+const (
+	ReadUncommitted Isolation = iota
+	ReadCommitted
+	ReadAll // followers, debugging
+)
+
+// upTo is where readers of a leader end, if it leads in the epoch.
+func (p *Partition) upTo(currentEpoch int32, i Isolation) (end int64, epoch int32, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.checkEpochLocked(currentEpoch); err != nil {
+	end = p.committed
+	switch err = p.checkEpochLocked(currentEpoch); {
+	case err != nil:
+	case i == ReadAll:
+		end = p.written
+	case i == ReadCommitted:
+		if end = p.stableLocked(); end < 0 {
+			err = errUnstable
+		}
+	}
+	return end, p.epoch, err
+}
+
+// Latest is the offset a new consumer starts at (L1).
+func (p *Partition) Latest(currentEpoch int32, i Isolation) (Position, error) {
+	end, epoch, err := p.upTo(currentEpoch, i)
+	if err != nil {
 		return None, err
 	}
-	if uncommitted {
-		return Position{p.written, -1, p.epoch}, nil
-	}
-	return Position{p.committed, -1, p.epoch}, nil
+	return Position{end, -1, epoch}, nil
 }
 
 // Earliest is the log start (L2).
@@ -41,22 +61,13 @@ func (p *Partition) Earliest(currentEpoch int32) (Position, error) {
 		return None, err
 	}
 	start := p.LogStart()
-	epoch := int32(-1)
-	for _, run := range p.epochs() {
-		if run.start <= start {
-			epoch = run.epoch
-		}
-	}
-	return Position{start, -1, epoch}, nil
+	return Position{start, -1, frames.EpochsOf(p.log.Terms()).At(start)}, nil
 }
 
-// ByTimestamp is the first committed record at or after the time ts in ms
-// (L5, L11).
-func (p *Partition) ByTimestamp(currentEpoch int32, ts int64) (Position, error) {
-	p.mu.Lock()
-	err := p.checkEpochLocked(currentEpoch)
-	upTo := p.committed
-	p.mu.Unlock()
+// ByTimestamp is the first record at or after the time ts in ms, as far as
+// readers go (L5, L11).
+func (p *Partition) ByTimestamp(currentEpoch int32, ts int64, i Isolation) (Position, error) {
+	upTo, _, err := p.upTo(currentEpoch, i)
 	if err != nil {
 		return None, err
 	}
@@ -69,7 +80,7 @@ func (p *Partition) ByTimestamp(currentEpoch int32, ts int64) (Position, error) 
 		if !ok {
 			return None, nil
 		}
-		pos, found, err := firstAtOrAfter(f.Payload, ts, int64(start))
+		at, found, err := frames.FirstAtOrAfter(f.Payload, ts, int64(start))
 		epoch := epochOf(f.Term)
 		from = f.BaseOffset + segment.Offset(f.Count)
 		ref.Release()
@@ -77,22 +88,19 @@ func (p *Partition) ByTimestamp(currentEpoch int32, ts int64) (Position, error) 
 			return None, p.readFailed(err)
 		}
 		if found {
-			if pos.Offset >= upTo {
+			if at.Offset >= upTo {
 				return None, nil
 			}
-			pos.Epoch = epoch
-			return pos, nil
+			return Position{at.Offset, at.Timestamp, epoch}, nil
 		}
 	}
 	return None, nil
 }
 
-// MaxTimestamp is the first record with the greatest timestamp (L3).
-func (p *Partition) MaxTimestamp(currentEpoch int32) (Position, error) {
-	p.mu.Lock()
-	err := p.checkEpochLocked(currentEpoch)
-	upTo := p.committed
-	p.mu.Unlock()
+// MaxTimestamp is the first record with the greatest timestamp (L3), as far as
+// readers go.
+func (p *Partition) MaxTimestamp(currentEpoch int32, i Isolation) (Position, error) {
+	upTo, _, err := p.upTo(currentEpoch, i)
 	if err != nil {
 		return None, err
 	}
@@ -104,42 +112,40 @@ func (p *Partition) MaxTimestamp(currentEpoch int32) (Position, error) {
 		return None, nil
 	}
 	defer ref.Release()
-	pos, found, err := firstAtOrAfter(f.Payload, f.MaxTimestamp, p.LogStart())
+	at, found, err := frames.FirstAtOrAfter(f.Payload, f.MaxTimestamp, p.LogStart())
 	if err != nil {
 		return None, p.readFailed(err)
 	}
 	if !found && upTo > p.LogStart() { // it is before the log start, and not dropped yet
 		return p.searchMax(p.LogStart(), upTo)
 	}
-	if !found || pos.Offset >= upTo {
+	if !found || at.Offset >= upTo {
 		return None, nil
 	}
-	pos.Epoch = epochOf(f.Term)
-	return pos, nil
+	return Position{at.Offset, at.Timestamp, epochOf(f.Term)}, nil
 }
 
 // searchMax is MaxTimestamp by looking at every batch from start on.
 func (p *Partition) searchMax(start, upTo int64) (Position, error) {
 	best := None
-	var frames []segment.Entry
+	var scratch []segment.Entry
 	for from := start; from < upTo; {
-		fs, ref, err := p.log.Read(segment.Offset(from), segment.Offset(upTo), replayBytes, frames[:0])
+		fs, ref, err := p.log.Read(segment.Offset(from), segment.Offset(upTo), replayBytes, scratch[:0])
 		if err != nil {
 			return None, p.readFailed(err)
 		}
 		if len(fs) == 0 {
 			break
 		}
-		frames = fs
+		scratch = fs
 		for i := range fs {
-			pos, found, err := maxOf(fs[i].Payload, best.Timestamp, start)
+			at, found, err := frames.MaxOf(fs[i].Payload, best.Timestamp, start)
 			if err != nil {
 				ref.Release()
 				return None, p.readFailed(err)
 			}
 			if found {
-				best = pos
-				best.Epoch = epochOf(fs[i].Term)
+				best = Position{at.Offset, at.Timestamp, epochOf(fs[i].Term)}
 			}
 			from = int64(fs[i].Next())
 		}
@@ -148,47 +154,16 @@ func (p *Partition) searchMax(start, upTo int64) (Position, error) {
 	return best, nil
 }
 
-// maxOf is the first record with the greatest timestamp of the batches in b,
-// among those from an offset on, if it is above the timestamp least.
-func maxOf(b []byte, least, from int64) (pos Position, found bool, err error) {
-	defer segment.Caught(debug.SetPanicOnFault(true), "records", &err)
-	for len(b) > 0 {
-		h, rest, err := batch.Next(b)
-		if err != nil {
-			return None, false, err
-		}
-		b = rest
-		if h.MaxTimestamp() <= least {
-			continue
-		}
-		for rec, err := range batch.Records(h, nil) {
-			if err != nil {
-				return None, false, err
-			}
-			if rec.Offset >= from && rec.Timestamp > least {
-				pos, found, least = Position{Offset: rec.Offset, Timestamp: rec.Timestamp}, true, rec.Timestamp
-			}
-		}
+// EpochEnd is the largest epoch not above the one asked for and the offset
+// its successor starts at (E1 to E3); (-1, -1) when there is none.
+func (p *Partition) EpochEnd(currentEpoch, epoch int32) (int32, int64, error) {
+	p.mu.Lock()
+	err := p.checkEpochLocked(currentEpoch)
+	newest, end := p.epoch, p.written
+	p.mu.Unlock()
+	if err != nil {
+		return -1, -1, err
 	}
-	return pos, found, nil
-}
-
-// firstAtOrAfter finds the first record of the batches in b with a timestamp
-// of at least ts and an offset of at least from.
-func firstAtOrAfter(b []byte, ts, from int64) (pos Position, found bool, err error) {
-	defer segment.Caught(debug.SetPanicOnFault(true), "records", &err)
-	for len(b) > 0 {
-		h, rest, err := batch.Next(b)
-		if err != nil {
-			return None, false, err
-		}
-		if h.MaxTimestamp() >= ts && h.BaseOffset()+int64(h.LastOffsetDelta()) >= from {
-			off, at, ok, err := batch.FirstAtOrAfter(h, ts, from)
-			if err != nil || ok {
-				return Position{Offset: off, Timestamp: at}, ok, err
-			}
-		}
-		b = rest
-	}
-	return None, false, nil
+	e, at := frames.EpochsOf(p.log.Terms()).End(epoch, newest, end)
+	return e, at, nil
 }

@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,7 +10,11 @@ import (
 	"sync/atomic"
 
 	"chronik/broker/config"
+	"chronik/broker/partition/fate"
+	"chronik/broker/partition/frames"
+	"chronik/broker/partition/held"
 	"chronik/broker/partition/producers"
+	"chronik/broker/partition/txns"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/internal/vfs"
@@ -59,6 +64,10 @@ type Options struct {
 	Logger   *slog.Logger
 	Metrics  *metrics.Metrics
 	Settings func() *config.TopicConfig // current; cheap
+
+	// Verify asks the transaction coordinator whether the partition is in the
+	// producer's transaction; nil: nobody is asked. See Partition.Verify.
+	Verify func(ctx context.Context, transactionalID string, producerID int64, epoch int16, topic string, partition int32) error
 }
 
 // Partition is one replica of one partition. See the package comment.
@@ -79,22 +88,22 @@ type Partition struct {
 	committed int64 // high watermark: never goes back
 	acked     int64 // appends with acks=all below it are acknowledged
 	pending   []byte
-	producers *producers.Table
-	current   bool // producers covers the log up to end, no more and no less
+	ledger    *txns.Ledger
+	current   bool // ledger covers the log up to end, no more and no less
 	cuts      int  // how often the end of the log was replaced
 	closed    bool
 	failure   error // why the group stopped; ErrClosed after Close
 	noRoom    error // the disk is full: appends are refused; nil: it is not
-	commitAck ackQueue
-	durAck    ackQueue
+	commitAck fate.Queue
+	durAck    fate.Queue
 	watchers  map[uint64]*Watcher // by id; nil: none
 	onRole    RoleFunc
 
 	// Of a leader with other replicas; see replicas.go.
 	isr      []uint64 // in-sync replicas, this one included; nil: nobody has told in this term
-	progress []Replica
-	marks    []mark
+	progress held.Progress
 	watching atomic.Bool // wants to be told progress
+	permits  txns.Permits
 
 	start       atomic.Int64 // log start, as far as the log's own is not higher; set under mu
 	startWanted int64        // to be proposed; -1: none
@@ -104,6 +113,7 @@ type Partition struct {
 	rebuilding bool
 	trimming   bool
 	trimAgain  bool
+	sealing    bool
 
 	readOnce sync.Once // the first read that failed
 }
@@ -115,7 +125,7 @@ type RoleFunc func(p *Partition, leading bool, epoch int32)
 // Open opens the partition's log, recovers its state and joins its raft
 // group. onRole may be nil; it may be called before Open returns.
 func Open(o Options, onRole RoleFunc) (*Partition, error) {
-	p := &Partition{opt: o, epoch: -1, onRole: onRole, producers: producers.New(producers.Max, 0), startWanted: -1}
+	p := &Partition{opt: o, epoch: -1, onRole: onRole, ledger: txns.NewLedger(0), startWanted: -1}
 	began := o.Clock.Now()
 	log, rec, err := wal.Open(wal.Options{
 		FS: o.FS, Dir: o.Dir, Syncer: o.Syncer, Maps: o.Maps, Clock: o.Clock, Rand: o.Rand, Logger: o.Logger,
@@ -138,7 +148,7 @@ func Open(o Options, onRole RoleFunc) (*Partition, error) {
 	p.last = log.LastIndex()
 	p.lastTerm, _ = log.Term(p.last)
 	p.committed = int64(log.StartOffset())
-	replayed, err := p.recoverProducers()
+	replayed, err := p.recoverLedger()
 	if err == nil {
 		err = p.join(replayed)
 	}
@@ -224,6 +234,7 @@ type State struct {
 	Epoch         int32
 	LogStart      int64
 	HighWatermark int64
+	LastStable    int64 // -1: not known for now
 	End           int64 // next offset of the written log
 	Bytes         int64
 	NoRoom        error // the disk is full: reads go on, appends are refused; nil: it is not
@@ -237,7 +248,7 @@ func (p *Partition) State() State {
 	defer p.mu.Unlock()
 	return State{
 		Leading: p.leading, Leader: p.leader, Epoch: p.epoch, LogStart: p.LogStart(),
-		HighWatermark: p.committed, End: p.written, Bytes: bytes, NoRoom: p.noRoom, Err: p.failure,
+		HighWatermark: p.committed, LastStable: p.stableLocked(), End: p.written, Bytes: bytes, NoRoom: p.noRoom, Err: p.failure,
 	}
 }
 
@@ -287,4 +298,4 @@ func (p *Partition) valid() error {
 	return nil
 }
 
-func epochOf(t segment.Term) int32 { return int32(t) - 1 }
+func epochOf(t segment.Term) int32 { return frames.Epoch(t) }

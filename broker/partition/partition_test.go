@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"chronik/broker/partition/producers"
+	"chronik/broker/partition/txns"
 	"chronik/internal/vfs"
 	"chronik/raftstore/multiraft"
 	"chronik/segment"
@@ -82,7 +83,7 @@ func TestLeaderEpochChecks(t *testing.T) {
 		if !errors.Is(err, want) {
 			t.Errorf("F11 read with epoch %d: %v, want %v", epoch, err, want)
 		}
-		if _, err := r.p.Latest(epoch, false); !errors.Is(err, want) {
+		if _, err := r.p.Latest(epoch, ReadUncommitted); !errors.Is(err, want) {
 			t.Errorf("L8 latest with epoch %d: %v, want %v", epoch, err, want)
 		}
 		if err := r.p.Append(records(t, plain, 0, "x"), AcksNone, epoch, nil, 0); !errors.Is(err, want) {
@@ -131,23 +132,23 @@ func TestTimestamps(t *testing.T) {
 	}{
 		{0, Position{0, 100, 0}}, {101, Position{1, 101, 0}}, {103, Position{3, 300, 0}}, {300, Position{3, 300, 0}}, {301, None},
 	} {
-		if got, err := r.p.ByTimestamp(-1, c.ts); err != nil || got != c.pos {
+		if got, err := r.p.ByTimestamp(-1, c.ts, ReadUncommitted); err != nil || got != c.pos {
 			t.Errorf("L5 %d: %+v, %v; want %+v", c.ts, got, err, c.pos)
 		}
 	}
-	if got, err := r.p.MaxTimestamp(-1); err != nil || got != (Position{3, 300, 0}) {
+	if got, err := r.p.MaxTimestamp(-1, ReadUncommitted); err != nil || got != (Position{3, 300, 0}) {
 		t.Errorf("L3: %+v, %v", got, err)
 	}
 	if _, err := r.p.DeleteRecords(t.Context(), 4); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := r.p.ByTimestamp(-1, 0); err != nil || got != (Position{4, 200, 0}) {
+	if got, err := r.p.ByTimestamp(-1, 0, ReadUncommitted); err != nil || got != (Position{4, 200, 0}) {
 		t.Errorf("L5 behind a moved log start: %+v, %v", got, err)
 	}
 	if got, err := r.p.Earliest(-1); err != nil || got.Offset != 4 || got.Epoch != 0 {
 		t.Errorf("L2: %+v, %v", got, err)
 	}
-	if got, err := r.p.MaxTimestamp(-1); err != nil || got.Timestamp != 300 || got.Offset != 6 {
+	if got, err := r.p.MaxTimestamp(-1, ReadUncommitted); err != nil || got.Timestamp != 300 || got.Offset != 6 {
 		t.Errorf("L3 behind a moved log start: %+v, %v", got, err)
 	}
 }
@@ -397,7 +398,7 @@ func TestLeadershipBegins(t *testing.T) {
 	beside.Wait()
 	r.p.mu.Lock()
 	defer r.p.mu.Unlock()
-	if got, want := r.p.producers.String(), "9 epoch 0 [{0 0 0 0 1}]\n"; got != want || !r.p.current {
+	if got, want := r.p.ledger.Sequences.String(), "9 epoch 0 [{0 0 0 0 1}]\n"; got != want || !r.p.current {
 		t.Errorf("producers %q, want %q, current %v", got, want, r.p.current)
 	}
 	if err := r.p.valid(); err != nil {
@@ -419,15 +420,15 @@ func TestProducersAreReplayedOnce(t *testing.T) {
 	}{{end, false, false}, {end, true, true}, {end + 1, false, true}} {
 		term := segment.Term(10 + 2*i)
 		m.RoleChanged(multiraft.RoleChange{Role: multiraft.Follower, Term: term})
-		table := producers.New(producers.Max, int64(end))
+		ledger := txns.NewLedger(int64(end))
 		r.p.mu.Lock()
 		r.p.written, r.p.end = int64(end), int64(end)
-		r.p.producers, r.p.current = table, true // as Open leaves it
+		r.p.ledger, r.p.current = ledger, true // as Open leaves it
 		r.p.mu.Unlock()
 		m.Appended(nil, 0, c.next, c.replaced)
 		m.RoleChanged(multiraft.RoleChange{Role: multiraft.Leader, Term: term + 1, Leader: 1})
 		r.p.mu.Lock()
-		if again := r.p.producers != table; again != c.again || !r.p.current {
+		if again := r.p.ledger != ledger; again != c.again || !r.p.current {
 			t.Errorf("%+v: read again %v, current %v", c, again, r.p.current)
 		}
 		r.p.mu.Unlock()
@@ -450,13 +451,13 @@ func TestMadeUpProducersOverARestart(t *testing.T) {
 	}
 	r.mustAppend(sequence{99, 0, 0}, 1, "one more")
 	for _, when := range []string{"before a restart", "after it"} {
-		if n := r.p.producers.Len(); n != producers.Max {
+		if n := r.p.ledger.Sequences.Len(); n != producers.Max {
 			t.Fatalf("%s: %d producers", when, n)
 		}
 		if again := r.mustAppend(sequence{8, 0, 0}, 1, "kept"); !again.Duplicate || again.BaseOffset != kept.BaseOffset {
 			t.Errorf("P21 %s: the producer that stays: %+v", when, again)
 		}
-		if strings.Contains("\n"+r.p.producers.String(), "\n9 epoch") {
+		if strings.Contains("\n"+r.p.ledger.Sequences.String(), "\n9 epoch") {
 			t.Errorf("%s: the one that wrote first is still there", when)
 		}
 		r.reopen()

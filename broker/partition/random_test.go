@@ -64,7 +64,7 @@ func TestRandomFailures(t *testing.T) {
 	for i := range writers {
 		writers[i] = &writer{id: int64(i + 1), at: map[int32]int64{}}
 	}
-	x := &failures{t, c, rnd, writers, map[*Partition]int64{}}
+	x := &failures{t: t, c: c, rnd: rnd, writers: writers, high: map[*Partition]int64{}}
 	for round := range 16 {
 		x.work(5)
 		x.fail()
@@ -85,6 +85,7 @@ type failures struct {
 	rnd     *rand.Rand
 	writers []*writer
 	high    map[*Partition]int64 // watermarks seen
+	txns    []*txnWriter
 }
 
 // work goes on until so many more batches have been acknowledged.
@@ -94,11 +95,18 @@ func (x *failures) work(acknowledged int) {
 	for _, w := range x.writers {
 		start += len(w.at)
 	}
+	for _, w := range x.txns {
+		start += w.acked
+	}
 	x.c.await(fmt.Sprintf("%d batches", acknowledged), func() bool {
 		n := 0
 		for _, w := range x.writers {
 			w.step(x.t, x.c, x.rnd)
 			n += len(w.at)
+		}
+		for _, w := range x.txns {
+			w.step(x.t, x.c, x.rnd)
+			n += w.acked
 		}
 		for _, r := range x.c.nodes {
 			if r.host == nil {
@@ -120,6 +128,12 @@ func (x *failures) drain() {
 	x.c.await("what is on its way", func() bool {
 		idle := true
 		for _, w := range x.writers {
+			if w.told != nil {
+				w.step(x.t, x.c, x.rnd)
+			}
+			idle = idle && w.told == nil
+		}
+		for _, w := range x.txns {
 			if w.told != nil {
 				w.step(x.t, x.c, x.rnd)
 			}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 
-	"chronik/kafka/batch"
+	"chronik/broker/partition/frames"
 	"chronik/segment"
 	"chronik/wal"
 )
@@ -13,9 +13,9 @@ import (
 // Read says what to read.
 type Read struct {
 	Offset       int64
-	BytesMax     int   // soft: whole batches only
-	AtLeastOne   bool  // the first batch comes even when it exceeds BytesMax (F3)
-	Uncommitted  bool  // up to the log end (followers, debugging), not the high watermark
+	BytesMax     int  // soft: whole batches only
+	AtLeastOne   bool // the first batch comes even when it exceeds BytesMax (F3)
+	Isolation    Isolation
 	Follower     bool  // a replica that does not lead may serve it, up to its own high watermark
 	CurrentEpoch int32 // -1 not checked
 	LastEpoch    int32 // last fetched epoch, -1 none (F12)
@@ -27,8 +27,10 @@ type ReadResult struct {
 	Records       [][]byte // whole batches, aliasing mapped segments until Release
 	Bytes         int
 	HighWatermark int64
+	LastStable    int64 // -1: not known for now
 	LogStart      int64
-	Diverging     bool // F12; Records is empty
+	Aborted       []Aborted // of the records, if they were read as ReadCommitted; by First (F9)
+	Diverging     bool      // F12; Records is empty
 	DivergeEpoch  int32
 	DivergeEnd    int64
 	ref           *wal.Ref
@@ -44,37 +46,46 @@ func (r *ReadResult) Release() {
 }
 
 // Read returns batches from the one that holds the offset on (F1 to F5).
-// frames is scratch that is handed back for reuse.
-func (p *Partition) Read(q Read, frames []segment.Entry) (ReadResult, []segment.Entry, error) {
+// scratch is handed back for reuse.
+func (p *Partition) Read(q Read, scratch []segment.Entry) (ReadResult, []segment.Entry, error) {
 	r, written, err := p.begin(q)
 	if err != nil || r.Diverging {
-		return r, frames, err
+		return r, scratch, err
 	}
 	upTo := r.HighWatermark
-	if q.Uncommitted {
+	switch q.Isolation {
+	case ReadAll:
 		upTo = written
+	case ReadCommitted:
+		if upTo = r.LastStable; upTo < 0 {
+			return r, scratch, errUnstable
+		}
 	}
 	if q.Offset >= upTo || (q.BytesMax <= 0 && !q.AtLeastOne) {
-		return r, frames, nil
+		return r, scratch, nil
 	}
-	frames, ref, err := p.log.Read(segment.Offset(q.Offset), segment.Offset(upTo), max(q.BytesMax, 1), frames[:0])
+	scratch, ref, err := p.log.Read(segment.Offset(q.Offset), segment.Offset(upTo), max(q.BytesMax, 1), scratch[:0])
 	if err != nil {
 		if errors.Is(err, wal.ErrOffsetOutOfRange) { // trimmed meanwhile
 			err = fmt.Errorf("%w: %w", ErrOutOfRange, err)
 		} else {
 			err = p.readFailed(err)
 		}
-		return r, frames, err
+		return r, scratch, err
 	}
 	r.ref = ref
-	if err := r.gather(frames, q); err != nil {
+	next, err := r.gather(scratch, q, upTo)
+	if err != nil {
 		r.Release()
-		return r, frames, p.readFailed(err)
+		return r, scratch, p.readFailed(err)
 	}
-	if len(r.Records) == 0 {
+	if q.Isolation == ReadCommitted && len(r.Records) > 0 {
+		r.Aborted, err = p.abortedIn(q.Offset, next)
+	}
+	if err != nil || len(r.Records) == 0 {
 		r.Release()
 	}
-	return r, frames, nil
+	return r, scratch, err
 }
 
 // begin checks a read against what the replica has, and says where that ends. A
@@ -84,7 +95,7 @@ func (p *Partition) begin(q Read) (r ReadResult, end int64, err error) {
 	p.mu.Lock()
 	leading, newest, end := p.leading, p.epoch, p.written
 	err = p.checkReadLocked(q)
-	r = ReadResult{HighWatermark: p.committed, LogStart: p.LogStart()}
+	r = ReadResult{HighWatermark: p.committed, LastStable: p.stableLocked(), LogStart: p.LogStart()}
 	p.mu.Unlock()
 	beyond := ErrOutOfRange
 	if !leading {
@@ -106,7 +117,7 @@ func (p *Partition) begin(q Read) (r ReadResult, end int64, err error) {
 // compare finds out whether the log diverged from the reader's below its offset
 // (F12). A follower only says so of what is committed.
 func (p *Partition) compare(q Read, r *ReadResult, newest int32, end int64, beyond error) error {
-	epoch, at := p.epochEnd(q.LastEpoch, newest, end)
+	epoch, at := frames.EpochsOf(p.log.Terms()).End(q.LastEpoch, newest, end)
 	switch {
 	case epoch < 0:
 		return fmt.Errorf("%w: no end offset for epoch %d", beyond, q.LastEpoch)
@@ -140,68 +151,35 @@ func (p *Partition) readFailed(err error) error {
 	return fmt.Errorf("%w: %w", ErrStorage, err)
 }
 
-// gather cuts the frames to whole batches within the limits of q. Only the
-// first frame and one that does not fit whole are walked.
-func (r *ReadResult) gather(frames []segment.Entry, q Read) (err error) {
+// gather cuts the entries to whole batches below upTo and within the limits of
+// q, and returns the offset behind them. Only the first entry and one that does
+// not fit whole are walked.
+func (r *ReadResult) gather(entries []segment.Entry, q Read, upTo int64) (next int64, err error) {
 	defer segment.Caught(debug.SetPanicOnFault(true), "batch headers", &err)
-	for i := range frames {
-		b := frames[i].Payload
+	for i := range entries {
+		b := entries[i].Payload
 		if i == 0 {
-			skip, err := batchAt(b, q.Offset)
+			skip, err := frames.At(b, q.Offset)
 			if err != nil {
-				return fmt.Errorf("frame %d: %w", frames[i].Index, err)
+				return 0, fmt.Errorf("frame %d: %w", entries[i].Index, err)
 			}
 			b = b[skip:]
 		}
-		room := q.BytesMax - r.Bytes
-		if len(b) > room {
-			n, err := wholeBatches(b, room, q.AtLeastOne && r.Bytes == 0)
-			if err != nil {
-				return fmt.Errorf("frame %d: %w", frames[i].Index, err)
+		end := int64(entries[i].Next())
+		if room := q.BytesMax - r.Bytes; len(b) > room || end > upTo {
+			if b, end, err = frames.Cut(b, room, q.AtLeastOne && r.Bytes == 0, upTo); err != nil {
+				return 0, fmt.Errorf("frame %d: %w", entries[i].Index, err)
 			}
-			b = b[:n]
 		}
 		if len(b) == 0 {
-			return nil
+			return next, nil
 		}
+		next = end
 		r.Records = append(r.Records, b)
 		r.Bytes += len(b)
 		if r.Bytes >= q.BytesMax {
-			return nil
+			return next, nil
 		}
 	}
-	return nil
-}
-
-// batchAt is the position in b of the batch that holds the offset, or of the
-// first one behind it.
-func batchAt(b []byte, offset int64) (int, error) {
-	for at := 0; at < len(b); {
-		h, _, err := batch.Next(b[at:])
-		if err != nil {
-			return 0, err
-		}
-		if h.BaseOffset()+int64(h.LastOffsetDelta()) >= offset {
-			return at, nil
-		}
-		at += len(h)
-	}
-	return len(b), nil
-}
-
-// wholeBatches is the length of the leading batches of b that fit into room;
-// with atLeastOne the first counts whatever its size.
-func wholeBatches(b []byte, room int, atLeastOne bool) (int, error) {
-	at := 0
-	for at < len(b) {
-		h, _, err := batch.Next(b[at:])
-		if err != nil {
-			return 0, err
-		}
-		if at+len(h) > room && !(at == 0 && atLeastOne) {
-			break
-		}
-		at += len(h)
-	}
-	return at, nil
+	return next, nil
 }

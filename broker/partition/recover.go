@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"chronik/broker/partition/frames"
 	"chronik/broker/partition/producers"
+	"chronik/broker/partition/txns"
 	"chronik/kafka/batch"
 	"chronik/raftstore/multiraft"
 	"chronik/segment"
@@ -15,12 +17,12 @@ import (
 // replayBytes is how much of the log one step of a replay looks at.
 const replayBytes = 4 << 20
 
-// replay is a table of producers that is made from the log: from the newest
-// checkpoint, and the frames behind it.
+// replay is a ledger that is made from the log: from the newest checkpoint, and
+// the frames behind it.
 type replay struct {
 	p      *Partition
 	cut    int // p.cuts when it began: frames that were replaced since may be in it
-	table  *producers.Table
+	ledger *txns.Ledger
 	of     producers.AsOf
 	starts []startEntry // found on the way; they may not be committed
 }
@@ -29,7 +31,7 @@ type replay struct {
 // which index it ends, the segments do.
 func (p *Partition) startReplay() (*replay, error) {
 	p.mu.Lock()
-	r := &replay{p: p, cut: p.cuts, table: producers.New(producers.Max, p.written)}
+	r := &replay{p: p, cut: p.cuts, ledger: txns.NewLedger(p.written)}
 	p.mu.Unlock()
 	blob, end, ok := p.log.Checkpoint()
 	if ok {
@@ -40,7 +42,7 @@ func (p *Partition) startReplay() (*replay, error) {
 			}
 		}
 	}
-	if err := r.table.Load(blob, &r.of); err != nil {
+	if err := r.ledger.Load(blob, int64(end), &r.of); err != nil {
 		return nil, fmt.Errorf("%s-%d: %w", p.opt.Topic, p.opt.Partition, err)
 	}
 	return r, nil
@@ -50,21 +52,21 @@ func (p *Partition) startReplay() (*replay, error) {
 func (r *replay) read() error {
 	log := r.p.log
 	now := r.p.opt.Clock.Now().UnixMilli() // when they wrote is not in the log: their records' times are their own
-	var frames []segment.Entry
+	var scratch []segment.Entry
 	for {
 		r.of.Next = max(r.of.Next, log.FirstIndex())
 		last := log.LastIndex()
 		if r.of.Next > last {
 			return nil
 		}
-		fs, ref, err := log.Frames(r.of.Next, last+1, replayBytes, frames[:0])
+		fs, ref, err := log.Frames(r.of.Next, last+1, replayBytes, scratch[:0])
 		if errors.Is(err, wal.ErrCompacted) || errors.Is(err, wal.ErrUnavailable) {
 			continue // the log start has moved meanwhile, or the end is being replaced
 		}
 		if err != nil {
 			return fmt.Errorf("replay %s-%d from index %d: %w", r.p.opt.Topic, r.p.opt.Partition, r.of.Next, err)
 		}
-		frames = fs
+		scratch = fs
 		err = r.take(fs, now)
 		ref.Release()
 		if err != nil {
@@ -73,16 +75,16 @@ func (r *replay) read() error {
 	}
 }
 
-// take notes what is in frames.
-func (r *replay) take(frames []segment.Entry, now int64) (err error) {
+// take notes what is in entries.
+func (r *replay) take(entries []segment.Entry, now int64) (err error) {
 	defer segment.Caught(debug.SetPanicOnFault(true), "batch headers", &err)
-	for i := range frames {
-		f := &frames[i]
+	for i := range entries {
+		f := &entries[i]
 		if f.Count > 0 {
-			if err := observe(r.table, f, int64(r.of.Offset), now); err != nil {
+			if err := observe(r.ledger, f, int64(r.of.Offset), now); err != nil {
 				return err
 			}
-		} else if offset, ok := parseStart(f.Payload); ok && f.Kind == segment.KindData {
+		} else if offset, ok := frames.ParseStart(f.Payload); ok && f.Kind == segment.KindData {
 			r.starts = append(r.starts, startEntry{f.Index, offset})
 		}
 		r.of.Next = f.Index + 1
@@ -91,24 +93,24 @@ func (r *replay) take(frames []segment.Entry, now int64) (err error) {
 }
 
 // observe records the batches of a frame that are not below an offset.
-func observe(t *producers.Table, f *segment.Entry, from, now int64) error {
+func observe(l *txns.Ledger, f *segment.Entry, from, now int64) error {
 	for rest := f.Payload; len(rest) > 0; {
 		h, tail, err := batch.Next(rest)
 		if err != nil {
 			return fmt.Errorf("index %d: %w", f.Index, err)
 		}
 		if h.BaseOffset() >= from {
-			t.Observe(h, h.BaseOffset(), now)
+			l.Observe(h, h.BaseOffset(), now)
 		}
 		rest = tail
 	}
 	return nil
 }
 
-// recoverProducers makes the table of producers cover the log, unless it does
+// recoverLedger makes the ledger cover the log, unless it does
 // already. It goes on as long as the log grows meanwhile, and begins again when
 // its end is replaced.
-func (p *Partition) recoverProducers() (*replay, error) {
+func (p *Partition) recoverLedger() (*replay, error) {
 	for {
 		r, err := p.startReplay()
 		for done := false; err == nil; {
@@ -137,7 +139,7 @@ func (r *replay) replaced() bool {
 	return r.cut != r.p.cuts
 }
 
-// install puts the table in its place if it covers the log.
+// install puts the ledger in its place if it covers the log.
 func (r *replay) install() (done bool, err error) {
 	p := r.p
 	p.mu.Lock()
@@ -152,19 +154,20 @@ func (r *replay) install() (done bool, err error) {
 	case r.of.Next <= p.last && p.last >= p.log.FirstIndex():
 		return false, nil
 	}
-	r.table.Settle(p.written)
-	p.producers, p.current = r.table, true
+	r.ledger.Settle(p.written)
+	p.ledger, p.current = r.ledger, true
+	p.wakeLocked() // the last stable offset is known
 	return true, nil
 }
 
-// rebuildLocked has the table of producers made anew, beside the shard.
+// rebuildLocked has the ledger made anew, beside the shard.
 func (p *Partition) rebuildLocked() {
 	if p.rebuilding || p.failure != nil {
 		return
 	}
 	p.rebuilding = true
 	p.beside.Go(func() {
-		_, err := p.recoverProducers()
+		_, err := p.recoverLedger()
 		p.mu.Lock()
 		p.rebuilding = false
 		again := err == nil && !p.current && !p.leading
@@ -197,7 +200,7 @@ func (p *Partition) abandon(err error) {
 
 // checkpoint is asked for by the log when it seals a segment that ends at
 // end. It runs on the shard, inside the append of the frame behind it. Nothing
-// is checkpointed while the table does not cover the log, or covers an end that
+// is checkpointed while the ledger does not cover the log, or covers an end that
 // has just been replaced, before Appended tells: recovery then reads from an
 // older checkpoint, or all of the log.
 func (p *Partition) checkpoint(end segment.Offset) []byte {
@@ -213,13 +216,14 @@ func (p *Partition) checkpoint(end segment.Offset) []byte {
 	if !p.leading { // what is being appended is noted when it is
 		of.Offset = min(end, segment.Offset(p.written))
 	}
-	return p.producers.Checkpoint(of)
+	return p.ledger.Checkpoint(of, int64(end), p.LogStart(), p.sealedAt)
 }
 
 // ExpireProducers forgets producers that last wrote before the given time in
-// ms (P27); those that were found by replaying the log wrote when it was opened.
+// ms and have no transaction open (P27); those that were found by replaying the
+// log wrote when it was opened.
 func (p *Partition) ExpireProducers(before int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.producers.Expire(before)
+	p.ledger.Expire(before)
 }

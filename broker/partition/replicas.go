@@ -1,7 +1,6 @@
 package partition
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -67,51 +66,11 @@ func (p *Partition) enoughLocked(cause error) error {
 	return nil
 }
 
-// mark tells that the log up to an entry ends at an offset.
-type mark struct {
-	last segment.Index
-	next int64
-}
-
-// marksMax bounds how finely the progress of replicas is told in offsets.
-const marksMax = 1024
-
 // markLocked notes the end of the log.
-func (p *Partition) markLocked(m mark) {
-	if len(p.opt.Voters) < 2 {
-		return
+func (p *Partition) markLocked() {
+	if len(p.opt.Voters) > 1 {
+		p.progress.Mark(p.last, p.written)
 	}
-	if len(p.marks) >= marksMax { // every second one will do
-		n := 0
-		for i := 1; i < len(p.marks); i += 2 {
-			p.marks[n] = p.marks[i]
-			n++
-		}
-		p.marks = p.marks[:n]
-	}
-	p.marks = append(p.marks, m)
-}
-
-// heldLocked is the offset up to which at least n in-sync replicas have the
-// log, this one included; where nobody has told which they are, all count.
-// What it does not know to be held counts as not.
-func (p *Partition) heldLocked(n int) int64 {
-	held := make([]int64, 1, 8)
-	held[0] = min(p.durable, p.written)
-	for _, r := range p.progress {
-		if r.Learner || p.isr != nil && !slices.Contains(p.isr, r.Node) {
-			continue
-		}
-		i, _ := slices.BinarySearchFunc(p.marks, r.Match+1, func(m mark, i segment.Index) int { return cmp.Compare(m.last, i) })
-		if i > 0 { // the last mark that it has reached
-			held = append(held, p.marks[i-1].next)
-		}
-	}
-	if n > len(held) {
-		return -1
-	}
-	slices.Sort(held)
-	return held[len(held)-n]
 }
 
 // releaseLocked answers the appends with acks=all that are committed, and
@@ -125,26 +84,22 @@ func (p *Partition) releaseLocked() {
 	if short == nil {
 		reached := p.committed
 		if least := p.opt.Settings().MinInsyncReplicas; least > p.majority() {
-			reached = min(reached, p.heldLocked(least))
+			reached = min(reached, p.progress.By(least, min(p.durable, p.written), p.isr))
 		}
 		p.acked = max(p.acked, reached)
 	}
-	p.commitAck.end(p.acked, nil)
+	p.commitAck.End(p.acked, nil)
 	if short != nil {
-		p.commitAck.end(p.committed, short)
+		p.commitAck.End(p.committed, short)
 	}
-	n := 0
-	for n+1 < len(p.marks) && p.marks[n+1].next <= p.acked { // one below stays, to begin with
-		n++
-	}
-	p.marks = slices.Delete(p.marks, 0, n)
+	p.progress.Forget(p.acked)
 	p.watchProgressLocked()
 }
 
 // watchProgressLocked has the group tell how far the others are while appends
 // wait for more of them than a majority.
 func (p *Partition) watchProgressLocked() {
-	p.watching.Store(p.leading && p.commitAck.len() > 0 && p.opt.Settings().MinInsyncReplicas > p.majority())
+	p.watching.Store(p.leading && p.commitAck.Len() > 0 && p.opt.Settings().MinInsyncReplicas > p.majority())
 }
 
 // WantsProgress implements multiraft.ProgressWatcher.
@@ -155,7 +110,7 @@ func (m *machine) Progress(rs []Replica) {
 	p := (*Partition)(m)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.progress = append(p.progress[:0], rs...)
+	p.progress.Set(rs)
 	p.releaseLocked()
 }
 

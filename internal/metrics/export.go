@@ -37,6 +37,7 @@ var (
 	descFollowerLagMs  = desc("chronik_raft_follower_lag_ms", "Milliseconds since a follower had everything; told by the leader, a heartbeat's time when nothing is amiss.", "topic", "partition", "follower_id")
 	descFollowerLagMax = desc("chronik_raft_max_follower_lag_entries", "Entries that the slowest follower lacks.", "topic", "partition")
 	descGroups         = desc("chronik_group_groups", "Consumer groups that this node coordinates, by state.", "state")
+	descTransactions   = desc("chronik_transaction_ids", "Transactional ids that this node coordinates, by the state of their transaction.", "state")
 	descGroupMembers   = desc("chronik_group_members", "Members of a consumer group.", "group")
 	descGroupLag       = desc("chronik_group_lag_records", "Records between a group's committed offset and the high watermark.", "group", "topic", "partition")
 )
@@ -111,6 +112,13 @@ func (e exporter) followers(p *Partition, number string) {
 		e.gauge(descFollowerLagMs, float64(f.LagMs), p.Topic, number, id)
 	}
 	e.gauge(descFollowerLagMax, float64(worst), p.Topic, number)
+}
+
+// transactions exports the number of transactional ids by state.
+func (e exporter) transactions(states map[string]int) {
+	for state, n := range states {
+		e.gauge(descTransactions, float64(n), state)
+	}
 }
 
 // groups exports the number of groups by state always, and rows a group and a

@@ -188,7 +188,8 @@ func twoPartitions() Snapshot {
 			{Name: "g", State: "Stable", Members: 2, Lag: []GroupLag{{Topic: "a", Partition: 0, Records: 17}}},
 			{Name: "bad\xff", State: "Empty"},
 		},
-		Connections: 3, RequestMemoryBytes: 5, RequestMemoryBytesMax: 6, ClusterSize: 1, QuorumSize: 1,
+		Transactions: map[string]int{"Ongoing": 4, "Empty": 2},
+		Connections:  3, RequestMemoryBytes: 5, RequestMemoryBytesMax: 6, ClusterSize: 1, QuorumSize: 1,
 	}
 }
 
@@ -223,6 +224,7 @@ func TestStateIsAskedForAtEachScrape(t *testing.T) {
 		`chronik_kafka_request_memory_bytes 5`,
 		`chronik_kafka_request_memory_limit_bytes 6`,
 		`chronik_group_groups{state="Stable"} 1`,
+		`chronik_transaction_ids{state="Ongoing"} 4`,
 		`chronik_group_members{group="g"} 2`,
 		`chronik_group_lag_records{group="g",partition="0",topic="a"} 17`,
 		`chronik_metrics_source_stuck 0`,

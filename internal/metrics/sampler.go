@@ -54,6 +54,7 @@ func (s *sampler) Collect(out chan<- prometheus.Metric) {
 		e.partitions(snap.Partitions)
 	}
 	e.groups(snap.Groups, s.rowsMax)
+	e.transactions(snap.Transactions)
 }
 
 // ask calls the Source on a goroutine of its own and waits for a bounded time.

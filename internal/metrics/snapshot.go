@@ -4,6 +4,8 @@ package metrics
 type Snapshot struct {
 	Partitions []Partition
 	Groups     []Group
+	// Transactions is how many transactional ids this node coordinates, by state.
+	Transactions map[string]int
 	// Connections is the number of open client connections.
 	Connections int
 	// RequestMemoryBytes is what requests in flight hold of the budget, and

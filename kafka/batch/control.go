@@ -52,3 +52,21 @@ func AppendEndTxn(dst []byte, typ ControlType, producerID int64, producerEpoch i
 	}
 	return dst
 }
+
+// EndTxn reads the first record of a control batch: its type, and of an Abort or
+// Commit the epoch of the coordinator that wrote it.
+func EndTxn(v View) (typ ControlType, coordinatorEpoch int32, err error) {
+	if !v.Attributes().Control() || v.Codec() != None {
+		return 0, 0, errorf(InvalidRecord, "not a control batch that is not compressed")
+	}
+	for r, err := range Records(v, nil) {
+		if err != nil {
+			return 0, 0, err
+		}
+		if _, typ, err = ParseControl(r.Key); err == nil && (typ == Abort || typ == Commit) {
+			coordinatorEpoch, err = ParseEndTxn(r.Value)
+		}
+		return typ, coordinatorEpoch, err
+	}
+	return 0, 0, errorf(InvalidRecord, "a control batch without a record")
+}

@@ -156,8 +156,11 @@ func (f *fetchCall) fillPartition(out *msg.FetchResponsePartitionData, p *broker
 	if out.Records == nil {
 		out.Records = noRecords
 	}
-	if f.to.Committed { // F9: none are aborted where there are no transactions
+	if f.to.Committed { // F9
 		out.AbortedTransactions = noTransactions
+		for _, a := range p.Aborted {
+			out.AbortedTransactions = append(out.AbortedTransactions, msg.AbortedTransaction{ProducerId: a.ProducerID, FirstOffset: a.First})
+		}
 	}
 	if p.Diverging != nil {
 		out.DivergingEpoch = msg.FetchResponseEpochEndOffset{Epoch: p.Diverging.Epoch, EndOffset: p.Diverging.EndOffset}

@@ -11,6 +11,8 @@ import (
 	"chronik/broker"
 	"chronik/broker/config"
 	"chronik/broker/group"
+	"chronik/broker/partition"
+	"chronik/broker/transaction"
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/kafka/kerr"
@@ -25,26 +27,31 @@ type fakeBroker struct {
 	topics []broker.TopicInfo
 	names  map[string][16]byte
 
-	fetch       func(r *broker.FetchRequest)
-	listOffset  func(q broker.ListOffset) (broker.OffsetAt, error)
-	epochEnd    func(epoch int32) (broker.EpochEnd, error)
-	created     []broker.CreatedTopic
-	errs        []error // of CreatePartitions and AlterConfigs
-	deleted     []broker.DeletedTopic
-	configs     []broker.DescribedConfig
-	deleteRec   error
-	dirs        []broker.LogDir
-	initErr     error
-	coordinator func(keyType int8, key string) (broker.Node, error)
-	join        group.JoinResponse
-	sync        group.SyncResponse
-	groupErr    group.Error
-	commitErr   group.Error
-	leave       group.LeaveResponse
-	description group.Description
-	listings    []group.Listing
-	fetched     group.FetchOffsetsResponse
-	deletedOff  group.DeleteOffsetsResponse
+	fetch        func(r *broker.FetchRequest)
+	listOffset   func(q broker.ListOffset) (broker.OffsetAt, error)
+	epochEnd     func(epoch int32) (broker.EpochEnd, error)
+	created      []broker.CreatedTopic
+	errs         []error // of CreatePartitions and AlterConfigs
+	deleted      []broker.DeletedTopic
+	configs      []broker.DescribedConfig
+	deleteRec    error
+	dirs         []broker.LogDir
+	initErr      error
+	txnAsked     any // by the latest request of transactions
+	transactions []transaction.Description
+	coordinator  func(keyType int8, key string) (broker.Node, error)
+	join         group.JoinResponse
+	sync         group.SyncResponse
+	groupErr     group.Error
+	commitErr    group.Error
+	leave        group.LeaveResponse
+	description  group.Description
+	listings     []group.Listing
+	fetched      group.FetchOffsetsResponse
+	deletedOff   group.DeleteOffsetsResponse
+
+	marker    error // of WriteTxnMarkers, for each partition
+	producers func(tp broker.TopicPartition) ([]partition.Producer, error)
 
 	elections []broker.ElectResult
 	electErr  error
@@ -76,6 +83,18 @@ func (b *fakeBroker) AllNodes() []broker.Node {
 func (b *fakeBroker) ElectLeaders(_ context.Context, all bool, parts []broker.TopicPartition, electionType int8, timeout time.Duration) ([]broker.ElectResult, error) {
 	b.note(elected{all, parts, electionType, timeout})
 	return b.elections, b.electErr
+}
+func (b *fakeBroker) WriteTxnMarkers(_ context.Context, m broker.TxnMarker) []error {
+	b.note(m)
+	out := make([]error, len(m.Partitions))
+	for i := range out {
+		out[i] = b.marker
+	}
+	return out
+}
+func (b *fakeBroker) Producers(tp broker.TopicPartition) ([]partition.Producer, error) {
+	b.note(tp)
+	return b.producers(tp)
 }
 func (b *fakeBroker) Fetch(_ context.Context, r *broker.FetchRequest) *broker.FetchResult {
 	b.note(*r)
@@ -153,8 +172,35 @@ func (b *fakeBroker) LogDirs(filter []broker.TopicPartition, all bool) []broker.
 	b.note(filter)
 	return b.dirs
 }
-func (b *fakeBroker) InitProducerID(context.Context, string, bool, int64, int16) (int64, int16, error) {
+func (b *fakeBroker) InitProducerID(_ context.Context, r transaction.InitProducerIDRequest, _ bool) (int64, int16, error) {
+	b.txnAsked = r
 	return 4000, 0, b.initErr
+}
+func (b *fakeBroker) AddPartitions(_ context.Context, p transaction.Producer, parts []transaction.Partition) group.Error {
+	b.txnAsked = []any{p, parts}
+	return b.groupErr
+}
+func (b *fakeBroker) EndTxn(_ context.Context, p transaction.Producer, commit bool) group.Error {
+	b.txnAsked = []any{p, commit}
+	return b.groupErr
+}
+func (b *fakeBroker) CommitTxnOffsets(_ context.Context, id string, r group.CommitOffsetsRequest) group.CommitOffsetsResponse {
+	b.txnAsked = []any{id, r}
+	return group.CommitOffsetsResponse{Err: b.groupErr}
+}
+func (b *fakeBroker) DescribeTransaction(id string) transaction.Description {
+	d := b.transactions[0]
+	d.Err = b.groupErr
+	if id != d.ID {
+		d = transaction.Description{ID: id, Err: group.TransactionalIDNotFound}
+	}
+	return d
+}
+func (b *fakeBroker) ListTransactions() ([]transaction.Description, group.Error) {
+	return b.transactions, b.groupErr
+}
+func (b *fakeBroker) OffsetsPartition(context.Context, string) (transaction.Partition, bool) {
+	return transaction.Partition{Topic: "__consumer_offsets", Index: 7}, true
 }
 func (b *fakeBroker) FindCoordinator(_ context.Context, keyType int8, key string) (broker.Node, error) {
 	return b.coordinator(keyType, key)
@@ -221,6 +267,11 @@ func richBroker() *fakeBroker {
 		nodes:  []broker.Node{{ID: 1, Host: "h1", Port: 9092, Rack: "r1"}, {ID: 2, Host: "h2", Port: 9093}},
 		leader: broker.LeaderEpoch{ID: 2, Epoch: 7},
 		names:  map[string][16]byte{"t": topicID},
+		transactions: []transaction.Description{
+			{ID: "x", State: transaction.Ongoing, TimeoutMs: 60000, StartMs: 1000, ProducerID: 40, Epoch: 2,
+				Partitions: []transaction.Partition{{Topic: "a", Index: 1}, {Topic: "a", Index: 2}, {Topic: "b", Index: 0}}},
+			{ID: "xy", State: transaction.CompleteCommit, StartMs: -1, ProducerID: 41},
+		},
 		topics: []broker.TopicInfo{{Name: "t", ID: topicID, Partitions: []broker.PartitionInfo{
 			{Partition: 0, Leader: broker.LeaderEpoch{ID: 1, Epoch: 3}, Replicas: []int32{1, 2}, ISR: []int32{1}, Offline: []int32{2}},
 			{Partition: 1, Err: broker.ErrLeaderNotAvailable, Leader: broker.LeaderEpoch{ID: -1, Epoch: 4}, Replicas: []int32{2}},
@@ -236,9 +287,12 @@ func richBroker() *fakeBroker {
 			return broker.OffsetAt{Offset: 5, Timestamp: 99, LeaderEpoch: 3}, nil
 		},
 		epochEnd: func(int32) (broker.EpochEnd, error) { return broker.EpochEnd{Epoch: 2, EndOffset: 25}, nil },
-		created:  []broker.CreatedTopic{{Name: "new", ID: topicID, Partitions: 3, ReplicationFactor: 1, Configs: []config.Entry{entry}}},
-		errs:     []error{broker.ErrInvalidConfig},
-		deleted:  []broker.DeletedTopic{{Name: "t", ID: topicID, Err: broker.ErrTopicDeletionDisabled}},
+		producers: func(broker.TopicPartition) ([]partition.Producer, error) {
+			return []partition.Producer{{ID: 7, Epoch: 2, LastSequence: 4, LastTimestamp: 99, CoordinatorEpoch: -1, TxnFirst: 12}}, nil
+		},
+		created: []broker.CreatedTopic{{Name: "new", ID: topicID, Partitions: 3, ReplicationFactor: 1, Configs: []config.Entry{entry}}},
+		errs:    []error{broker.ErrInvalidConfig},
+		deleted: []broker.DeletedTopic{{Name: "t", ID: topicID, Err: broker.ErrTopicDeletionDisabled}},
 		configs: []broker.DescribedConfig{{Resource: broker.ConfigResource{Type: 2, Name: "t"}, Entries: []config.Entry{entry}},
 			{Resource: broker.ConfigResource{Type: 2, Name: "gone"}, Err: broker.ErrUnknownTopicOrPartition}},
 		dirs: []broker.LogDir{{Path: "/data", TotalBytes: 100, UsableBytes: 50, Partitions: []broker.LogDirPartition{

@@ -13,6 +13,7 @@ import (
 	"chronik/internal/clock"
 	"chronik/internal/metrics"
 	"chronik/kafka/handler/groups"
+	"chronik/kafka/handler/transactions"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
 )
@@ -27,10 +28,12 @@ type Broker interface {
 	topicAdmin
 	configAdmin
 	recordAdmin
-	producerIDs
 	coordinating
 	electing
+	txnMarking
+	producerListing
 	groups.Broker
+	transactions.Broker
 }
 
 var _ Broker = (*broker.Broker)(nil)

@@ -615,7 +615,7 @@ func TestD1EndpointTypes(t *testing.T) {
 	}
 }
 
-// T1: an idempotent producer gets an id; a transactional one the truth.
+// T1: a producer gets an id.
 func TestInitProducerID(t *testing.T) {
 	r := newRig(t, richBroker())
 	var resp msg.InitProducerIdResponse
@@ -623,9 +623,11 @@ func TestInitProducerID(t *testing.T) {
 	if resp.ErrorCode != 0 || resp.ProducerId != 4000 || resp.ProducerEpoch != 0 {
 		t.Errorf("%+v", resp)
 	}
-	r.broker.initErr = broker.ErrTransactionsNotBuilt
+	r.broker.initErr = group.ProducerFenced
 	r.ask(requests[msg.KeyInitProducerId](4), 4, &resp)
-	r.wantCode("transactional", resp.ErrorCode, kerr.UnsupportedVersion)
+	r.wantCode("fenced", resp.ErrorCode, kerr.ProducerFenced)
+	r.ask(requests[msg.KeyInitProducerId](3), 3, &resp)
+	r.wantCode("T7: fenced, before version 4", resp.ErrorCode, kerr.InvalidProducerEpoch)
 	if resp.ProducerId != -1 || resp.ProducerEpoch != -1 {
 		t.Errorf("%+v", resp)
 	}

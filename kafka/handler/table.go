@@ -3,6 +3,7 @@ package handler
 import (
 	"chronik/internal/metrics"
 	"chronik/kafka/handler/groups"
+	"chronik/kafka/handler/transactions"
 	"chronik/kafka/msg"
 )
 
@@ -39,8 +40,13 @@ func table() []api {
 		row(msg.KeyCreateTopics, 0, 7, plain((*call).createTopics)),
 		row(msg.KeyDeleteTopics, 0, 6, plain((*call).deleteTopics)),
 		row(msg.KeyDeleteRecords, 0, 2, plain((*call).deleteRecords)),
-		row(msg.KeyInitProducerId, 0, 5, plain((*call).initProducerID)),
+		row(msg.KeyInitProducerId, 0, 5, ofTransactions((*transactions.Call).InitProducerID)),
 		row(msg.KeyOffsetForLeaderEpoch, 2, 4, plain((*call).offsetForLeaderEpoch)),
+		row(msg.KeyAddPartitionsToTxn, 0, 3, ofTransactions((*transactions.Call).AddPartitionsToTxn)),
+		row(msg.KeyAddOffsetsToTxn, 0, 4, ofTransactions((*transactions.Call).AddOffsetsToTxn)),
+		row(msg.KeyEndTxn, 0, 4, ofTransactions((*transactions.Call).EndTxn)),
+		row(msg.KeyWriteTxnMarkers, 1, 2, plain((*call).writeTxnMarkers)),
+		row(msg.KeyTxnOffsetCommit, 0, 4, ofTransactions((*transactions.Call).TxnOffsetCommit)),
 		row(msg.KeyDescribeConfigs, 0, 4, plain((*call).describeConfigs)),
 		row(msg.KeyAlterConfigs, 0, 2, plain((*call).alterConfigs)),
 		row(msg.KeyDescribeLogDirs, 0, 5, plain((*call).describeLogDirs)),
@@ -50,6 +56,9 @@ func table() []api {
 		row(msg.KeyIncrementalAlterConfigs, 0, 1, plain((*call).incrementalAlterConfigs)),
 		row(msg.KeyOffsetDelete, 0, 0, ofGroups((*groups.Call).OffsetDelete)),
 		row(msg.KeyDescribeCluster, 0, 2, plain((*call).describeCluster)),
+		row(msg.KeyDescribeProducers, 0, 0, plain((*call).describeProducers)),
+		row(msg.KeyDescribeTransactions, 0, 0, ofTransactions((*transactions.Call).DescribeTransactions)),
+		row(msg.KeyListTransactions, 0, 2, ofTransactions((*transactions.Call).ListTransactions)),
 		row(msg.KeyDescribeTopicPartitions, 0, 0, plain((*call).describeTopicPartitions)),
 	}
 }
@@ -91,6 +100,13 @@ func ofGroups[Q, P any, PQ request[Q], PP response[P]](f func(c *groups.Call, re
 			Broker: c.h, Version: c.version, ClientID: c.header.ClientId.String, Host: c.s.conn.Host(),
 			Context: c.s.conn.Context(), Poll: c.s.conn.PollContext(), Code: c.code, Operations: groupOperations,
 		}, req, resp)
+	})
+}
+
+// ofTransactions is plain for the requests of package transactions.
+func ofTransactions[Q, P any, PQ request[Q], PP response[P]](f func(c *transactions.Call, req PQ, resp PP)) func(c *call) (func() error, func(), error) {
+	return plain(func(c *call, req PQ, resp PP) {
+		f(&transactions.Call{Broker: c.h, Version: c.version, Context: c.s.conn.Context(), Now: c.h.clock.Now, Code: c.code}, req, resp)
 	})
 }
 

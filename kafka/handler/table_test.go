@@ -6,6 +6,7 @@ import (
 
 	"chronik/broker"
 	"chronik/broker/group"
+	"chronik/broker/partition"
 	"chronik/kafka/kerr"
 	"chronik/kafka/msg"
 	"chronik/kafka/wire"
@@ -93,6 +94,10 @@ var requests = map[int16]func(v int16) msg.Request{
 	msg.KeyOffsetForLeaderEpoch: func(int16) msg.Request {
 		return &msg.OffsetForLeaderEpochRequest{ReplicaId: -2, Topics: []msg.OffsetForLeaderTopic{{Topic: "t", Partitions: []msg.OffsetForLeaderPartition{{LeaderEpoch: 2}}}}}
 	},
+	msg.KeyWriteTxnMarkers: func(int16) msg.Request {
+		return &msg.WriteTxnMarkersRequest{Markers: []msg.WritableTxnMarker{{ProducerId: 7, ProducerEpoch: 2, TransactionResult: true, CoordinatorEpoch: 3,
+			Topics: []msg.WritableTxnMarkerTopic{{Name: "t", PartitionIndexes: []int32{0, 1}}, {Name: "u", PartitionIndexes: []int32{5}}}}}}
+	},
 	msg.KeyDescribeConfigs: func(v int16) msg.Request {
 		return &msg.DescribeConfigsRequest{Resources: []msg.DescribeConfigsResource{{ResourceType: 2, ResourceName: "t"}},
 			IncludeSynonyms: v >= 1, IncludeDocumentation: v >= 3}
@@ -118,6 +123,37 @@ var requests = map[int16]func(v int16) msg.Request{
 	msg.KeyDescribeCluster: func(int16) msg.Request {
 		return &msg.DescribeClusterRequest{EndpointType: 1, IncludeClusterAuthorizedOperations: true}
 	},
+	msg.KeyDescribeProducers: func(int16) msg.Request {
+		return &msg.DescribeProducersRequest{Topics: []msg.DescribeProducersRequestTopicRequest{{Name: "t", PartitionIndexes: []int32{0}}}}
+	},
+	msg.KeyAddPartitionsToTxn: func(int16) msg.Request {
+		return &msg.AddPartitionsToTxnRequest{V3AndBelowTransactionalId: "x", V3AndBelowProducerId: 40, V3AndBelowProducerEpoch: 2,
+			V3AndBelowTopics: []msg.AddPartitionsToTxnTopic{{Name: "t", Partitions: []int32{0, 1}}}}
+	},
+	msg.KeyAddOffsetsToTxn: func(int16) msg.Request {
+		return &msg.AddOffsetsToTxnRequest{TransactionalId: "x", ProducerId: 40, ProducerEpoch: 2, GroupId: "g"}
+	},
+	msg.KeyEndTxn: func(int16) msg.Request {
+		return &msg.EndTxnRequest{TransactionalId: "x", ProducerId: 40, ProducerEpoch: 2, Committed: true}
+	},
+	msg.KeyTxnOffsetCommit: func(v int16) msg.Request {
+		q := &msg.TxnOffsetCommitRequest{TransactionalId: "x", GroupId: "g", ProducerId: 40, ProducerEpoch: 2, GenerationIdOrMemberEpoch: -1,
+			Topics: []msg.TxnOffsetCommitRequestTopic{
+				{Name: "gone", Partitions: []msg.TxnOffsetCommitRequestPartition{{PartitionIndex: 0, CommittedOffset: 1, CommittedLeaderEpoch: -1}}},
+				{Name: "t", Partitions: []msg.TxnOffsetCommitRequestPartition{
+					{PartitionIndex: 0, CommittedOffset: 5, CommittedLeaderEpoch: -1, CommittedMetadata: wire.Str("m")},
+					{PartitionIndex: 99, CommittedOffset: 5, CommittedLeaderEpoch: -1},
+				}},
+			}}
+		if v >= 3 {
+			q.GenerationIdOrMemberEpoch, q.MemberId, q.GroupInstanceId = 3, "m-1", wire.Str("i")
+		}
+		return q
+	},
+	msg.KeyDescribeTransactions: func(int16) msg.Request {
+		return &msg.DescribeTransactionsRequest{TransactionalIds: []string{"x", "y", "x"}}
+	},
+	msg.KeyListTransactions: func(int16) msg.Request { return &msg.ListTransactionsRequest{DurationFilter: -1} },
 	msg.KeyDescribeTopicPartitions: func(int16) msg.Request {
 		return &msg.DescribeTopicPartitionsRequest{ResponsePartitionLimit: 1}
 	},
@@ -158,7 +194,7 @@ func makeFail(b *fakeBroker, r *rig) {
 	b.epochEnd = func(int32) (broker.EpochEnd, error) { return broker.EpochEnd{}, broker.ErrStorage }
 	b.created = []broker.CreatedTopic{{Name: "new", Err: broker.ErrTopicExists}}
 	b.errs = []error{errAnything}
-	b.deleteRec, b.initErr = broker.ErrPolicyViolation, broker.ErrTransactionsNotBuilt
+	b.deleteRec, b.initErr = broker.ErrPolicyViolation, group.ConcurrentTransactions
 	b.coordinator = func(int8, string) (broker.Node, error) { return broker.Node{}, broker.ErrCoordinatorNotAvailable }
 	b.groupErr = group.NotCoordinator
 	b.join = group.JoinResponse{Err: group.MemberIDRequired, Generation: -1, MemberID: "c-1"}
@@ -168,6 +204,8 @@ func makeFail(b *fakeBroker, r *rig) {
 	b.fetched = group.FetchOffsetsResponse{Err: group.NotCoordinator}
 	b.deletedOff = group.DeleteOffsetsResponse{Err: group.NonEmptyGroup}
 	b.dirs[0].Err = broker.ErrStorage
+	b.marker = broker.ErrTransactionCoordinatorFenced
+	b.producers = func(broker.TopicPartition) ([]partition.Producer, error) { return nil, broker.ErrNotLeader }
 	b.elections, b.electErr = nil, broker.ErrShuttingDown
 }
 
@@ -199,7 +237,7 @@ func TestG2Refused(t *testing.T) {
 		"half a header":          {0, 3, 0},
 		"unknown key":            {0, 4, 0, 0, 0, 0, 0, 1, 0xff, 0xff},
 		"negative key":           {0xff, 0xff, 0, 0, 0, 0, 0, 1, 0xff, 0xff},
-		"key not served":         {0, 26, 0, 0, 0, 0, 0, 1, 0xff, 0xff},
+		"key not served":         {0, 29, 0, 1, 0, 0, 0, 1, 0xff, 0xff},
 		"version too high":       {0, 12, 0, 5, 0, 0, 0, 1, 0xff, 0xff, 0},
 		"negative version":       {0, 18, 0xff, 0xff, 0, 0, 0, 1, 0xff, 0xff},
 		"produce 2":              {0, 0, 0, 2, 0, 0, 0, 1, 0xff, 0xff},

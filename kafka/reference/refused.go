@@ -5,29 +5,31 @@ import "chronik/kafka/msg"
 // notes say what is not plain from the versions of a served API.
 var notes = map[int16]string{
 	msg.KeyProduce: "0 to 2 are advertised and refused: librdkafka compresses only where it sees Produce 0 (KAFKA-18659). " +
-		"A transactional batch is answered with UNSUPPORTED_VERSION (35)",
-	msg.KeyFetch:           "both isolation levels read the same: there are no transactions",
-	msg.KeyFindCoordinator: "of groups; asked for another kind of coordinator it answers with an error",
-	msg.KeyApiVersions:     "above 4 it is answered with UNSUPPORTED_VERSION (35) in the form of version 0, which names the versions to choose from",
-	msg.KeyInitProducerId:  "6 is unstable in Kafka. A transactional id is answered with UNSUPPORTED_VERSION (35)",
-	msg.KeyDeleteGroups:    "3 adds an error message",
+		"A transactional batch of 12 or more is answered with UNSUPPORTED_VERSION (35): clients use these versions for transactions only where transaction.version 2 is finalized",
+	msg.KeyFindCoordinator:    "of groups and of transactions; asked for another kind of coordinator it answers with an error",
+	msg.KeyApiVersions:        "above 4 it is answered with UNSUPPORTED_VERSION (35) in the form of version 0, which names the versions to choose from",
+	msg.KeyInitProducerId:     "6 is unstable in Kafka",
+	msg.KeyAddPartitionsToTxn: "4 and 5 are for brokers, which here ask each other in another way",
+	msg.KeyEndTxn:             transactionVersion,
+	msg.KeyTxnOffsetCommit:    transactionVersion,
+	msg.KeyDeleteGroups:       "3 adds an error message",
 }
 
 // Reasons that several APIs share.
 const (
-	noTransactions = "transactions are not built"
-	noACLs         = "ACLs are not built: every client may do everything"
-	noTokens       = "delegation tokens are not built: there is no authentication"
-	noSASL         = "SASL is not built: listeners are plaintext"
-	noSCRAM        = "SCRAM credentials are not built: there is no authentication"
-	noQuotas       = "client quotas are not built"
-	noMoves        = "not built: a partition keeps the replicas it was created with"
-	noShares       = "share groups (KIP-932) are not built"
-	noStreams      = "streams groups (KIP-1071) are not built"
-	noNewGroups    = "consumer groups of KIP-848 are not built; clients fall back to classic groups"
-	noTelemetry    = "client metrics (KIP-714) are not collected"
-	ofController   = "between Kafka's brokers and KRaft controllers: metadata goes through Chronik's own Raft groups"
-	ofZooKeeper    = "between brokers and a ZooKeeper controller; Kafka 4 removed it"
+	transactionVersion = "5 and more are for transaction.version 2, which is not finalized: clients use the versions below"
+	noACLs             = "ACLs are not built: every client may do everything"
+	noTokens           = "delegation tokens are not built: there is no authentication"
+	noSASL             = "SASL is not built: listeners are plaintext"
+	noSCRAM            = "SCRAM credentials are not built: there is no authentication"
+	noQuotas           = "client quotas are not built"
+	noMoves            = "not built: a partition keeps the replicas it was created with"
+	noShares           = "share groups (KIP-932) are not built"
+	noStreams          = "streams groups (KIP-1071) are not built"
+	noNewGroups        = "consumer groups of KIP-848 are not built; clients fall back to classic groups"
+	noTelemetry        = "client metrics (KIP-714) are not collected"
+	ofController       = "between Kafka's brokers and KRaft controllers: metadata goes through Chronik's own Raft groups"
+	ofZooKeeper        = "between brokers and a ZooKeeper controller; Kafka 4 removed it"
 )
 
 // refused says why each API that the codec knows and kafka/handler's table lacks
@@ -40,14 +42,6 @@ var refused = map[int16]string{
 
 	msg.KeySaslHandshake:    noSASL,
 	msg.KeySaslAuthenticate: noSASL,
-
-	msg.KeyAddPartitionsToTxn:   noTransactions,
-	msg.KeyAddOffsetsToTxn:      noTransactions,
-	msg.KeyEndTxn:               noTransactions,
-	msg.KeyWriteTxnMarkers:      noTransactions,
-	msg.KeyTxnOffsetCommit:      noTransactions,
-	msg.KeyDescribeTransactions: noTransactions,
-	msg.KeyListTransactions:     noTransactions,
 
 	msg.KeyDescribeAcls: noACLs,
 	msg.KeyCreateAcls:   noACLs,
@@ -66,7 +60,6 @@ var refused = map[int16]string{
 	msg.KeyAlterPartitionReassignments: noMoves,
 	msg.KeyListPartitionReassignments:  noMoves,
 
-	msg.KeyDescribeProducers:   "not built: producer state is kept, and no request shows it",
 	msg.KeyListConfigResources: "not built; before Kafka 4.1 it listed client metrics alone",
 	msg.KeyUpdateFeatures:      "no feature is finalized, so there is none to change",
 	msg.KeyDescribeQuorum:      "describes KRaft's quorum, which Chronik has not",

@@ -234,7 +234,7 @@ func TestF7(t *testing.T) {
 	})
 }
 
-// TestF9 gives no aborted transactions: null for read_uncommitted, an empty list for read_committed.
+// TestF9 gives no aborted transactions where there are none: null for read_uncommitted, an empty list for read_committed.
 func TestF9(t *testing.T) {
 	b := broker(t)
 	tp := filled(t, b, 1, 1, 10)

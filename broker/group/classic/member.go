@@ -94,13 +94,27 @@ func (g *Group) Leave(now time.Time, req LeaveRequest, tok effect.Token, fx *eff
 // MayCommit tells whether a member, or somebody from outside with generation -1 and no ids, may commit offsets (O4).
 // A commit that may restarts the member's session.
 func (g *Group) MayCommit(now time.Time, generation int32, memberID, instanceID string) effect.Error {
+	if g.state == CompletingRebalance && generation == g.generation {
+		if _, err := g.validate(memberID, instanceID); err == effect.None {
+			return effect.RebalanceInProgress
+		}
+	}
+	if generation < 0 && memberID == "" && instanceID == "" && g.state != Empty && g.state != Dead {
+		return effect.UnknownMemberID
+	}
+	return g.MayCommitInTxn(now, generation, memberID, instanceID)
+}
+
+// MayCommitInTxn is MayCommit for offsets of a transaction: from outside of the group they are always taken, and also
+// while members wait for their assignment (T21).
+func (g *Group) MayCommitInTxn(now time.Time, generation int32, memberID, instanceID string) effect.Error {
 	switch {
 	case g.state == Dead:
 		return effect.CoordinatorNotAvailable
 	case generation < 0 && g.state == Empty:
 		return effect.None
 	case generation < 0 && memberID == "" && instanceID == "":
-		return effect.UnknownMemberID
+		return effect.None
 	}
 	m, err := g.validate(memberID, instanceID)
 	switch {
@@ -108,8 +122,6 @@ func (g *Group) MayCommit(now time.Time, generation int32, memberID, instanceID 
 		return err
 	case generation != g.generation:
 		return effect.IllegalGeneration
-	case g.state == CompletingRebalance:
-		return effect.RebalanceInProgress
 	}
 	g.touch(now, m)
 	return effect.None

@@ -1,4 +1,4 @@
-// Package effect is how the state machines of groups ask for what happens outside of them: replies, appends, timers.
+// Package effect is how the state machines of groups and of transactions ask for what happens outside of them: replies, appends, timers.
 //
 // A machine never acts. It adds to an [Effects] that its caller passes in: a Reply for a call that is to be answered,
 // an Append for records that must reach the log. [Log] remembers what follows from an append's outcome, [Timers] what

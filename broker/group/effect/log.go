@@ -41,10 +41,32 @@ type Reply struct {
 type Append struct {
 	ID      AppendID
 	Records []Record
+	Txn     *Txn    // the transaction that they belong to; nil: none
+	Marker  *Marker // the end of a transaction, in place of Records
+}
+
+// Txn is a producer whose transaction records belong to.
+type Txn struct {
+	ProducerID int64
+	Epoch      int16
+}
+
+// Marker ends the transaction of a producer in one partition (T51).
+type Marker struct {
+	Txn
+	CoordinatorEpoch int32
+	Commit           bool
 }
 
 // Record is one record of __consumer_offsets. A nil Value is a tombstone. The bytes belong to the receiver.
 type Record struct{ Key, Value []byte }
+
+// LoadStats counts what a state machine was given to load.
+type LoadStats struct {
+	Records   int // all of them
+	Skipped   int // of a key type that is not its own
+	Malformed int // its own, but not decodable
+}
 
 // Pending says what becomes of an emitted Append. A nil function means nothing to do.
 //
@@ -67,12 +89,18 @@ type Log struct {
 
 // Emit asks for records to be appended and remembers what follows from the outcome.
 func (l *Log) Emit(fx *Effects, records []Record, p Pending) AppendID {
+	return l.EmitAppend(fx, Append{Records: records}, p)
+}
+
+// EmitAppend is Emit for records of a transaction and for markers. It gives the append its id.
+func (l *Log) EmitAppend(fx *Effects, a Append, p Pending) AppendID {
 	if l.open == nil {
 		l.open = map[AppendID]*Pending{}
 	}
 	l.last++
 	l.open[l.last] = &p
-	fx.Appends = append(fx.Appends, Append{ID: l.last, Records: records})
+	a.ID = l.last
+	fx.Appends = append(fx.Appends, a)
 	return l.last
 }
 

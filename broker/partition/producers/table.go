@@ -154,6 +154,9 @@ func (t *Table) Check(id int64, epoch int16, first, last int32) (dup Batch, isDu
 	if epoch < p.epoch {
 		return Batch{}, false, fmt.Errorf("%w: producer %d epoch %d, current %d", ErrInvalidProducerEpoch, id, epoch, p.epoch)
 	}
+	if first < 0 {
+		return Batch{}, false, nil // a coordinator's records have no sequence
+	}
 	if epoch > p.epoch {
 		if first != 0 {
 			return Batch{}, false, fmt.Errorf("%w: producer %d starts epoch %d with sequence %d", ErrOutOfOrderSequence, id, epoch, first)
@@ -208,10 +211,27 @@ func (t *Table) String() string {
 	return b.String()
 }
 
-// Expire forgets producers that last wrote before the time given (P27).
-func (t *Table) Expire(before int64) {
+// Epoch is a producer's epoch, if it is known.
+func (t *Table) Epoch(id int64) (epoch int16, ok bool) {
+	p := t.byID[id]
+	if p == nil {
+		return -1, false
+	}
+	return p.epoch, true
+}
+
+// Each calls f with every producer and its last batch, in no order.
+func (t *Table) Each(f func(id int64, epoch int16, last Batch)) {
+	for id, p := range t.byID {
+		f(id, p.epoch, p.last())
+	}
+}
+
+// Expire forgets producers that last wrote before the time given (P27), but for
+// those that keep says; nil: none.
+func (t *Table) Expire(before int64, keep func(id int64) bool) {
 	for _, p := range t.byID {
-		if p.seen < before {
+		if p.seen < before && (keep == nil || !keep(p.id)) {
 			t.remove(p)
 		}
 	}

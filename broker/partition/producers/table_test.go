@@ -241,7 +241,7 @@ func TestExpireForgetsIdleProducers(t *testing.T) {
 	table := New(9, 0)
 	win(table, 1, 0, 0, 0, 10) // the helper writes the offset as the timestamp
 	win(table, 2, 0, 0, 0, 20)
-	table.Expire(20)
+	table.Expire(20, nil)
 	if got := table.list(); len(got) != 1 || table.byID[2] == nil {
 		t.Errorf("P27: %q left", got)
 	}

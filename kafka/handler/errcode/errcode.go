@@ -8,6 +8,7 @@ import (
 	"chronik/broker/config"
 	"chronik/broker/fetchsession"
 	"chronik/broker/group"
+	"chronik/broker/transaction"
 	"chronik/kafka/batch"
 	"chronik/kafka/kerr"
 	"chronik/kafka/msg"
@@ -45,7 +46,11 @@ var codes = []struct {
 	{broker.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
 	{broker.ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
 	{broker.ErrUnsupportedVersion, kerr.UnsupportedVersion},
-	{broker.ErrTransactionsNotBuilt, kerr.UnsupportedVersion},
+	{transaction.ErrPattern, kerr.InvalidRegularExpression},
+	{broker.ErrInvalidTxnState, kerr.InvalidTxnState},
+	{broker.ErrTransactionAbortable, kerr.TransactionAbortable},
+	{broker.ErrInvalidProducerIDMapping, kerr.InvalidProducerIDMapping},
+	{broker.ErrTransactionCoordinatorFenced, kerr.TransactionCoordinatorFenced},
 	{broker.ErrTransactionalIDMissing, kerr.TransactionalIDAuthorizationFailed},
 	{broker.ErrCoordinatorNotAvailable, kerr.CoordinatorNotAvailable},
 	{broker.ErrUnsupportedEndpointType, kerr.UnsupportedEndpointType},
@@ -82,7 +87,14 @@ var substitutions = []struct {
 	// The broker stops: what makes each client look for another one.
 	{msg.KeyFindCoordinator, math.MaxInt16, kerr.NotLeaderOrFollower, kerr.CoordinatorNotAvailable},
 	{msg.KeyInitProducerId, math.MaxInt16, kerr.NotLeaderOrFollower, kerr.CoordinatorNotAvailable},
+	{msg.KeyInitProducerId, 4, kerr.ProducerFenced, kerr.InvalidProducerEpoch}, // T7
+	{msg.KeyAddPartitionsToTxn, 2, kerr.ProducerFenced, kerr.InvalidProducerEpoch},
+	{msg.KeyAddOffsetsToTxn, 2, kerr.ProducerFenced, kerr.InvalidProducerEpoch},
+	{msg.KeyEndTxn, 2, kerr.ProducerFenced, kerr.InvalidProducerEpoch},
+	{msg.KeyTxnOffsetCommit, 4, kerr.TransactionAbortable, kerr.InvalidTxnState}, // T23
+	{msg.KeyTxnOffsetCommit, 2, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable},
 	{msg.KeyFetch, 6, kerr.KafkaStorageError, kerr.NotLeaderOrFollower},
+	{msg.KeyProduce, 11, kerr.TransactionAbortable, kerr.InvalidTxnState}, // T40
 	{msg.KeyProduce, 4, kerr.KafkaStorageError, kerr.NotLeaderOrFollower},
 	{msg.KeyListOffsets, 5, kerr.OffsetNotAvailable, kerr.LeaderNotAvailable},
 	{msg.KeyDeleteTopics, 3, kerr.TopicDeletionDisabled, kerr.InvalidRequest},

@@ -23,13 +23,13 @@ func (c *Call) OffsetFetch(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchRes
 			continue
 		}
 		told[ask.GroupId] = true
-		resp.Groups = append(resp.Groups, c.offsetFetchGroup(ask))
+		resp.Groups = append(resp.Groups, c.offsetFetchGroup(ask, req.RequireStable))
 	}
 }
 
 // offsetFetchOne answers versions 1 to 7, which name one group.
 func (c *Call) offsetFetchOne(req *msg.OffsetFetchRequest, resp *msg.OffsetFetchResponse) {
-	ask := group.FetchOffsetsRequest{Group: req.GroupId, All: req.Topics == nil}
+	ask := group.FetchOffsetsRequest{Group: req.GroupId, All: req.Topics == nil, Stable: req.RequireStable}
 	for _, t := range req.Topics {
 		id, _ := c.Broker.TopicID(t.Name)
 		ask.Topics = append(ask.Topics, group.TopicPartitions{Name: t.Name, ID: id, Partitions: t.PartitionIndexes})
@@ -44,6 +44,7 @@ func (c *Call) offsetFetchOne(req *msg.OffsetFetchRequest, resp *msg.OffsetFetch
 		for _, p := range t.Partitions {
 			out.Partitions = append(out.Partitions, msg.OffsetFetchResponsePartition{
 				PartitionIndex: p.Partition, CommittedOffset: p.Offset, CommittedLeaderEpoch: p.LeaderEpoch, Metadata: wire.Str(p.Metadata),
+				ErrorCode: c.groupCode(p.Err),
 			})
 		}
 		resp.Topics = append(resp.Topics, out)
@@ -69,9 +70,9 @@ func (c *Call) refuseOffsetFetch(req *msg.OffsetFetchRequest, resp *msg.OffsetFe
 	}
 }
 
-func (c *Call) offsetFetchGroup(req *msg.OffsetFetchRequestGroup) msg.OffsetFetchResponseGroup {
+func (c *Call) offsetFetchGroup(req *msg.OffsetFetchRequestGroup, stable bool) msg.OffsetFetchResponseGroup {
 	out := msg.OffsetFetchResponseGroup{GroupId: req.GroupId}
-	ask := group.FetchOffsetsRequest{Group: req.GroupId, All: req.Topics == nil}
+	ask := group.FetchOffsetsRequest{Group: req.GroupId, All: req.Topics == nil, Stable: stable}
 	for _, t := range req.Topics {
 		name, id, err := c.topicOf(t.Name, t.TopicId, c.Version >= 10)
 		if err != nil { // O11
@@ -100,6 +101,7 @@ func (c *Call) offsetFetchGroup(req *msg.OffsetFetchRequestGroup) msg.OffsetFetc
 		for _, p := range t.Partitions {
 			answer.Partitions = append(answer.Partitions, msg.OffsetFetchResponsePartitions{
 				PartitionIndex: p.Partition, CommittedOffset: p.Offset, CommittedLeaderEpoch: p.LeaderEpoch, Metadata: wire.Str(p.Metadata),
+				ErrorCode: c.groupCode(p.Err),
 			})
 		}
 		out.Topics = append(out.Topics, answer)

@@ -35,7 +35,7 @@ public class Driver {
     }
 
     static class Job {
-        String op, topic, codec, group, action;
+        String op, topic, codec, group, action, out, id;
         boolean idempotent;
         int acks, count, members, partitions, replicas;
         long offset;
@@ -81,6 +81,7 @@ public class Driver {
                     case "produce": reply.offsets = produce(job); break;
                     case "consume": reply.records = consume(job); break;
                     case "group": reply.members = group(job); break;
+                    case "transact": transact(job); break;
                     case "admin": reply.admin = admin(job); break;
                     default: throw new IllegalArgumentException("op " + job.op);
                 }
@@ -129,9 +130,47 @@ public class Driver {
         p.put(ConsumerConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrap);
         p.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
         p.put(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false);
+        p.put(ConsumerConfig.ISOLATION_LEVEL_CONFIG, "read_committed");
         p.put(ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG, 300);
         if (group != null) p.put(ConsumerConfig.GROUP_ID_CONFIG, group);
         return new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+    }
+
+    // transact moves count records from a topic to another in transactions that hold the group's offsets, each of them
+    // first in one with poison that is aborted.
+    static void transact(Job job) throws Exception {
+        Properties p = new Properties();
+        p.put(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, bootstrap);
+        p.put(ProducerConfig.TRANSACTIONAL_ID_CONFIG, job.id);
+        p.put(ProducerConfig.DELIVERY_TIMEOUT_MS_CONFIG, (int) LIMIT_MS);
+        int moved = 0;
+        long deadline = System.currentTimeMillis() + LIMIT_MS;
+        try (KafkaConsumer<byte[], byte[]> c = consumer(job.group);
+             KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(p, new ByteArraySerializer(), new ByteArraySerializer())) {
+            producer.initTransactions();
+            c.subscribe(List.of(job.topic));
+            while (moved < job.count) {
+                if (System.currentTimeMillis() > deadline) throw new IllegalStateException("timed out after " + moved + " of " + job.count + " records");
+                ConsumerRecords<byte[], byte[]> batch = c.poll(POLL);
+                if (batch.isEmpty()) continue;
+                for (boolean commit : new boolean[] {false, true}) {
+                    producer.beginTransaction();
+                    Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+                    for (ConsumerRecord<byte[], byte[]> r : batch) {
+                        producer.send(new ProducerRecord<>(job.out, r.partition(), r.key(), commit ? r.value() : "poison".getBytes()));
+                        offsets.put(new TopicPartition(r.topic(), r.partition()), new OffsetAndMetadata(r.offset() + 1));
+                    }
+                    producer.sendOffsetsToTransaction(offsets, c.groupMetadata());
+                    if (commit) {
+                        producer.commitTransaction();
+                        moved += batch.count();
+                    } else {
+                        producer.flush();
+                        producer.abortTransaction();
+                    }
+                }
+            }
+        }
     }
 
     static Rec rec(ConsumerRecord<byte[], byte[]> c) {

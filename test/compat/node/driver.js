@@ -63,6 +63,46 @@ async function until(done, what) {
   }
 }
 
+// transact moves count records from a topic to another in transactions that hold the group's offsets, each of them first
+// in one with poison that is aborted.
+async function transact(job) {
+  const p = kafka.producer({ transactionalId: job.id, idempotent: true, maxInFlightRequests: 1, transactionTimeout: limitMs })
+  const c = kafka.consumer({ groupId: job.group, readUncommitted: false })
+  await p.connect()
+  await c.connect()
+  let moved = 0
+  let failure = null
+  try {
+    await c.subscribe({ topics: [job.topic], fromBeginning: true })
+    await c.run({
+      autoCommit: false,
+      eachBatch: async ({ batch, resolveOffset, heartbeat }) => {
+        try {
+          for (const commit of [false, true]) {
+            const t = await p.transaction()
+            const messages = batch.messages.map((m) => ({ key: m.key, value: commit ? m.value : 'poison', partition: batch.partition }))
+            await t.send({ topic: job.out, messages })
+            const offset = String(Number(batch.lastOffset()) + 1)
+            await t.sendOffsets({ consumerGroupId: job.group, topics: [{ topic: batch.topic, partitions: [{ partition: batch.partition, offset }] }] })
+            if (commit) await t.commit()
+            else await t.abort()
+          }
+          resolveOffset(batch.lastOffset())
+          moved += batch.messages.length
+          await heartbeat()
+        } catch (e) {
+          failure = failure || e
+        }
+      },
+    })
+    await until(() => failure || moved >= job.count, () => `${moved} of ${job.count} records moved`)
+    if (failure) throw failure
+  } finally {
+    await c.disconnect()
+    await p.disconnect()
+  }
+}
+
 // consume joins a group of its own: kafkajs has no consumer without a group.
 async function consume(job) {
   const c = kafka.consumer({ groupId: `reads-all-${process.pid}-${Date.now()}`, maxWaitTimeInMs: 100, heartbeatInterval: 300, maxBytesPerPartition: 4 << 20 })
@@ -164,7 +204,7 @@ async function call(a, job) {
 }
 
 async function main() {
-  const ops = { produce: async (j) => ({ offsets: await produce(j) }), consume: async (j) => ({ records: await consume(j) }), group: async (j) => ({ members: await group(j) }), admin: async (j) => ({ admin: await admin(j) }) }
+  const ops = { transact: async (j) => { await transact(j); return {} }, produce: async (j) => ({ offsets: await produce(j) }), consume: async (j) => ({ records: await consume(j) }), group: async (j) => ({ members: await group(j) }), admin: async (j) => ({ admin: await admin(j) }) }
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const job = JSON.parse(line)
     try {

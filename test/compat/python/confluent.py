@@ -113,6 +113,39 @@ def member(g, i, deadline):
         c.close()
 
 
+def transact(job):
+    """Moves records to another topic in transactions with the group's offsets, each first in one that is aborted."""
+    p = Producer({"bootstrap.servers": bootstrap, "transactional.id": job["id"], "transaction.timeout.ms": LIMIT_S * 1000})
+    p.init_transactions(LIMIT_S)
+    c = Consumer(conf_consumer(job["group"]))
+    moved = 0
+    deadline = time.monotonic() + LIMIT_S
+    try:
+        c.subscribe([job["topic"]])
+        while moved < job["count"]:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"after {moved} of {job['count']} records")
+            ms = c.consume(50, timeout=0.2)
+            for m in ms:
+                if m.error():
+                    raise KafkaException(m.error())
+            if not ms:
+                continue
+            for commit in (False, True):
+                p.begin_transaction()
+                for m in ms:
+                    p.produce(job["out"], partition=m.partition(), key=m.key(), value=m.value() if commit else b"poison")
+                p.send_offsets_to_transaction(c.position(c.assignment()), c.consumer_group_metadata(), LIMIT_S)
+                if commit:
+                    p.commit_transaction(LIMIT_S)
+                    moved += len(ms)
+                else:
+                    p.flush(LIMIT_S)
+                    p.abort_transaction(LIMIT_S)
+    finally:
+        c.close()
+
+
 def group(job):
     return Gathering(job).run(member)
 

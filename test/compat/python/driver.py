@@ -1,6 +1,6 @@
 """Commands for one Python client: one JSON document a line on stdin, one answer a line on stdout.
 
-client_test.go states the fields. A client module provides produce, consume, group and admin.
+client_test.go states the fields. A client module provides produce, consume, group and admin, perhaps transact.
 """
 
 import base64
@@ -116,6 +116,9 @@ def main(client):
                 reply = {"records": client.consume(job)}
             elif job["op"] == "group":
                 reply = {"members": client.group(job)}
+            elif job["op"] == "transact":
+                client.transact(job)
+                reply = {}
             else:
                 reply = {"admin": client.admin(job)}
             reply["ok"] = True

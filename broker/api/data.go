@@ -1,8 +1,9 @@
-package broker
+package api
 
 import (
 	"time"
 
+	"chronik/broker/partition"
 	"chronik/kafka/batch"
 )
 
@@ -63,13 +64,20 @@ type FetchPartition struct {
 
 	// Results.
 	Err              error
-	HighWatermark    int64 // -1 when unknown
-	LastStableOffset int64
+	HighWatermark    int64               // -1 when unknown
+	LastStableOffset int64               // -1 when unknown
+	Aborted          []partition.Aborted // when Committed: what concerns the records, by first offset (F9)
 	LogStart         int64
 	Diverging        *EpochEnd // F12
 	Records          [][]byte  // whole batches; alias mapped segments until Release
 	Size             int       // bytes in Records
 	PreferredReplica int32     // KIP-392: the replica to ask instead, -1 none
+}
+
+// TxnMarker ends a producer's transaction in partitions (T50).
+type TxnMarker struct {
+	partition.Marker
+	Partitions []TopicPartition
 }
 
 // EpochEnd is a leader epoch and the offset at which it ends.

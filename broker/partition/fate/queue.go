@@ -1,4 +1,4 @@
-package partition
+package fate
 
 // Result is the fate of one append.
 type Result struct {
@@ -21,35 +21,37 @@ type Acks int8
 
 // The three values of Kafka's acks.
 const (
-	AcksNone   Acks = 0  // at once; durable on the leader while pendingBytesMax wait
+	AcksNone   Acks = 0  // at once; durable on the leader while much waits
 	AcksLeader Acks = 1  // durable on the leader
 	AcksAll    Acks = -1 // committed
 )
 
-type waitingAck struct {
+type waiting struct {
 	to    Acker
 	token int
 	r     Result
 }
 
-// ackQueue holds acknowledgements in the order they were asked for, which is
+// Queue holds acknowledgements in the order they were asked for, which is
 // that of their last offsets but for duplicates: one may stand behind a newer
 // batch, and then is told no sooner than that one.
-type ackQueue struct {
-	q    []waitingAck
+type Queue struct {
+	q    []waiting
 	head int
 }
 
-func (a *ackQueue) push(w waitingAck) { a.q = append(a.q, w) }
+// Push adds one that waits until what it appended has been reached.
+func (a *Queue) Push(to Acker, token int, r Result) { a.q = append(a.q, waiting{to, token, r}) }
 
-func (a *ackQueue) len() int { return len(a.q) - a.head }
+// Len is how many wait.
+func (a *Queue) Len() int { return len(a.q) - a.head }
 
-// end answers every entry whose last offset lies below reached: with its
+// End answers every entry whose last offset lies below reached: with its
 // result, or with an error if there is one.
-func (a *ackQueue) end(reached int64, cause error) {
+func (a *Queue) End(reached int64, cause error) {
 	for a.head < len(a.q) && a.q[a.head].r.LastOffset < reached {
 		w := a.q[a.head]
-		a.q[a.head] = waitingAck{}
+		a.q[a.head] = waiting{}
 		a.head++
 		if cause != nil {
 			w.r = refused(cause)
@@ -69,7 +71,8 @@ func refused(cause error) Result {
 	return Result{BaseOffset: -1, LastOffset: -1, Timestamp: -1, Err: cause}
 }
 
-func (a *ackQueue) failAll(cause error) {
+// FailAll tells all that wait that it is over.
+func (a *Queue) FailAll(cause error) {
 	q := a.q[a.head:]
 	a.q, a.head = nil, 0
 	for _, w := range q {
