@@ -8,9 +8,11 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"chronik/broker/group"
 	"chronik/broker/group/record"
+	"chronik/broker/transaction"
 	"chronik/fuzz/corpus"
 	"chronik/kafka/batch"
 	"chronik/kafka/batch/compress"
@@ -27,6 +29,8 @@ var recordTables = [][]msg.RecordType{msg.GroupRecords, msg.TransactionRecords, 
 //   - nothing panics, whatever the bytes;
 //   - decode, encode, decode is identity for key and value, in every table that has the key's number;
 //   - a group shard takes the record or calls it malformed; a classic group's record that the tables refuse, it refuses;
+//   - so does a group shard that finds it in a transaction, whose end it then finds;
+//   - a transaction shard likewise, and what it has loaded it writes and loads again the same;
 //   - the bytes are not changed.
 func FuzzCoordinatorRecord(f *testing.F) {
 	corpus.GoldenRecords(f, func(key, value []byte) {
@@ -46,10 +50,43 @@ func FuzzCoordinatorRecord(f *testing.F) {
 		if err == nil && !classicDecodes(key, value) {
 			t.Fatalf("taken, though it does not decode: %x %x", key, value)
 		}
+		inTxn := group.NewShard(group.DefaultConfig(func() string { return "id" }))
+		if got := inTxn.LoadInTxn(group.Txn{ProducerID: 7}, key, value); (got == nil) != (err == nil) {
+			t.Fatalf("in a transaction %v, else %v", got, err)
+		}
+		inTxn.LoadMarker(7, true)
+		inTxn.Loaded(time.UnixMilli(0), &group.Effects{})
+		transactionIdentity(t, key, value)
 		if !bytes.Equal(key, sentKey) || !bytes.Equal(value, sentValue) {
 			t.Fatal("the record was changed")
 		}
 	})
+}
+
+// transactionIdentity has a transaction shard load the record, write what it has, and load that.
+func transactionIdentity(t *testing.T, key, value []byte) {
+	t.Helper()
+	shard := func() *transaction.Shard {
+		return transaction.NewShard(transaction.Config{Expiration: time.Hour, RecordBytesMax: func() int { return 1 << 20 }})
+	}
+	s, again := shard(), shard()
+	if err := s.Load(key, value); err != nil && !errors.Is(err, transaction.ErrMalformed) {
+		t.Fatalf("neither taken nor malformed: %v", err)
+	}
+	var fx group.Effects
+	s.Loaded(time.UnixMilli(0), &fx)
+	for r := range s.Snapshot() {
+		if err := again.Load(r.Key, r.Value); err != nil {
+			t.Fatalf("what it wrote: %v", err)
+		}
+	}
+	again.Loaded(time.UnixMilli(0), &fx)
+	was, _ := s.List()
+	is, _ := again.List()
+	if !reflect.DeepEqual(was, is) || s.Bytes() != again.Bytes() || !reflect.DeepEqual(s.Ended(), again.Ended()) {
+		t.Fatalf("loaded %+v, and again %+v", was, is)
+	}
+	s.Tick(time.UnixMilli(1<<50), &fx)
 }
 
 // tableIdentity checks key and value as the records of that number in every table.

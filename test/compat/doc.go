@@ -5,5 +5,6 @@
 // header, timestamp and the order in each partition are compared; groups of two share a topic and resume from their
 // commits; admin calls go through each client's own admin API. Foreign clients run as driver programs (java/, python/,
 // node/) that take one JSON command a line on stdin and answer one a line on stdout; the suite installs them itself
-// into test/.cache. A client that cannot be installed is a failure, never a skip.
+// into test/.cache. A client that cannot be installed is a failure, never a skip. Four of them read, transform and write in
+// transactions.
 package compat

@@ -48,7 +48,7 @@ func committedValues(ctx context.Context, t *testing.T, b *harness.Broker, topic
 // TestFencing: a producer that takes over a transactional id aborts what the one before it has begun, and that one can
 // not end it (T5).
 func TestFencing(t *testing.T) {
-	b := sharedBroker(t)
+	b := harness.Start(t, harness.Config{Set: settings})
 	ctx, cancel := context.WithTimeout(context.Background(), stepMax)
 	defer cancel()
 	const id, topic = "fenced", "fencing"
@@ -84,12 +84,12 @@ func TestFencing(t *testing.T) {
 
 // TestAbandoned: a transaction whose producer is gone is aborted when its time is over, and readers go on (T60).
 func TestAbandoned(t *testing.T) {
-	b := sharedBroker(t)
+	b := harness.Start(t, harness.Config{Set: settings})
 	ctx, cancel := context.WithTimeout(context.Background(), stepMax)
 	defer cancel()
 	const topic = "abandoned"
 	newTopic(t, b, topic, 1, nil)
-	lost := transactional(t, b, "abandoned", topic, kgo.TransactionTimeout(2*time.Second))
+	lost := transactional(t, b, "abandoned", topic, kgo.TransactionTimeout(10*time.Second))
 	mustBegin(ctx, t, lost, "of nobody")
 	other := transactional(t, b, "other", topic)
 	mustBegin(ctx, t, other, "of the other")
