@@ -36,6 +36,9 @@ func (n *Node) listenRaft(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: want another --raft-addr: %w", ErrAddress, err)
 	}
+	if addr := l.Addr().(*net.TCPAddr); n.tls == nil && !addr.IP.IsLoopback() {
+		n.log.Warn("the raft port has no TLS: whoever reaches it can speak for any node, and so lose or change what is stored; set tls_cert_file, tls_key_file and tls_ca_file of [raft], or let nobody but the nodes reach it", "addr", addr.String())
+	}
 	n.raftPort = l
 	n.onStop("the raft port", func(context.Context) error {
 		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
@@ -90,9 +93,10 @@ func (n *Node) staticPeers() map[uint64]string {
 	return static
 }
 
-// serveCall answers what another node asks.
+// serveCall answers what another node asks. Nobody is let in before this node has
+// recorded which cluster that is: it could not speak to them after a crash.
 func (n *Node) serveCall(ctx context.Context, from uint64, method uint8, body []byte) ([]byte, error) {
-	if b := n.serves.Load(); b != nil {
+	if b := n.serves.Load(); b != nil && n.clusterID() != "" {
 		return b.Serve(ctx, from, method, body)
 	}
 	return nil, metadata.ErrNotInCluster

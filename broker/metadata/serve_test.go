@@ -158,7 +158,5 @@ func TestNodesJoinAtOnce(t *testing.T) {
 	}
 	close(begin)
 	joins.Wait()
-	if got := len(n.m.group.Status().Learners); got != len(all) {
-		t.Errorf("%d learners, want %d", got, len(all))
-	}
+	until(t, "all of them are learners", func() bool { return len(n.m.group.Status().Learners) == len(all) })
 }

@@ -170,11 +170,18 @@ func TestAnswerTooLarge(t *testing.T) {
 }
 
 // TestClustersDoNotMix: nodes of two clusters connect neither for messages nor
-// for calls; one that belongs to none yet may.
+// for calls; one that belongs to none yet may call, and is sent messages, but
+// sends none before it knows.
 func TestClustersDoNotMix(t *testing.T) {
+	var joined atomic.Bool // node 3
 	id := func(s string) func(*Options) {
 		return func(o *Options) {
-			o.ClusterID = func() string { return s }
+			o.ClusterID = func() string {
+				if s == "" && joined.Load() {
+					return "B"
+				}
+				return s
+			}
 			o.Serve = func(context.Context, uint64, uint8, []byte) ([]byte, error) { return nil, nil }
 		}
 	}
@@ -182,7 +189,7 @@ func TestClustersDoNotMix(t *testing.T) {
 	a.SetPeer(2, b.addr)
 	a.SetPeer(3, c.addr)
 	c.SetPeer(2, b.addr)
-	until(t, "those that may", func() bool { return a.connectedTo(3) && c.connectedTo(2) })
+	until(t, "those that may", func() bool { return a.connectedTo(3) && errors.Is(c.Peers()[0].Err, errNoCluster) })
 	until(t, "the refusal", func() bool { return errors.Is(a.Peers()[0].Err, ErrRefused) })
 	_, err := a.Call(t.Context(), 2, 1, nil)
 	_, _, errAddr := a.CallAddr(t.Context(), b.addr, 1, nil)
@@ -194,6 +201,11 @@ func TestClustersDoNotMix(t *testing.T) {
 	if from, _, err := c.CallAddr(t.Context(), b.addr, 1, nil); from != 2 || err != nil {
 		t.Errorf("from %d, %v", from, err)
 	}
+	if c.connectedTo(2) || len(b.inboundOf(3)) > 1 {
+		t.Errorf("it sends messages already: %+v", c.Peers())
+	}
+	joined.Store(true)
+	until(t, "it to send messages", func() bool { return c.connectedTo(2) })
 }
 
 // TestAddressesAreTriedInTurn: one that refuses, one where another node is, and

@@ -20,8 +20,13 @@ import (
 // errSilent is a connection that has brought nothing for too long.
 var errSilent = errors.New("transport: the connection is silent")
 
-// errSlow is a frame whose bytes came too slowly.
-var errSlow = errors.New("transport: a frame takes too long to arrive")
+var (
+	// errSlow is a frame whose bytes came too slowly.
+	errSlow = errors.New("transport: a frame takes too long to arrive")
+	// errStranger is a large frame of a node that is not known as a peer, or not
+	// yet: after a start a node hears of some by the metadata.
+	errStranger = errors.New("transport: a large frame of a node that is not known as a peer")
+)
 
 const (
 	// framesBytesMax bounds the frames that are larger than freeBytesMax and
@@ -71,10 +76,13 @@ func (c *conn) readFrame() (wire.FrameType, []byte, error) {
 }
 
 // takeRoom waits until there is room for a frame of that length, which then has
-// so long to arrive, however slow. A wait that is too long ends the connection,
-// for as long it is silent.
+// so long to arrive, however slow; strangers have none for large ones. A wait
+// that is too long ends the connection, for as long it is silent.
 func (c *conn) takeRoom(length int) error {
 	if length > freeBytesMax {
+		if c.t.peer(c.node) == nil {
+			return errStranger
+		}
 		if !c.t.frames.Take(length, c.done) {
 			return c.reason()
 		}
@@ -135,15 +143,8 @@ func (c *conn) watch(now time.Time) {
 	}
 }
 
-// limit is the greatest frame of a type on a connection. Whoever is not known as
-// a peer (yet) is not given room for a large one.
-func (c *conn) limit(typ wire.FrameType) int {
-	most := wire.Limit(c.class, typ)
-	if most > freeBytesMax && c.t.peer(c.node) == nil {
-		return freeBytesMax
-	}
-	return most
-}
+// limit is the greatest frame of a type on a connection.
+func (c *conn) limit(typ wire.FrameType) int { return wire.Limit(c.class, typ) }
 
 // gone reports whether an error says that the other side has closed or reset
 // the connection.

@@ -75,8 +75,12 @@ func (n *testNode) inboundOf(id uint64) (conns []*conn) {
 func TestStrangersHaveNoRoomForLargeFrames(t *testing.T) {
 	n := startNode(t, 1, standing)
 	nc := rawPeer(t, n, 7, wire.Bulk)
+	c := n.inboundOf(7)[0]
 	write(t, nc, head(freeBytesMax+1))
 	ended(t, nc)
+	if c.reason() != errStranger {
+		t.Errorf("ended by %v", c.reason())
+	}
 	nc = rawPeer(t, n, 7, wire.Bulk)
 	n.SetPeer(7)
 	write(t, nc, head(freeBytesMax+1))

@@ -1,16 +1,15 @@
 package transport
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 
 	"chronik/internal/repeats"
+	"chronik/raftstore/transport/wire"
 )
 
 // errNoAnswer is a hello that was not answered in time.
@@ -19,36 +18,13 @@ var errNoAnswer = fmt.Errorf("no answer within %v: the peer hangs, or this is no
 // headMax is how much of what came is looked at.
 const headMax = 16
 
-// foreign says what has come instead of a hello; "" if that is not known.
-func foreign(head []byte) string {
-	begins := func(words ...string) bool {
-		for _, w := range words {
-			if bytes.HasPrefix(head, []byte(w)) {
-				return true
-			}
-		}
-		return false
-	}
-	switch {
-	case begins("\x16\x03", "\x15\x03"): // a handshake or an alert
-		return "the peer speaks TLS, this node does not"
-	case begins("HTTP/"):
-		return "an HTTP server answers, as on a metrics port: not a Chronik raft port"
-	case begins("GET ", "POST ", "HEAD ", "PUT ", "OPTIONS ", "DELETE ", "CONNECT ", "PRI * HTTP"):
-		return "the peer speaks HTTP: this is the raft port"
-	case len(head) >= 8 && head[0] == 0 && head[4] == 0 && binary.BigEndian.Uint32(head) >= 8 && head[5] < 100 && head[6] == 0:
-		return "the peer speaks Kafka's protocol: this is the raft port, which is not for clients"
-	}
-	return ""
-}
-
 // tlsAlert is a fatal alert about the version: it tells whoever does not speak
 // TLS that this node does.
 var tlsAlert = []byte{0x15, 3, 1, 0, 2, 2, 70}
 
 // named adds to an error in the place of a hello what has come instead.
 func named(err error, head []byte) error {
-	if what := foreign(head); what != "" {
+	if what := wire.Foreign(head); what != "" {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return err
@@ -57,7 +33,7 @@ func named(err error, head []byte) error {
 // answerError says what an error in the place of the answer to a hello means.
 func answerError(err error, head []byte) error {
 	switch {
-	case foreign(head) != "":
+	case wire.Foreign(head) != "":
 		return named(err, head)
 	case len(head) > 0:
 		return fmt.Errorf("not a Chronik raft port: %w", err)
@@ -71,7 +47,7 @@ func answerError(err error, head []byte) error {
 func tlsError(err error) error {
 	var plain tls.RecordHeaderError
 	switch {
-	case errors.As(err, &plain) && foreign(plain.RecordHeader[:]) != "":
+	case errors.As(err, &plain) && wire.Foreign(plain.RecordHeader[:]) != "":
 		return named(err, plain.RecordHeader[:])
 	case errors.As(err, &plain):
 		return fmt.Errorf("this node speaks TLS, the peer does not: %w", err)

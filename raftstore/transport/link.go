@@ -14,6 +14,7 @@ import (
 )
 
 var (
+	errNoCluster  = errors.New("transport: this node is in no cluster yet")
 	errMoved      = errors.New("transport: the peer has another address")
 	errShortLived = errors.New("transport: the connections to the peer do not last")
 
@@ -26,6 +27,9 @@ const unreached = "cannot reach a peer"
 
 // batchBytesTarget is how much may share a frame.
 const batchBytesTarget = 256 << 10
+
+// joinInterval is how often it is looked whether the node is in a cluster.
+const joinInterval = 50 * time.Millisecond
 
 // item is a message that waits.
 type item struct {
@@ -128,6 +132,11 @@ func (l *link) run() {
 	failures := 0
 	var c *conn
 	for l.p.ctx.Err() == nil {
+		if c == nil && l.p.t.clustered && l.p.t.opt.ClusterID() == "" {
+			l.drop(errNoCluster)
+			l.p.t.pause(l.p.ctx, joinInterval, l.again)
+			continue
+		}
 		if c == nil {
 			var err error
 			if c, err = l.p.connect(l.p.ctx, l.class); err != nil {

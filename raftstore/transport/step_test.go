@@ -52,7 +52,8 @@ func TestTimeOfDayIsSet(t *testing.T) {
 		if c.watch(now.Add(2 * bulkSilenceMax)); c.reason() != errSilent {
 			t.Errorf("behind a step by %v a silent connection was not seen: %v", by, c.reason())
 		}
-		if heard := clk.Now().Sub(a.Peers()[0].LastHeard); heard < 0 || heard > time.Hour {
+		last := a.Peers()[0].LastHeard
+		if heard := clk.Now().Sub(last); heard < 0 || heard > time.Hour {
 			t.Errorf("behind a step by %v a peer was last heard %v ago", by, heard)
 		}
 	}

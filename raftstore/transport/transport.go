@@ -49,8 +49,9 @@ const (
 // Options are what a transport runs on. Those without a default are required.
 type Options struct {
 	NodeID uint64
-	// ClusterID is the id of the cluster, "" as long as it is not known. Nodes
-	// of which both know theirs, and differ, do not connect. Default: never known.
+	// ClusterID is the id of the cluster, "" as long as it is not known: until
+	// then no messages are sent. Nodes of which both know theirs, and differ, do
+	// not connect. Default: it is not asked for.
 	ClusterID func() string
 	Dial      func(ctx context.Context, addr string) (net.Conn, error) // default net.Dialer, TCP
 	// TLS makes all connections mutual TLS: it holds this node's certificate,
@@ -117,7 +118,9 @@ type Transport struct {
 	cancel context.CancelFunc
 	server *tls.Config
 	began  time.Time
-	said   *repeats.Log
+
+	clustered bool // there is a ClusterID to wait for
+	said      *repeats.Log
 
 	mu        sync.RWMutex
 	peers     map[uint64]*peer
@@ -138,8 +141,9 @@ type Transport struct {
 
 // New returns a transport that knows no peers yet.
 func New(o Options) *Transport {
+	clustered := o.ClusterID != nil
 	o.setDefaults()
-	t := &Transport{opt: o, began: o.Clock.Now(), said: repeats.New(o.Clock), peers: map[uint64]*peer{}, listeners: map[net.Listener]bool{}, inbound: map[*conn]bool{},
+	t := &Transport{opt: o, clustered: clustered, began: o.Clock.Now(), said: repeats.New(o.Clock), peers: map[uint64]*peer{}, listeners: map[net.Listener]bool{}, inbound: map[*conn]bool{},
 		serving: make(chan struct{}, servingMax), frames: shares.NewBudget(framesBytesMax)}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	if o.TLS != nil {

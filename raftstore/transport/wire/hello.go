@@ -127,6 +127,8 @@ func (h *Hello) Answer(self Hello) Hello {
 		return refuse(BadVersion, "node %d speaks versions %d to %d of the wire format, node %d speaks %d to %d", h.Node, h.Min, h.Max, self.Node, self.Min, self.Max)
 	case h.Cluster != "" && self.Cluster != "" && h.Cluster != self.Cluster:
 		return refuse(BadCluster, "node %d belongs to cluster %s, node %d to cluster %s", h.Node, h.Cluster, self.Node, self.Cluster)
+	case h.Class != Calls && h.Cluster == "" && self.Cluster != "":
+		return refuse(BadCluster, "node %d does not say which cluster it belongs to, node %d belongs to cluster %s", h.Node, self.Node, self.Cluster)
 	case h.Expected != 0 && h.Expected != self.Node:
 		return refuse(BadNode, "here is node %d, not node %d", self.Node, h.Expected)
 	case h.Class != Small && h.Class != Bulk && h.Class != Calls:
@@ -142,7 +144,11 @@ func (h *Hello) Accepts(answer *Hello) (uint16, error) {
 	if answer.Status != Welcome {
 		return 0, fmt.Errorf("%w: %q", ErrRefused, answer.Words)
 	}
-	if again := answer.Answer(*h); again.Status == BadCluster || again.Status == BadVersion {
+	theirs := *answer
+	if theirs.Cluster == "" { // it is about to join
+		theirs.Cluster = h.Cluster
+	}
+	if again := theirs.Answer(*h); again.Status == BadCluster || again.Status == BadVersion {
 		return 0, fmt.Errorf("%w: %s", ErrRefused, again.Words)
 	}
 	if h.Expected != 0 && answer.Node != h.Expected {

@@ -50,7 +50,8 @@ func TestHelloAnswers(t *testing.T) {
 		{"one that is too new", with(func(h *Hello) { h.Min, h.Max = 5, 9 }), BadVersion, 0},
 		{"one that is too old", with(func(h *Hello) { h.Min, h.Max = 1, 1 }), BadVersion, 0},
 		{"one of another cluster", with(func(h *Hello) { h.Cluster = "D" }), BadCluster, 0},
-		{"one that has no cluster yet", with(func(h *Hello) { h.Cluster = "" }), Welcome, 3},
+		{"one that does not say its cluster", with(func(h *Hello) { h.Cluster = "" }), BadCluster, 0},
+		{"one that does not say its cluster, to call", with(func(h *Hello) { h.Cluster, h.Class = "", Calls }), Welcome, 3},
 		{"one that wants another node", with(func(h *Hello) { h.Expected = 3 }), BadNode, 0},
 		{"one that takes whoever is there", with(func(h *Hello) { h.Expected = 0 }), Welcome, 3},
 		{"a connection of another kind", with(func(h *Hello) { h.Class = 9 }), BadClass, 0},
@@ -67,6 +68,16 @@ func TestHelloAnswers(t *testing.T) {
 		if version != test.version || (err == nil) != (test.status == Welcome) || err != nil && !errors.Is(err, ErrRefused) {
 			t.Errorf("%s: version %d, %v", test.name, version, err)
 		}
+	}
+}
+
+// TestHelloToAJoiner: a node that is in no cluster yet takes messages, and is
+// taken at its word that it is about to join.
+func TestHelloToAJoiner(t *testing.T) {
+	h := Hello{Min: 1, Max: 1, Class: Small, Node: 1, Expected: 2, Cluster: "C"}
+	a := h.Answer(Hello{Min: 1, Max: 1, Node: 2})
+	if version, err := h.Accepts(&a); a.Status != Welcome || version != 1 || err != nil {
+		t.Errorf("%+v: version %d, %v", a, version, err)
 	}
 }
 
