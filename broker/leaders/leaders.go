@@ -59,8 +59,8 @@ func New(o Options) *Leaders { return &Leaders{opt: o} }
 
 // Of is who leads a partition of t, and which replicas are in sync. A leader
 // that has lost contact with the cluster is none; nor is one that the metadata
-// has, when the replica here has no newer leader and knows better: this node
-// is it and no longer leads, or the metadata has no leader to tell of another.
+// has, when the replica here knows of none: this node is it and no longer
+// leads, or the metadata has no leader to tell of another.
 func (l *Leaders) Of(s *cluster.State, t *cluster.Topic, index int32) (Leader, []int32) {
 	group := t.Partitions[index].GroupID
 	told, ok := s.Leadership(group)
@@ -69,11 +69,10 @@ func (l *Leaders) Of(s *cluster.State, t *cluster.Topic, index int32) (Leader, [
 	}
 	if _, p, err := l.opt.Local.Lookup("", t.ID, true, index); err == nil {
 		switch node, epoch := p.Leader(); {
-		case epoch < told.Epoch:
-		case node != 0:
+		case node != 0 && epoch >= told.Epoch:
 			return Leader{int32(node), epoch}, l.inSync(s, &t.Partitions[index], Leader{int32(node), epoch}, told.ISR)
-		case told.Leader == l.opt.NodeID || !l.opt.Led():
-			return Leader{-1, told.Epoch}, told.ISR
+		case node == 0 && (told.Leader == l.opt.NodeID || !l.opt.Led()):
+			return Leader{-1, max(epoch, told.Epoch)}, told.ISR
 		}
 	}
 	if n, known := s.Broker(told.Leader); !known || n.Fenced {

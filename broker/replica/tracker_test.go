@@ -135,13 +135,19 @@ func (x *tool) run() {
 // until moves the clock until something is so.
 func (x *tool) until(what string, cond func() bool) {
 	x.t.Helper()
+	x.poll(what, 20*time.Millisecond, cond)
+}
+
+// poll moves the clock by step at each look.
+func (x *tool) poll(what string, step time.Duration, cond func() bool) {
+	x.t.Helper()
 	poll := time.NewTicker(time.Millisecond)
 	defer poll.Stop()
 	for deadline := time.Now().Add(time.Minute); !cond(); <-poll.C {
 		if time.Now().After(deadline) {
 			x.t.Fatalf("gave up waiting for: %s", what)
 		}
-		x.clock.Advance(20 * time.Millisecond)
+		x.clock.Advance(step)
 	}
 }
 
@@ -290,7 +296,7 @@ func TestNewPartition(t *testing.T) {
 	}
 	x.run()
 	x.RoleChanged(at, f, true, 4)
-	x.until("the first word", func() bool { return len(x.recorded(at.GroupID).ISR) > 0 })
+	x.poll("the first word", 0, func() bool { return len(x.recorded(at.GroupID).ISR) > 0 }) // no time passes: it is still new
 	isr, _ := x.ISR(at.GroupID, 4)
 	if told := x.recorded(at.GroupID).ISR; !slices.Equal(told, []int32{1, 2}) || !slices.Equal(isr, told) {
 		t.Errorf("told %v, says %v; want the live replicas, 1 and 2", told, isr)

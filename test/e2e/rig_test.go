@@ -81,6 +81,7 @@ func create(t *testing.T, c *harness.Cluster, topic string, parts int32, configs
 	}
 	c.Leaders(limit, topic)
 	c.AwaitISR(limit, harness.IDs(c.Nodes), topic)
+	sizes(t, c, topic, 3) // of a new topic Metadata names all that live: here they have confirmed it
 }
 
 // produce writes n numbered records from the given number on, round the partitions, and wants all of them acknowledged.
