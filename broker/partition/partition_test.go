@@ -259,19 +259,20 @@ func TestFailedSyncIsFinal(t *testing.T) {
 	r := newRig(t, nil)
 	r.mustAppend(plain, 0, "kept")
 	r.close()
-	fail := false
+	var fail atomic.Bool // the syncer looks at it
 	r.fs = vfs.NewFaulty(r.fs, func(op vfs.Op, name string) error {
-		if fail && op == vfs.OpDatasync && strings.HasPrefix(name, "p/") {
+		if fail.Load() && op == vfs.OpDatasync && strings.HasPrefix(name, "p/") {
 			return errors.New("injected")
 		}
 		return nil
 	})
 	r.open()
-	fail = true
+	fail.Store(true)
 	if _, err := r.append(plain, 0, "lost"); !errors.Is(err, ErrStorage) {
 		t.Errorf("append over a failing sync: %v", err)
 	}
-	fail, r.broken = false, wal.ErrPoisoned
+	fail.Store(false)
+	r.broken = wal.ErrPoisoned
 	if _, err := r.append(plain, 0, "refused"); !errors.Is(err, ErrStorage) {
 		t.Errorf("append after a failed sync: %v", err)
 	}
