@@ -46,14 +46,25 @@ func (b *Broker) checkTransactions(r *ProduceRequest) error {
 // has ended: a marker may be written then all the same, and writing it again
 // does no harm.
 func (b *Broker) WriteTxnMarkers(ctx context.Context, m TxnMarker) []error {
-	ms := make([]transactions.Marker, len(m.Partitions))
+	var ms []transactions.Marker
+	at, each := map[transaction.Partition]int{}, make([]int, len(m.Partitions)) // one that is named twice gets one marker
 	for i, tp := range m.Partitions {
-		ms[i] = transactions.Marker{
-			ProducerID: m.ProducerID, Epoch: m.Epoch, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit, Bumped: m.Bumped,
-			Partition: transaction.Partition{Topic: tp.Topic, Index: tp.Partition},
+		p := transaction.Partition{Topic: tp.Topic, Index: tp.Partition}
+		n, named := at[p]
+		if !named {
+			n = len(ms)
+			at[p] = n
+			ms = append(ms, transactions.Marker{
+				ProducerID: m.ProducerID, Epoch: m.Epoch, CoordinatorEpoch: m.CoordinatorEpoch, Commit: m.Commit, Bumped: m.Bumped, Partition: p,
+			})
 		}
+		each[i] = n
 	}
-	return b.writeMarkers(ctx, ms)
+	errs, out := b.writeMarkers(ctx, ms), make([]error, len(each))
+	for i, n := range each {
+		out[i] = errs[n]
+	}
+	return out
 }
 
 func (b *Broker) writeMarkers(ctx context.Context, ms []transactions.Marker) []error {

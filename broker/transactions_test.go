@@ -168,6 +168,15 @@ func TestT50WriteTxnMarkers(t *testing.T) {
 	check("an older coordinator", write(partition.Marker{ProducerID: 7, Epoch: 3, CoordinatorEpoch: 4, Commit: true}), ErrTransactionCoordinatorFenced)
 	check("an older epoch", write(partition.Marker{ProducerID: 7, Epoch: 2, CoordinatorEpoch: 5, Commit: true}), ErrInvalidProducerEpoch)
 	check("again", write(partition.Marker{ProducerID: 7, Epoch: 3, CoordinatorEpoch: 5, Commit: true, Bumped: true}), nil)
+	_, a, err := r.lookup(&TopicPartition{Topic: "a"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := a.State().HighWatermark
+	twice := r.WriteTxnMarkers(background, TxnMarker{Marker: partition.Marker{ProducerID: 8, CoordinatorEpoch: 5}, Partitions: []TopicPartition{{Topic: "a"}, {Topic: "no"}, {Topic: "a"}}})
+	if len(twice) != 3 || twice[0] != nil || !errors.Is(twice[1], ErrUnknownTopicOrPartition) || twice[2] != nil || a.State().HighWatermark != before+1 {
+		t.Errorf("a partition that is named twice: %v, %d offsets taken, want 1", twice, a.State().HighWatermark-before)
+	}
 	ended, cancel := context.WithCancel(background)
 	cancel()
 	got := r.WriteTxnMarkers(ended, TxnMarker{Marker: partition.Marker{ProducerID: 7, Epoch: 3, CoordinatorEpoch: 5}, Partitions: []TopicPartition{{Topic: "a"}}})

@@ -401,3 +401,21 @@ func TestAbortedTransactionsDoNotPileUp(t *testing.T) {
 		t.Errorf("%d aborted, %v", len(found), err)
 	}
 }
+
+// T40: no batch of an epoch that the coordinator has not given enters an open transaction, whose marker it would fence.
+func TestNewerEpochInAnOpenTransaction(t *testing.T) {
+	r := newRig(t, nil)
+	r.mustTxn(sequence{5, 0, 0}, "good")
+	if _, err := r.txn(sequence{5, 32767, 0}, "forged"); !errors.Is(err, ErrInvalidProducerEpoch) {
+		t.Errorf("a batch of a newer epoch in the transaction of epoch 0: %v", err)
+	}
+	if _, err := r.append(sequence{5, 32767, 0}, 0, "forged"); !errors.Is(err, ErrInvalidProducerEpoch) {
+		t.Errorf("a plain one: %v", err)
+	}
+	if err := r.p.WriteMarker(t.Context(), Marker{ProducerID: 5, Epoch: 0, CoordinatorEpoch: 1, Commit: true}); err != nil {
+		t.Errorf("the commit marker: %v", err)
+	}
+	if got, hw := r.p.LastStable(), r.p.State().HighWatermark; got != hw {
+		t.Errorf("last stable offset %d, high watermark %d", got, hw)
+	}
+}

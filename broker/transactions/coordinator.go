@@ -86,8 +86,9 @@ func (c *Coordinator) RoleChanged(index int32, p coordinator.Partition, leading 
 
 // Close resigns from everything and waits until nothing of the Coordinator runs.
 func (c *Coordinator) Close() {
-	c.out.close()
+	c.out.end() // but what delivers may wait for a shard, and that for the disk until it is stopped
 	c.run.Close()
+	c.out.done.Wait()
 }
 
 // InitProducerID gives a producer its id (T1): one of its own, or when it is transactional that of its transactional

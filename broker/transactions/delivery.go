@@ -75,12 +75,12 @@ func newDelivery(o *Options) *delivery {
 	return d
 }
 
-func (d *delivery) close() {
+// end has nothing new begin; done says when all has ended.
+func (d *delivery) end() {
 	d.mu.Lock()
 	d.closed = true
 	d.mu.Unlock()
 	d.stop()
-	d.done.Wait()
 }
 
 // take is called after each call of a shard, with its lock held.

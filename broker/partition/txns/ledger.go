@@ -63,7 +63,7 @@ func (l *Ledger) Check(h batch.View) (dup producers.Batch, isDup, begins bool, e
 		return dup, false, false, fmt.Errorf("%w: producer %d epoch %d, a marker has %d", producers.ErrInvalidProducerEpoch, id, epoch, f.epoch)
 	}
 	x := l.Txns.open[id]
-	if x != nil && epoch < x.epoch {
+	if x != nil && epoch != x.epoch { // a newer one is given out when the transaction has ended
 		return dup, false, false, fmt.Errorf("%w: producer %d epoch %d, its transaction has %d", producers.ErrInvalidProducerEpoch, id, epoch, x.epoch)
 	}
 	dup, isDup, err = l.Sequences.Check(id, epoch, h.BaseSequence(), h.LastSequence())

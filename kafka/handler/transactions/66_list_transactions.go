@@ -36,11 +36,15 @@ func (c *Call) ListTransactions(req *msg.ListTransactionsRequest, resp *msg.List
 		resp.ErrorCode = c.errorCode(err)
 		return
 	}
+	ids := map[int64]bool{}
+	for _, id := range req.ProducerIdFilters {
+		ids[id] = true
+	}
 	now := c.Now().UnixMilli()
 	for _, d := range all {
 		switch {
 		case len(req.StateFilters) > 0 && !slices.Contains(states, d.State):
-		case len(req.ProducerIdFilters) > 0 && !slices.Contains(req.ProducerIdFilters, d.ProducerID):
+		case len(ids) > 0 && !ids[d.ProducerID]:
 		case req.DurationFilter >= 0 && (d.StartMs < 0 || now-d.StartMs <= req.DurationFilter):
 		case pattern != nil && !pattern.MatchString(d.ID):
 		default:
